@@ -1,0 +1,77 @@
+package daruma
+
+import "time"
+
+// An Observer is told what happens to events. Its methods return quickly,
+// never block on I/O and may be called from any goroutine; what it cannot
+// keep it drops and counts.
+type Observer interface {
+	// Logged is told each line an environment or the platform wrote about a function.
+	Logged(Line)
+	// Ran is told the end of each run, after the caller could be answered.
+	Ran(Run)
+	// Changed is told when an environment changes state.
+	Changed(Environment)
+}
+
+// Stream names for Line.Stream.
+const (
+	Stdout   = "stdout"
+	Stderr   = "stderr"
+	Platform = "platform" // START, END, REPORT, INIT_START and our own remarks
+)
+
+// A Line is one line of log.
+type Line struct {
+	At          time.Time `json:"time"`
+	Function    string    `json:"function"`
+	Version     string    `json:"version,omitempty"`
+	Environment string    `json:"environment,omitempty"`
+	Request     string    `json:"request,omitempty"` // request ID, "" outside of an invocation
+	Trace       string    `json:"trace,omitempty"`   // the trace's root
+	Stream      string    `json:"stream"`            // Stdout, Stderr or Platform
+	Text        string    `json:"text"`              // without the line's end; JSON log lines as they were written
+}
+
+// A Run is the record of one run of one event.
+type Run struct {
+	At          time.Time     `json:"time"` // when the event was handed over
+	Function    string        `json:"function"`
+	Version     string        `json:"version"`
+	Environment string        `json:"environment"`
+	Request     string        `json:"request"`
+	Trace       string        `json:"trace,omitempty"`
+	Source      string        `json:"source,omitempty"`
+	Outcome     OutcomeKind   `json:"outcome"`
+	ErrorType   string        `json:"errorType,omitempty"`
+	Cold        bool          `json:"cold"`
+	Init        time.Duration `json:"initNs"`
+	Duration    time.Duration `json:"durationNs"`
+	Wait        time.Duration `json:"waitNs"` // from taking the event in to handing it over
+	MemoryBytes int64         `json:"memoryBytes,omitempty"`
+}
+
+// EnvironmentState is where an environment is in its life.
+type EnvironmentState string
+
+const (
+	Starting  EnvironmentState = "starting"
+	Warm      EnvironmentState = "warm" // ready and idle
+	Busy      EnvironmentState = "busy"
+	Resetting EnvironmentState = "resetting" // its process is gone; /tmp is kept
+	Gone      EnvironmentState = "gone"
+)
+
+// An Environment is one place where one version of a function runs.
+type Environment struct {
+	ID       string           `json:"id"`
+	Function string           `json:"function"`
+	Version  string           `json:"version"`
+	State    EnvironmentState `json:"state"`
+	Since    time.Time        `json:"since"` // when it came into this state
+	Started  time.Time        `json:"started"`
+	Runs     int64            `json:"runs"`
+	Request  string           `json:"request,omitempty"` // what it is busy with
+	PID      int              `json:"pid,omitempty"`
+	Cause    string           `json:"cause,omitempty"` // why it is gone: "idle", "timeout", "crash", "deploy", "shutdown"
+}

@@ -1,0 +1,80 @@
+package daruma
+
+import "time"
+
+// OutcomeKind is the closed set of what can come of handing an event to a
+// function. The zero value is not an outcome.
+type OutcomeKind uint8
+
+const (
+	_ OutcomeKind = iota
+	// Done: the function answered.
+	Done
+	// FunctionError: the function's code reported an error. The environment lives on.
+	FunctionError
+	// TimedOut: the function was killed at its deadline.
+	TimedOut
+	// Crashed: the process ended, ran out of memory, or never came up.
+	Crashed
+	// Throttled: the function's own limit of concurrency was reached. It did not run.
+	Throttled
+	// NoCapacity: the platform could not start an environment. It did not run.
+	NoCapacity
+	// Held: something the event needs is known to be down. It did not run.
+	Held
+	// Refused: the event or its target is not valid. It did not run and never will.
+	Refused
+	// Unknown: it may or may not have run to its end; nobody saw.
+	Unknown
+)
+
+var outcomeKinds = [...]string{"none", "done", "function error", "timed out", "crashed", "throttled", "no capacity", "held", "refused", "unknown"}
+
+// String returns the kind in words.
+func (k OutcomeKind) String() string {
+	if int(k) < len(outcomeKinds) {
+		return outcomeKinds[k]
+	}
+	return "none"
+}
+
+// Ran says whether the function's code may have seen the event. What did not
+// run has not failed: it spends no attempt.
+func (k OutcomeKind) Ran() bool {
+	switch k {
+	case Done, FunctionError, TimedOut, Crashed, Unknown:
+		return true
+	}
+	return false
+}
+
+// An Outcome is what came of one run of one event.
+type Outcome struct {
+	Kind    OutcomeKind
+	Payload []byte   // the function's answer, or its error as the runtime posted it, byte for byte
+	Failure *Failure // why it is not Done; nil when it is
+
+	Version     string        // the version that was chosen, "$LATEST" or a number; "" when none was
+	Environment string        // the environment that ran it; "" when none did
+	Init        time.Duration // time spent starting the environment for this event; 0 when it was warm
+	Duration    time.Duration // the function's own time
+	MemoryBytes int64         // most memory the environment has used; 0 when not known
+	LogTail     []byte        // the last LogTailBytesMax bytes this run logged
+}
+
+// A Failure says why a run did not end well, in the words a caller sees.
+type Failure struct {
+	Kind    Kind          // KindNotFound, KindThrottled, …: what a door makes a status code of
+	Type    string        // errorType: "Sandbox.Timedout", "Runtime.ExitError", the function's own
+	Message string        // errorMessage
+	Reason  string        // for Throttled: ReservedFunctionConcurrentInvocationLimitExceeded, …
+	After   time.Duration // for Throttled: when to try again; 0 when not known
+}
+
+// Error makes a Failure an error.
+func (f *Failure) Error() string {
+	if f.Type == "" {
+		return f.Message
+	}
+	return f.Type + ": " + f.Message
+}

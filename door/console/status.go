@@ -1,0 +1,89 @@
+package console
+
+import (
+	"time"
+
+	"github.com/daruma-io/daruma"
+)
+
+// Health says whether a node can take work.
+type Health struct {
+	OK     bool          `json:"ok"`
+	Reason string        `json:"reason,omitempty"` // why not
+	Age    time.Duration `json:"ageNs"`            // since a write last reached the disk
+}
+
+// Status is what a node is and does at one moment.
+type Status struct {
+	App          string               `json:"app"`
+	Version      string               `json:"version"` // of daruma
+	PID          int                  `json:"pid"`
+	Started      time.Time            `json:"started"`
+	Template     string               `json:"template"`
+	Data         string               `json:"data"`
+	Region       string               `json:"region"`
+	AWS          string               `json:"aws"` // base URL of each door
+	Web          string               `json:"web"`
+	Console      string               `json:"console"`
+	Isolation    string               `json:"isolation"`         // "namespaces" or "processes"
+	Missing      []string             `json:"missing,omitempty"` // what the isolation does not give here
+	Health       Health               `json:"health"`
+	Functions    []Function           `json:"functions"`
+	Environments []daruma.Environment `json:"environments"`
+	Endpoints    []Endpoint           `json:"endpoints"`
+	Egress       Egress               `json:"egress"`
+	Left         []string             `json:"left,omitempty"` // parts of the template that were left out
+}
+
+// Function states.
+const (
+	Active = "active"
+	Failed = "failed" // its last build failed; the code before, if any, goes on
+)
+
+// A Function is one function's state.
+type Function struct {
+	Name         string   `json:"name"`
+	LogicalID    string   `json:"logicalId,omitempty"`
+	Runtime      string   `json:"runtime"`
+	Handler      string   `json:"handler,omitempty"`
+	State        string   `json:"state"`
+	Reason       string   `json:"reason,omitempty"` // for Failed
+	Owner        string   `json:"owner,omitempty"`
+	Versions     []string `json:"versions,omitempty"` // published ones
+	Aliases      []string `json:"aliases,omitempty"`  // "live=3"
+	Reserved     *int     `json:"reserved,omitempty"`
+	TimeoutS     float64  `json:"timeoutSeconds"`
+	MemoryMB     int      `json:"memoryMB"`
+	CodeSHA256   string   `json:"codeSha256,omitempty"`
+	Environments int      `json:"environments"`
+	Runs         int64    `json:"runs"`
+	Failures     int64    `json:"failures"`
+	Refusals     int64    `json:"refusals"`
+}
+
+// An Endpoint is one address that an app answers at.
+type Endpoint struct {
+	LogicalID string   `json:"logicalId"`
+	Kind      string   `json:"kind"` // "HTTP", "REST", "URL"
+	Stage     string   `json:"stage,omitempty"`
+	URL       string   `json:"url"`
+	Routes    []string `json:"routes,omitempty"` // "GET /pets → Pets"
+}
+
+// Egress is what functions reach outside.
+type Egress struct {
+	Policy string `json:"policy"` // "allow" or "deny"
+	Peers  []Peer `json:"peers,omitempty"`
+}
+
+// A Peer is one host that a function asked for.
+type Peer struct {
+	Function    string    `json:"function"`
+	Host        string    `json:"host"`
+	Port        int       `json:"port"`
+	Connections int64     `json:"connections"`
+	Failures    int64     `json:"failures"`
+	Denied      int64     `json:"denied"`
+	Last        time.Time `json:"last"`
+}

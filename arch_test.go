@@ -1,0 +1,212 @@
+package daruma_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/daruma-io/daruma"
+
+// layers says how high each top-level package is. A package imports only
+// what is lower: never back, and never sideways but for its own parts. What
+// is not listed here has no place yet, and the test says so.
+var layers = map[string]int{
+	".":        0, // the nouns everyone speaks
+	"cell":     1, // the durable core
+	"catalog":  2, // nouns kept in a cell
+	"run":      3, // verbs
+	"build":    3,
+	"watch":    3,
+	"template": 3,
+	"door":     3, // ways in
+	"node":     4, // the table of contents
+	"cmd":      5,
+}
+
+// apart names folders whose packages are no Go library of the product.
+var apart = []string{"examples", "bench"}
+
+// sideways lists the imports between packages of one layer that are allowed, with the reason.
+var sideways = map[string]string{
+	"door/lambda → door/wire": "wire is what the doors that speak AWS's protocols share",
+}
+
+// tradeNames stay in doors, in templates and where people type them.
+var tradeNames = regexp.MustCompile(`(?i)\b(sqs|sns|kinesis|dynamodb|eventbridge|appconfig)\b`)
+
+var tradeNamesAllowed = []string{"door/", "template/", "cmd/", "examples/", "bench/", "node/"}
+
+// bags are names that say nothing about what a package holds.
+var bags = []string{"util", "utils", "common", "helper", "helpers", "misc", "base", "shared", "lib", "pkg", "core", "types"}
+
+type source struct {
+	path string // "cell/cell.go"
+	dir  string // "cell"
+	file *ast.File
+	text string
+}
+
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			name := d.Name()
+			if path != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || slices.Contains(apart, path)) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		all = append(all, source{filepath.ToSlash(path), filepath.ToSlash(filepath.Dir(path)), file, string(text)})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 20 {
+		t.Fatalf("found only %d files: is this the root?", len(all))
+	}
+	return all
+}
+
+// family is the part of a package's path that its own parts share: "door/web" of
+// "door/web/route", "run" of "run/sandbox".
+func family(dir string) string {
+	parts := strings.Split(dir, "/")
+	if parts[0] == "door" && len(parts) > 1 {
+		return parts[0] + "/" + parts[1]
+	}
+	return parts[0]
+}
+
+func layer(dir string) (int, bool) {
+	l, ok := layers[strings.Split(dir, "/")[0]]
+	return l, ok
+}
+
+func TestImportsGoOneWay(t *testing.T) {
+	for _, s := range sources(t) {
+		from, ok := layer(s.dir)
+		if !ok {
+			t.Errorf("%s: the package %s has no place in the layers: give it one in arch_test.go", s.path, s.dir)
+			continue
+		}
+		for _, imp := range s.file.Imports {
+			path := strings.Trim(imp.Path.Value, `"`)
+			if path != module && !strings.HasPrefix(path, module+"/") {
+				continue
+			}
+			to := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+			if to == "" {
+				to = "."
+			}
+			at, ok := layer(to)
+			switch {
+			case !ok:
+				t.Errorf("%s imports %s, which has no place in the layers", s.path, to)
+			case family(to) == family(s.dir):
+			case at > from:
+				t.Errorf("%s imports %s: imports never go back up", s.path, to)
+			case at == from && sideways[family(s.dir)+" → "+family(to)] == "":
+				t.Errorf("%s imports %s: packages of one layer meet in node, through a seam its caller declares", s.path, to)
+			}
+		}
+	}
+}
+
+func TestASeamDoesNotImportWhatImplementsIt(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, imp := range s.file.Imports {
+			path := strings.TrimPrefix(strings.Trim(imp.Path.Value, `"`), module+"/")
+			for _, seam := range []string{"run/sandbox", "cell/journal"} {
+				if s.dir == seam && strings.HasPrefix(path, seam+"/") {
+					t.Errorf("%s imports %s: a seam is for its caller and must not know who stands behind it", s.path, path)
+				}
+			}
+			if strings.HasSuffix(path, "test") && strings.HasPrefix(strings.Trim(imp.Path.Value, `"`), module) && !strings.HasSuffix(s.dir, "test") {
+				t.Errorf("%s imports %s: test helpers do not ship", s.path, path)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIs(t *testing.T) {
+	said := map[string]bool{}
+	dirs := map[string]string{}
+	for _, s := range sources(t) {
+		dirs[s.dir] = s.file.Name.Name
+		if s.file.Doc != nil && len(s.file.Doc.Text()) > 40 {
+			said[s.dir] = true
+		}
+	}
+	for dir, name := range dirs {
+		if !said[dir] {
+			t.Errorf("package %s (%s) has no package comment", name, dir)
+		}
+		if slices.Contains(bags, name) {
+			t.Errorf("package %s (%s) is named like a bag: name what it holds", name, dir)
+		}
+	}
+}
+
+func TestNothingHappensBeforeMain(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
+				t.Errorf("%s has an init function: node lists what there is, in order", s.path)
+			}
+		}
+	}
+}
+
+func TestTradeNamesStayInDoors(t *testing.T) {
+	for _, s := range sources(t) {
+		if slices.ContainsFunc(tradeNamesAllowed, func(p string) bool { return strings.HasPrefix(s.path, p) }) {
+			continue
+		}
+		for i, line := range strings.Split(s.text, "\n") {
+			if name := tradeNames.FindString(line); name != "" {
+				t.Errorf("%s, line %d names %q: trade names stop at the door", s.path, i+1, name)
+			}
+		}
+	}
+}
+
+func TestTheWorldIsTouchedInCmdOnly(t *testing.T) {
+	touch := regexp.MustCompile(`\bos\.(Exit|Getenv|LookupEnv|Setenv|Args|Stdout|Stderr|Stdin)\b`)
+	// A process inside a place begins anew: it has no cmd of its own.
+	allowed := []string{"cmd/", "run/sandbox/namespace/"}
+	for _, s := range sources(t) {
+		if slices.ContainsFunc(allowed, func(p string) bool { return strings.HasPrefix(s.path, p) }) || strings.Contains(s.dir, "internal/") || strings.HasSuffix(s.dir, "test") {
+			continue
+		}
+		for i, line := range strings.Split(s.text, "\n") {
+			code, _, _ := strings.Cut(line, "//")
+			if use := touch.FindString(code); use != "" {
+				t.Errorf("%s, line %d uses %s: environment, arguments, output and exit are cmd's", s.path, i+1, use)
+			}
+		}
+	}
+}

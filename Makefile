@@ -1,0 +1,38 @@
+# What a developer types. `make test` is all that a change has to pass.
+
+GOTESTSUM = go tool -modfile=tools/go.mod gotestsum --format pkgname --hide-summary output
+LINT      = go tool -modfile=tools/go.mod golangci-lint
+# Packages in which goroutines share memory on the way of an event.
+RACE = ./cell/... ./catalog/... ./run/... ./door/... ./watch/... ./node/...
+
+.PHONY: help setup test short lint bench reliability fuzz build
+
+help: ## what there is to do
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+setup: ## install what the tests need and this machine lacks
+	sh tools/setup.sh
+
+build: ## build bin/daruma
+	CGO_ENABLED=0 go build -trimpath -o bin/daruma ./cmd/daruma
+
+test: setup ## everything a change has to pass; skips are printed and counted
+	go vet ./...
+	CGO_ENABLED=0 GOOS=darwin go vet ./cmd/daruma
+	$(GOTESTSUM) -- -timeout 20m $$(go list ./... | grep -vE "$$(go list $(RACE) | sed 's/$$/$$/' | paste -sd'|')")
+	CGO_ENABLED=1 $(GOTESTSUM) -- -race -timeout 20m $(RACE)
+
+short: ## the tests that need nothing but Go
+	go test -short ./...
+
+lint: ## golangci-lint
+	$(LINT) run
+
+bench: ## side by side with floors and peers, in one run
+	go run ./bench
+
+reliability: ## long crash, power-loss, corruption and hostile-function runs
+	DARUMA_LONG=1 go test -count=1 -timeout 80m -v -run 'Long|Crash|PowerLoss|Damage|Full|Hostile|Remains' ./cell/... ./run/... ./cmd/...
+
+fuzz: ## every decoder for 20 seconds
+	sh tools/fuzz.sh 20s

@@ -1,0 +1,192 @@
+// Package wire is what the doors that speak AWS protocols share: one HTTP
+// front on one port that checks every request's signature, tells the services
+// apart and answers errors in the shape each service's clients expect.
+//
+// A door hands its service to [Front.Register] and is then given requests that
+// are whole (the body has been read and is what was signed), bounded, signed
+// by a known access key, and carry the identity of whoever signed them. There
+// is no way to be given any other: a [Handler] takes a [*Request], and only
+// the gate makes those.
+//
+// What nobody registered is refused in its own protocol's error shape, with a
+// status that no SDK tries again. The package holds no state of an app and
+// knows no service but the few words of STS that SDKs ask to see whose
+// credentials they hold.
+//
+// A Front may be used from any number of goroutines once Register is done.
+package wire
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/daruma-io/daruma"
+)
+
+// Limits of the front. Config may narrow or widen those it names.
+const (
+	headerBytesMax  = 16 << 10         // request line and headers
+	headerTimeMax   = 5 * time.Second  // to send them
+	bodyTimeMax     = 30 * time.Second // to send the body
+	answerTimeMax   = 60 * time.Second // to take one answer, or one piece of a streamed one
+	idleTimeMax     = 60 * time.Second // a connection with nothing to do
+	unservedBodyMax = 1 << 20          // body of a request to a service nobody registered
+	drainBytesMax   = 16 << 20         // read and thrown away so that a client gets to see why it was refused
+	connsDefault    = 4096
+	connsPerIPMax   = 2048
+	graceDefault    = 30 * time.Second
+)
+
+// Config says what a Front needs. Credentials and Region must be given.
+type Config struct {
+	Credentials Credentials
+	Region      string           // the region requests must be signed for: "us-east-1"
+	Now         func() time.Time // the wall clock that signers go by, never a scaled one; time.Now when nil
+	Log         *slog.Logger     // slog.Default() when nil
+	Conns       int              // connections at once on one listener; 4,096 when 0
+	ConnsPerIP  int              // connections at once from one address; 2,048 when 0
+	Grace       time.Duration    // how long Serve waits at its end for requests under way; 30 s when 0
+}
+
+// A Handler serves the requests of one service. ServeAWS is called from many
+// goroutines at once; it may keep r.Body, and nothing else of r.
+type Handler interface {
+	ServeAWS(w http.ResponseWriter, r *Request)
+}
+
+// A Service is one AWS service at this front.
+type Service struct {
+	Handler      Handler
+	BodyBytesMax int64  // larger requests are refused unread
+	TooLarge     *Error // how they are refused; a plain 413 when nil
+}
+
+// A Request is one that passed the gate.
+type Request struct {
+	HTTP    *http.Request // its Body has been read to the end
+	Path    string        // the escaped path, in normal form: what was signed
+	Body    []byte        // nil when there was none
+	ID      string        // answered as x-amzn-RequestId
+	At      time.Time     // when it came
+	Service string        // the service it was signed for: "lambda"
+	Caller  Identity
+}
+
+// A Front is the HTTP front of all AWS services. It is an http.Handler, so
+// listeners of other packages can lead to it too.
+type Front struct {
+	cfg      Config
+	services map[string]Service
+	keys     signingKeys
+	buffers  sync.Pool // *[]byte, for canonical requests
+}
+
+// New returns a front that serves nothing yet but sts:GetCallerIdentity.
+func New(cfg Config) (*Front, error) {
+	if cfg.Credentials == nil || cfg.Region == "" {
+		return nil, &daruma.Error{Op: "wire", Kind: daruma.KindInvalid, Hint: "Credentials and Region must be given"}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.Conns == 0 {
+		cfg.Conns = connsDefault
+	}
+	if cfg.ConnsPerIP == 0 {
+		cfg.ConnsPerIP = connsPerIPMax
+	}
+	if cfg.Grace == 0 {
+		cfg.Grace = graceDefault
+	}
+	f := &Front{cfg: cfg, services: map[string]Service{}}
+	f.buffers.New = func() any { b := make([]byte, 0, 2048); return &b }
+	f.Register("sts", Service{Handler: identityService{f}, BodyBytesMax: 64 << 10})
+	return f, nil
+}
+
+// Register makes s serve the requests signed for name ("lambda", "sqs"). It
+// must be called before the first request, and panics at a mistake of ours: a
+// name registered twice, no handler, or no body limit.
+func (f *Front) Register(name string, s Service) {
+	switch {
+	case name == "" || s.Handler == nil || s.BodyBytesMax <= 0:
+		panic("wire: a service needs a name, a handler and a body limit")
+	case f.services[name].Handler != nil:
+		panic("wire: " + name + " is registered twice")
+	}
+	f.services[name] = s
+}
+
+// Serves returns the names of what is registered, in order.
+func (f *Front) Serves() []string {
+	names := make([]string, 0, len(f.services))
+	for n := range f.services {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// ServeHTTP takes a request through the gate and hands it to its service.
+func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{answer: answer{ResponseWriter: w}, front: f}
+	x.req.HTTP, x.req.ID, x.req.At = r, daruma.NewID(), f.cfg.Now()
+	w.Header()["X-Amzn-Requestid"] = []string{x.req.ID}
+	defer x.recovered()
+	if err := x.admit(); err != nil {
+		x.refuse(err)
+		return
+	}
+	if s, ok := f.services[x.req.Service]; ok {
+		s.Handler.ServeAWS(&x.answer, &x.req)
+		return
+	}
+	x.refuse(f.unserved(&x.req))
+}
+
+// unserved is the refusal of a service or operation that is not here.
+func (f *Front) unserved(r *Request) *Error {
+	return &Error{Status: http.StatusBadRequest, Code: codeUnsupported,
+		Message: r.Service + ":" + operation(r) + " is not supported here; this endpoint serves " + strings.Join(f.Serves(), ", ")}
+}
+
+// An exchange is one request with its answer, in one allocation.
+type exchange struct {
+	req    Request
+	answer answer
+	front  *Front
+}
+
+// refuse answers with err in the shape of the request's protocol. A body that
+// was not read is thrown away first, within bounds: a client that is still
+// sending would otherwise see a broken connection instead of the reason.
+func (x *exchange) refuse(err *Error) {
+	if err.closes || len(x.req.HTTP.TransferEncoding) > 0 {
+		x.answer.Header()["Connection"] = []string{"close"}
+	}
+	x.drain()
+	Refuse(&x.answer, &x.req, err)
+}
+
+// recovered ends an exchange whose handler panicked.
+func (x *exchange) recovered() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	x.front.cfg.Log.Error("a request handler panicked", "service", x.req.Service, "request", x.req.ID, "panic", v, "stack", stack())
+	if x.answer.started {
+		panic(http.ErrAbortHandler) // cut the answer off, so that nobody takes it for whole
+	}
+	x.refuse(&Error{Status: http.StatusInternalServerError, Code: "InternalFailure", Message: "The request processing has failed because of an unknown error, exception or failure."})
+}

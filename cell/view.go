@@ -1,0 +1,165 @@
+package cell
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/cell/journal"
+)
+
+// View has f read the state between two commands: the one that includes all
+// commands answered before View was called, and only what is durable. f may
+// take its time; the state does not change under it. It returns the error of
+// f, or that of the first read that failed: KindCorrupt for a damaged file.
+// KindExpired when ctx ended first, KindUnavailable when the disk has failed.
+func (c *Cell) View(ctx context.Context, machine string, f func(r *Reader) error) (err error) {
+	s, err := c.journal.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	r := newReader(s, machine, s.Position())
+	if err := f(r); *r.err == nil {
+		return err
+	}
+	return *r.err
+}
+
+// A Reader reads one machine's part of a state that does not change. It may be
+// used by one goroutine, until View returns.
+type Reader struct {
+	source   journal.Reader
+	prefix   []byte
+	position uint64
+	err      *error // the first read that failed
+}
+
+func newReader(source journal.Reader, machine string, position uint64) *Reader {
+	return &Reader{source: source, prefix: space(spaceMachine, machine), position: position, err: new(error)}
+}
+
+// Of returns the reader of another machine's part of the same state.
+func (r *Reader) Of(machine string) *Reader {
+	other := *r
+	other.prefix = space(spaceMachine, machine)
+	return &other
+}
+
+// Position is that of the last entry in the state.
+func (r *Reader) Position() uint64 { return r.position }
+
+// Get returns the value of key, or nil and false.
+func (r *Reader) Get(key []byte) ([]byte, bool) {
+	v, ok, err := r.source.Get(under(r.prefix, key))
+	if err != nil {
+		r.fail(err)
+		return nil, false
+	}
+	return v, ok
+}
+
+// Scan yields the keys of rg in ascending order.
+func (r *Reader) Scan(rg Range) iter.Seq2[[]byte, []byte] { return r.scan(rg, false) }
+
+// ScanBack yields the keys of rg in descending order.
+func (r *Reader) ScanBack(rg Range) iter.Seq2[[]byte, []byte] { return r.scan(rg, true) }
+
+func (r *Reader) scan(rg Range, descending bool) iter.Seq2[[]byte, []byte] {
+	return func(yield func([]byte, []byte) bool) {
+		if err := r.source.Scan(within(r.prefix, rg), descending, cut(r.prefix, yield)); err != nil {
+			r.fail(err)
+		}
+	}
+}
+
+func (r *Reader) fail(err error) {
+	if *r.err == nil {
+		*r.err = err
+	}
+}
+
+// Changed waits until a machine's part of the state is no longer what it was
+// at the position after, and returns the position of the last change. With
+// after 0 it returns at once. Changes that follow one another quickly may be
+// seen as one. It ends with KindExpired when ctx ends, with KindUnavailable
+// when the cell is closed.
+func (c *Cell) Changed(ctx context.Context, machine string, after uint64) (uint64, error) {
+	for {
+		last, changed, closed := c.watch.last(machine)
+		switch {
+		case last > after || after == 0:
+			return last, nil
+		case closed:
+			return 0, &daruma.Error{Op: "watch", Ref: machine, Kind: daruma.KindUnavailable, Err: errors.New("the cell is closed")}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return 0, &daruma.Error{Op: "watch", Ref: machine, Kind: daruma.KindExpired, Err: context.Cause(ctx)}
+		}
+	}
+}
+
+// Checkpoint writes a copy of the durable state into dir, which must not
+// exist; its parent must. The copy can be opened as a cell. Commands go on meanwhile.
+func (c *Cell) Checkpoint(ctx context.Context, dir string) error {
+	return c.journal.Checkpoint(ctx, dir)
+}
+
+// watch knows the position of each machine's last durable change.
+type watch struct {
+	mu      sync.Mutex
+	since   uint64 // every machine may have changed up to here
+	lasts   map[string]uint64
+	changed chan struct{} // closed at the next change; nil when nobody waits
+	closed  bool
+}
+
+func (w *watch) last(machine string) (position uint64, changed <-chan struct{}, closed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.changed == nil && !w.closed {
+		w.changed = make(chan struct{})
+	}
+	return max(w.lasts[machine], w.since), w.changed, w.closed
+}
+
+// advance notes that the machines touched have changed at position.
+func (w *watch) advance(position uint64, touched map[string]bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lasts == nil {
+		w.lasts = map[string]uint64{}
+	}
+	for m := range touched {
+		w.lasts[m] = position
+	}
+	if len(touched) > 0 {
+		w.wakeLocked()
+	}
+}
+
+// all notes that every machine may have changed up to position.
+func (w *watch) all(position uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.since = max(w.since, position)
+	w.wakeLocked()
+}
+
+func (w *watch) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	w.wakeLocked()
+}
+
+func (w *watch) wakeLocked() {
+	if w.changed != nil {
+		close(w.changed)
+		w.changed = nil
+	}
+}

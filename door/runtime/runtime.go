@@ -1,62 +1,105 @@
 // Package runtime is the door that function environments knock at: it speaks
 // the Lambda Runtime, Extensions and Telemetry APIs (HTTP/1.1 on the
 // environment's own loopback) and turns them into calls of a [Guest].
+//
+// The server is written for this protocol alone. A connection has one
+// goroutine, which reads, parses and answers; an invocation is written to the
+// connection that waits for it by whoever brings it, so that a warm call
+// wakes no goroutine of the door. What a client sends is bounded in every
+// direction (connections, header and body sizes, time for a half-sent
+// header), because the client is a function's process and may be hostile.
+//
+// The package holds no state of an environment: that is the Guest's. [Serve]
+// may be called for any number of environments at once.
 package runtime
 
 import (
 	"context"
 	"io"
+	"net"
 
 	"github.com/daruma-io/daruma"
 )
 
-// A Guest is one environment as the protocol needs it; package run's
-// environment is one. Methods that are called in a wrong state return a
-// *StateError, which the door answers with 403.
+// A Guest is one life of an environment's processes, as the protocol needs
+// it; package run's Session is one. Calls that do not fit its state return a
+// *daruma.StateError, which the door answers with its status.
 //
 // The methods may be called from several goroutines at once: a hostile
 // process may open many connections.
 type Guest interface {
-	// Next ends the invocation before it and waits for the next one. It
-	// returns ctx's error when the connection ends first.
-	Next(ctx context.Context) (*daruma.Delivery, error)
-	// Respond answers invocation id with a whole body. The Guest keeps body.
+	Runtime
+	Extensions
+}
+
+// Runtime is the runtime's half of a Guest.
+type Runtime interface {
+	// Attach tells of a connection's first call of the Runtime API. deliver
+	// writes an invocation to it and may be called once after each Next, from
+	// any goroutine, even before Next returns. It blocks while the process
+	// does not read.
+	Attach(deliver func(*daruma.Delivery) error) (link uint64)
+	// Detach tells that the connection is gone, and all it had sent was read.
+	Detach(link uint64)
+	// Next ends the invocation before it and asks for the next one.
+	Next(link uint64) error
+	Answers
+}
+
+// Answers is what a runtime tells about an invocation.
+type Answers interface {
+	// Respond answers invocation id with a whole body, which the Guest keeps.
+	// A body of more than daruma.ResponseBytesMax was too long; the door
+	// passes one byte more than that at most.
 	Respond(id, contentType string, body []byte) error
 	// RespondStream answers invocation id from body as it comes; trailer is
 	// read after body's end and tells a failure in mid-stream (both empty: none).
 	RespondStream(id, contentType string, body io.Reader, trailer func() (errorType string, errorBody []byte)) error
-	// Fail reports that the function failed. body is passed on byte for byte.
+	// Fail reports that the function failed. body is passed on byte for byte;
+	// nil asks for a body made of errorType.
 	Fail(id, errorType string, body []byte) error
 	// InitFail reports that the runtime could not start; valid before the first Next only.
 	InitFail(errorType string, body []byte) error
+}
 
-	// Register registers an extension and returns its identifier.
-	Register(name string, events []string) (identifier string, info ExtensionInfo, err error)
-	// ExtensionNext waits for the extension's next event.
-	ExtensionNext(ctx context.Context, identifier string) (ExtensionEvent, error)
+// Extensions is the extensions' half of a Guest.
+type Extensions interface {
+	// Register registers an extension.
+	Register(name string, events []string) (daruma.Registration, error)
+	// ExtensionNext asks for the extension's next event, which deliver writes
+	// to its connection, once, from any goroutine, even before ExtensionNext returns.
+	ExtensionNext(identifier string, deliver func(daruma.ExtensionEvent) error) error
 	// ExtensionFail takes an extension's /init/error (init true) or /exit/error.
 	ExtensionFail(identifier, errorType string, init bool, body []byte) error
 }
 
-// ExtensionInfo is the answer to a registration.
-type ExtensionInfo struct {
-	FunctionName, FunctionVersion, Handler, AccountID string
-}
+// Limits of one environment.
+const (
+	connectionsMax  = 64             // more are closed at once
+	headerBytesMax  = 1<<20 + 64<<10 // the X-Ray error cause alone may have a MiB
+	headerFieldsMax = 128
+	smallBytes      = 64 << 10  // a request that holds more at once needs one of largeMax places
+	largeMax        = 4         // requests of more than smallBytes held at once
+	controlBytesMax = 64 << 10  // the body of a registration or subscription
+	trailerBytesMax = 256 << 10 // trailers of a streamed answer
+	drainBytesMax   = 32 << 20  // what is read and thrown away to keep a connection
+)
 
-// An ExtensionEvent is what an extension's next returns.
-type ExtensionEvent struct {
-	ID       string           // Lambda-Extension-Event-Identifier
-	Shutdown string           // "spindown", "timeout" or "failure" for a SHUTDOWN event; "" for INVOKE
-	Invoke   *daruma.Delivery // for INVOKE; its Payload is not passed on
-	Deadline int64            // Unix milliseconds
+// Serve answers the processes of one environment on ln until ctx ends. It
+// closes ln and returns once every connection is closed. Its error is nil
+// when ctx ended it.
+func Serve(ctx context.Context, ln net.Listener, g Guest) error {
+	s := &server{guest: g, conns: map[*conn]struct{}{}, large: make(chan struct{}, largeMax), stop: make(chan struct{})}
+	unhook := context.AfterFunc(ctx, func() { s.shut(ln) })
+	defer unhook()
+	err := s.accept(ln)
+	s.shut(ln)
+	s.wait.Wait()
+	if ctx.Err() != nil {
+		return nil
+	}
+	if s.broken != nil {
+		return s.broken
+	}
+	return err
 }
-
-// A StateError refuses a call that does not fit the environment's state.
-type StateError struct {
-	Status int    // HTTP status: 403, 400, 413
-	Type   string // "InvalidStateTransition", "InvalidRequestID", "Extension.UnknownExtensionIdentifier", …
-	Reason string
-}
-
-// Error returns the type and the reason.
-func (e *StateError) Error() string { return e.Type + ": " + e.Reason }

@@ -1,0 +1,348 @@
+package catalog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/cell"
+)
+
+const (
+	machineName    = "catalog"
+	commandDeploy  = "deploy"
+	commandReserve = "reserve"
+)
+
+// A Deployment is everything an app should consist of.
+type Deployment struct {
+	// Functions as they should be, each as its Latest. Modified and Revision
+	// are given by the catalog. A layer with Version 0 stands for the newest
+	// of its name in this deployment.
+	Functions []*Function `json:"functions,omitempty"`
+	// Layers with their content. Their versions are given by the catalog: the
+	// newest stays when its content is the same.
+	Layers []*Layer `json:"layers,omitempty"`
+	// Publish says which functions get a new version when they have changed.
+	Publish []Publication `json:"publish,omitempty"`
+	// Aliases that lead to given versions. Those of Publish are added.
+	Aliases []*Alias `json:"aliases,omitempty"`
+	APIs    []*API   `json:"apis,omitempty"`
+}
+
+// A Publication asks for a new version of a function when its code has
+// changed since the last one, and for an alias to lead there.
+type Publication struct {
+	Function    string `json:"function"`
+	Alias       string `json:"alias,omitempty"`
+	Description string `json:"description,omitempty"`
+	// Configuration asks for a new version when only configuration has changed, too.
+	Configuration bool `json:"configuration,omitempty"`
+}
+
+// Changes is what a deployment changed, by name.
+type Changes struct {
+	Created, Updated, Removed []string // functions
+	Published                 []string // "Orders:3"
+}
+
+// Any says whether a function changed.
+func (c Changes) Any() bool { return len(c.Created)+len(c.Updated)+len(c.Removed)+len(c.Published) > 0 }
+
+type reservation struct {
+	Function string `json:"function"`
+	Reserved *int   `json:"reserved"`
+}
+
+// Machine applies the catalog's commands; it is one of the machines of the cell it lies in.
+type Machine struct{}
+
+// Name is the machine's name in its cell.
+func (Machine) Name() string { return machineName }
+
+// Apply takes one step.
+func (Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
+	switch cmd.Name {
+	case commandDeploy:
+		var d Deployment
+		if err := json.Unmarshal(cmd.Body, &d); err != nil {
+			return nil, &daruma.Error{Kind: daruma.KindInvalid, Err: err}
+		}
+		return deploy(tx, d)
+	case commandReserve:
+		var r reservation
+		if err := json.Unmarshal(cmd.Body, &r); err != nil {
+			return nil, &daruma.Error{Kind: daruma.KindInvalid, Err: err}
+		}
+		return nil, reserve(tx, r)
+	}
+	return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: cmd.Name, Err: fmt.Errorf("the catalog knows no such command")}
+}
+
+func invalid(ref, format string, args ...any) error {
+	return &daruma.Error{Kind: daruma.KindInvalid, Ref: ref, Err: fmt.Errorf(format, args...)}
+}
+
+func deploy(tx *cell.Tx, d Deployment) (Changes, error) {
+	if err := d.validate(); err != nil {
+		return Changes{}, err
+	}
+	versions := putLayers(tx, d.Layers)
+	var c Changes
+	for _, f := range d.Functions {
+		if err := putFunction(tx, *f, versions, &c); err != nil {
+			return Changes{}, err
+		}
+	}
+	wanted := slices.Clone(d.Aliases)
+	for _, p := range d.Publish {
+		version := publish(tx, p, &c)
+		if p.Alias != "" {
+			wanted = append(wanted, &Alias{Function: p.Function, Name: p.Alias, Version: version})
+		}
+	}
+	removeOthers(tx, d, &c)
+	if err := putAliases(tx, wanted); err != nil {
+		return Changes{}, err
+	}
+	tx.DeleteRange(cell.Prefix([]byte(apiPrefix)))
+	for _, a := range d.APIs {
+		apis().Put(tx, apiKey(a.LogicalID), a)
+	}
+	return c, nil
+}
+
+func (d Deployment) validate() error {
+	names := map[string]bool{}
+	for _, f := range d.Functions {
+		switch {
+		case !validName(f.Name):
+			return invalid(f.Name, "not a function's name")
+		case names[f.Name]:
+			return invalid(f.Name, "two functions have this name")
+		case f.Version != Latest:
+			return invalid(f.Name, "its version is %q, only %s is deployed", f.Version, Latest)
+		}
+		names[f.Name] = true
+	}
+	for _, a := range d.Aliases {
+		if !names[a.Function] || !validName(a.Name) {
+			return invalid(a.Function+":"+a.Name, "an alias of a function that is not deployed")
+		}
+	}
+	for _, p := range d.Publish {
+		if !names[p.Function] || p.Alias != "" && !validName(p.Alias) {
+			return invalid(p.Function+":"+p.Alias, "a version of a function that is not deployed")
+		}
+	}
+	for _, l := range d.Layers {
+		if !validName(l.Name) {
+			return invalid(l.Name, "not a layer's name")
+		}
+	}
+	ids := map[string]bool{}
+	for _, a := range d.APIs {
+		if !validName(a.LogicalID) || ids[a.LogicalID] {
+			return invalid(a.LogicalID, "an API without a name of its own")
+		}
+		ids[a.LogicalID] = true
+		for _, r := range a.Routes {
+			if r.Mock == nil && !names[r.Target.Function] {
+				return invalid(a.LogicalID, "%s %s leads to %q, which is not deployed", r.Method, r.Path, r.Target.Function)
+			}
+		}
+	}
+	return nil
+}
+
+// nextNumber returns the next version number of a function or layer.
+func nextNumber(tx *cell.Tx, kind, name string) int {
+	key := []byte(numberPrefix + kind + "/" + name)
+	raw, _ := tx.Get(key)
+	n, _ := strconv.Atoi(string(raw)) // "" for the first
+	tx.Set(key, []byte(strconv.Itoa(n+1)))
+	return n + 1
+}
+
+// putLayers gives each layer its version and returns them by name.
+func putLayers(tx *cell.Tx, given []*Layer) map[string]Layer {
+	byName := map[string]Layer{}
+	for _, g := range given {
+		l := *g
+		if old := newest(tx, l.Name); old != nil && old.Code.SHA256 == l.Code.SHA256 {
+			l.Version, l.Created = old.Version, old.Created
+		} else {
+			l.Version, l.Created = nextNumber(tx, "l", l.Name), tx.Now()
+		}
+		l.ARN += ":" + strconv.Itoa(l.Version)
+		layers().Put(tx, layerKey(l.Name, l.Version), &l)
+		byName[l.Name] = l
+	}
+	return byName
+}
+
+func newest(tx *cell.Tx, layer string) *Layer {
+	for key := range tx.ScanBack(cell.Prefix([]byte(layerPrefix + layer + "/"))) {
+		return layers().Get(tx, key)
+	}
+	return nil
+}
+
+// putFunction stores f as the Latest of its name if it differs from what is there.
+func putFunction(tx *cell.Tx, f Function, versions map[string]Layer, c *Changes) error {
+	f.Layers = slices.Clone(f.Layers)
+	for i, l := range f.Layers {
+		if l.Version == 0 {
+			got, ok := versions[l.Name]
+			if !ok {
+				return invalid(f.Name, "its layer %s is not deployed", l.Name)
+			}
+			f.Layers[i] = got
+		}
+	}
+	key := functionKey(f.Name, Latest)
+	r := functionRecord{Function: f, Declared: f.Reserved}
+	if old := functions().Get(tx, key); old == nil {
+		c.Created = append(c.Created, f.Name)
+	} else {
+		if reflect.DeepEqual(old.Declared, r.Declared) {
+			r.Function.Reserved = old.Function.Reserved // as it was set since
+		}
+		r.Function.Modified, r.Function.Revision = old.Function.Modified, old.Function.Revision
+		if same(*old, r) {
+			return nil
+		}
+		c.Updated = append(c.Updated, f.Name)
+	}
+	r.Function.Modified, r.Function.Revision = tx.Now(), revision(tx)
+	functions().Put(tx, key, &r)
+	return nil
+}
+
+// same compares records as they are stored.
+func same(a, b any) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+func revision(tx *cell.Tx) string {
+	r := tx.Random()
+	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", r.Uint32(), r.Uint32()&0xffff, r.Uint32()&0xfff, r.Uint32()&0x3fff|0x8000, r.Uint64()&0xffffffffffff)
+}
+
+// publish makes a new version of p.Function if it has changed, and returns the newest.
+func publish(tx *cell.Tx, p Publication, c *Changes) string {
+	latest := functions().Get(tx, functionKey(p.Function, Latest))
+	if latest == nil {
+		return "" // it cannot be read, and the command ends in that error
+	}
+	last, _ := tx.Get([]byte(numberPrefix + "f/" + p.Function))
+	before := functions().Get(tx, functionKey(p.Function, string(last)))
+	if before != nil && !changed(before.Function, latest.Function, p.Configuration) {
+		return string(last)
+	}
+	v := functionRecord{Function: latest.Function}
+	v.Function.Version = strconv.Itoa(nextNumber(tx, "f", p.Function))
+	v.Function.Revision, v.Function.Modified = revision(tx), tx.Now()
+	v.Function.Reserved = nil // belongs to the function, not to a version
+	if p.Description != "" {
+		v.Function.Description = p.Description
+	}
+	c.Published = append(c.Published, p.Function+":"+v.Function.Version)
+	functions().Put(tx, functionKey(p.Function, v.Function.Version), &v)
+	return v.Function.Version
+}
+
+// changed says whether latest differs from the version published before.
+func changed(before, latest Function, configuration bool) bool {
+	if before.Code.SHA256 != latest.Code.SHA256 {
+		return true
+	}
+	if !configuration {
+		return false
+	}
+	for _, f := range []*Function{&before, &latest} {
+		f.Version, f.Revision, f.Reserved, f.URL, f.Description = "", "", nil, nil, ""
+		f.Modified, f.Source, f.Code.Dir = before.Modified, Source{}, ""
+	}
+	return !same(before, latest)
+}
+
+// removeOthers removes functions and layers that d does not name.
+func removeOthers(tx *cell.Tx, d Deployment, c *Changes) {
+	wanted := map[string]bool{}
+	for _, f := range d.Functions {
+		wanted[f.Name] = true
+	}
+	gone := map[string]bool{}
+	for _, r := range all(tx, functions(), functionPrefix) {
+		if !wanted[r.Function.Name] {
+			gone[r.Function.Name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(gone)) {
+		tx.DeleteRange(cell.Prefix([]byte(functionPrefix + name + "/")))
+		c.Removed = append(c.Removed, name)
+	}
+	stay := map[string]bool{}
+	for _, l := range d.Layers {
+		stay[l.Name] = true
+	}
+	for _, l := range all(tx, layers(), layerPrefix) {
+		if !stay[l.Name] {
+			tx.Delete(layerKey(l.Name, l.Version))
+		}
+	}
+}
+
+// putAliases makes the given aliases the only ones there are. One that did not change keeps its revision.
+func putAliases(tx *cell.Tx, given []*Alias) error {
+	old := map[string]*Alias{}
+	for _, a := range all(tx, aliases(), aliasPrefix) {
+		old[string(aliasKey(a.Function, a.Name))] = a
+	}
+	tx.DeleteRange(cell.Prefix([]byte(aliasPrefix)))
+	for _, g := range given {
+		a := *g
+		for _, version := range []string{a.Version, a.Second} {
+			if version == "" && a.Version != "" {
+				continue
+			}
+			if functions().Get(tx, functionKey(a.Function, version)) == nil {
+				return invalid(a.Function+":"+a.Name, "it leads to version %q, which does not exist", version)
+			}
+		}
+		key := aliasKey(a.Function, a.Name)
+		a.Revision = revision(tx)
+		if o := old[string(key)]; o != nil {
+			unchanged := a
+			unchanged.Revision = o.Revision
+			if unchanged == *o {
+				a = unchanged
+			}
+		}
+		aliases().Put(tx, key, &a)
+	}
+	return nil
+}
+
+func reserve(tx *cell.Tx, r reservation) error {
+	key := functionKey(r.Function, Latest)
+	rec := functions().Get(tx, key)
+	switch {
+	case rec == nil:
+		return &daruma.Error{Kind: daruma.KindNotFound, Ref: r.Function, Err: errors.New("no such function")}
+	case r.Reserved != nil && *r.Reserved < 0:
+		return invalid(r.Function, "a reserved concurrency of %d", *r.Reserved)
+	}
+	rec.Function.Reserved = r.Reserved
+	rec.Function.Revision = revision(tx)
+	functions().Put(tx, key, rec)
+	return nil
+}

@@ -1,0 +1,74 @@
+package catalog
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/daruma-io/daruma/cell"
+)
+
+// Keys of the catalog's records.
+//
+//	f/<function>/<version>   a functionRecord
+//	a/<function>/<alias>     an Alias
+//	l/<layer>/<version>      a Layer; ten digits, so that versions are in order
+//	p/<logical ID>           an API
+//	n/f/<function>           the last version number given, which is never given again
+//	n/l/<layer>              likewise
+const (
+	functionPrefix = "f/"
+	aliasPrefix    = "a/"
+	layerPrefix    = "l/"
+	apiPrefix      = "p/"
+	numberPrefix   = "n/"
+)
+
+// How records are written. Version 1 of each is the first.
+func functions() cell.Format[functionRecord] {
+	return cell.Format[functionRecord]{Kind: "function", Version: 1}
+}
+
+func aliases() cell.Format[Alias] { return cell.Format[Alias]{Kind: "alias", Version: 1} }
+func layers() cell.Format[Layer]  { return cell.Format[Layer]{Kind: "layer", Version: 1} }
+func apis() cell.Format[API]      { return cell.Format[API]{Kind: "API", Version: 1} }
+
+// A functionRecord is a function with what the template said of settings that can be changed beside it.
+type functionRecord struct {
+	Function Function `json:"function"`
+	Declared *int     `json:"declaredReserved,omitempty"`
+}
+
+func functionKey(name, version string) []byte {
+	return []byte(functionPrefix + name + "/" + version)
+}
+
+func aliasKey(function, name string) []byte { return []byte(aliasPrefix + function + "/" + name) }
+
+func layerKey(name string, version int) []byte {
+	return fmt.Appendf(nil, "%s%s/%010d", layerPrefix, name, version)
+}
+
+func apiKey(logicalID string) []byte { return []byte(apiPrefix + logicalID) }
+
+// all returns every record below prefix, in the order of keys.
+func all[T any](s cell.State, f cell.Format[T], prefix string) []*T {
+	var records []*T
+	for _, r := range f.All(s, cell.Prefix([]byte(prefix))) {
+		records = append(records, r)
+	}
+	return records
+}
+
+// load builds a view of everything there is.
+func load(s cell.State, place Place) *View {
+	var fs []*Function
+	for _, r := range all(s, functions(), functionPrefix) {
+		fs = append(fs, &r.Function)
+	}
+	return NewView(place, fs, all(s, aliases(), aliasPrefix), all(s, apis(), apiPrefix), all(s, layers(), layerPrefix))
+}
+
+// validName says whether a name can be part of a key.
+func validName(s string) bool {
+	return s != "" && len(s) <= 256 && !strings.ContainsAny(s, "/\x00")
+}

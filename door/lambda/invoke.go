@@ -1,0 +1,196 @@
+package lambda
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/door/wire"
+)
+
+// Invocation types.
+const (
+	requestResponse = "RequestResponse"
+	event           = "Event"
+	dryRun          = "DryRun"
+)
+
+// jsonType is the content type of every answer but a stream's.
+var jsonType = []string{"application/json"}
+
+// An ask is an Invoke or InvokeWithResponseStream request, understood.
+type ask struct {
+	inv    daruma.Invocation
+	dryRun bool
+	tail   bool // LogType Tail
+}
+
+// invoke answers Invoke for the function of that name (unescaped).
+func (d *Door) invoke(w http.ResponseWriter, r *wire.Request, name string) {
+	a, err := d.ask(r, name, "Invoke", event, requestResponse, dryRun)
+	if err != nil {
+		wire.Refuse(w, r, err)
+		return
+	}
+	w.Header()["X-Amzn-Trace-Id"] = []string{a.inv.Trace}
+	if a.dryRun {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	out := d.cfg.Runner.Run(r.HTTP.Context(), a.inv)
+	h := w.Header()
+	switch out.Kind {
+	case daruma.Done:
+	case daruma.FunctionError, daruma.TimedOut, daruma.Crashed:
+		h["X-Amz-Function-Error"] = []string{"Unhandled"}
+		out.Payload = errorPayload(&out)
+	default:
+		refuseOutcome(w, r, &out)
+		return
+	}
+	h["X-Amz-Executed-Version"] = []string{out.Version}
+	if a.tail {
+		h["X-Amz-Log-Result"] = []string{logResult(out.LogTail)}
+	}
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(out.Payload))}
+	w.Write(out.Payload)
+}
+
+// invokeAsync refuses the oldest of the asynchronous ways in.
+func (d *Door) invokeAsync(c *call) (any, *wire.Error) {
+	if _, err := c.function(&namespacedName, false); err != nil {
+		return nil, err
+	}
+	return nil, unsupported("InvokeAsync is not supported here: asynchronous delivery does not exist yet, and nothing was queued. Use Invoke with InvocationType RequestResponse.")
+}
+
+// ask checks a request to invoke a function, of one of the given types, in
+// AWS's order: parameters, then the payload, then whether the function exists.
+func (d *Door) ask(r *wire.Request, name, op string, types ...string) (ask, *wire.Error) {
+	h := r.HTTP.Header
+	var v violations
+	ref, ok := namespacedName.parse(name)
+	if !ok {
+		v.check(&namespacedName, name, "functionName")
+	}
+	qualifier := ""
+	if r.HTTP.URL.RawQuery != "" {
+		if q := r.HTTP.URL.Query(); q.Has("Qualifier") {
+			qualifier = q.Get("Qualifier")
+			v.check(&qualifierShape, qualifier, "qualifier")
+		}
+	}
+	kind, logs, tenant := first(h["X-Amz-Invocation-Type"]), first(h["X-Amz-Log-Type"]), first(h["X-Amz-Tenant-Id"])
+	v.oneOf(kind, "invocationType", types...)
+	v.oneOf(logs, "logType", "None", "Tail")
+	if h["X-Amz-Tenant-Id"] != nil {
+		v.check(&tenantShape, tenant, "tenantId")
+	}
+	if err := v.error(); err != nil {
+		return ask{}, err
+	}
+	if err := ref.qualify(qualifier); err != nil {
+		return ask{}, err
+	}
+	view := d.cfg.View()
+	if err := ref.local(view.Place, r.Caller, op); err != nil {
+		return ask{}, err
+	}
+	if h["X-Amz-Durable-Execution-Name"] != nil {
+		return ask{}, unsupported("Durable executions are not supported here.")
+	}
+	context, err := clientContext(h["X-Amz-Client-Context"])
+	if err != nil {
+		return ask{}, err
+	}
+	payload, err := eventOf(r.Body)
+	if err != nil {
+		return ask{}, err
+	}
+	if _, err := view.Resolve(ref.Target, 1); err != nil {
+		if ref.Qualifier == "" {
+			ref.Qualifier = catalog.Latest // as the service words it for an unqualified miss
+		}
+		return ask{}, notFound("Function not found: " + view.Place.FunctionARN(ref.Target))
+	}
+	if kind == event {
+		return ask{}, unsupported("InvocationType Event is not supported here: asynchronous delivery does not exist yet, and nothing was queued. Use RequestResponse.")
+	}
+	now := d.cfg.Clock.Now()
+	return ask{
+		dryRun: kind == dryRun,
+		tail:   logs == "Tail",
+		inv: daruma.Invocation{
+			ID: r.ID, Target: ref.Target, Payload: payload, At: now, Source: "invoke",
+			Trace:         trace(first(h["X-Amzn-Trace-Id"]), now),
+			ClientContext: context, Tenant: tenant,
+		},
+	}, nil
+}
+
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
+
+// eventOf checks that a body is one JSON value; none at all stands for {}.
+func eventOf(body []byte) ([]byte, *wire.Error) {
+	if len(body) == 0 {
+		return []byte("{}"), nil
+	}
+	if json.Valid(body) && utf8.Valid(body) {
+		return body, nil
+	}
+	why := "Invalid UTF-8"
+	var value json.RawMessage
+	if err := json.Unmarshal(body, &value); err != nil {
+		why = err.Error()
+	}
+	return nil, invalidContent("Could not parse request body into json: " + why)
+}
+
+// clientContext decodes X-Amz-Client-Context: base64 of a JSON object.
+func clientContext(sent []string) ([]byte, *wire.Error) {
+	if len(sent) == 0 {
+		return nil, nil
+	}
+	if len(sent[0]) > daruma.ClientContextBytesMax {
+		return nil, invalidContent("Client context must be no more than " + strconv.Itoa(daruma.ClientContextBytesMax) + " bytes of base64-encoded data.")
+	}
+	b, err := base64.StdEncoding.DecodeString(sent[0])
+	if err == nil {
+		var object map[string]json.RawMessage
+		if err = json.Unmarshal(b, &object); err == nil && object != nil && utf8.Valid(b) {
+			return b, nil
+		}
+	}
+	return nil, invalidContent("Client context must be a valid Base64-encoded JSON object.")
+}
+
+// errorPayload is what the caller gets for a failed run: what the runtime
+// posted, or, when it posted nothing, what is known.
+func errorPayload(out *daruma.Outcome) []byte {
+	if len(out.Payload) > 0 || out.Failure == nil {
+		return out.Payload
+	}
+	b, err := json.Marshal(struct {
+		Type    string `json:"errorType"`
+		Message string `json:"errorMessage"`
+	}{out.Failure.Type, out.Failure.Message})
+	if err != nil {
+		panic(err) // two strings always encode
+	}
+	return b
+}
+
+// logResult encodes a log's last part for a header or an event.
+func logResult(tail []byte) string {
+	return base64.StdEncoding.EncodeToString(tail[max(0, len(tail)-daruma.LogTailBytesMax):])
+}

@@ -1,0 +1,149 @@
+// Package lambda is the door for the Lambda API: SDKs, CLIs and functions
+// invoke functions through it and read what is deployed.
+//
+// It turns requests into calls of a [daruma.Runner] and reads of a
+// [catalog.View], and answers as the Lambda API Reference has it: the same
+// status codes, headers, error names and, where they are known, texts. The
+// one thing it writes is a function's reserved concurrency. Everything else
+// that changes functions is refused by name: they come from the template.
+//
+// The door holds no state and starts nothing. It may be used from any number
+// of goroutines at once.
+package lambda
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/door/wire"
+)
+
+// Concurrency is where reserved concurrency is written.
+type Concurrency interface {
+	// SetReserved sets a function's reserved concurrency: n executions at
+	// once, 0 for none at all, nil for no reservation. It returns once the
+	// change is durable and in force.
+	SetReserved(ctx context.Context, function string, n *int) error
+}
+
+// ConcurrencyDefault is an account's pool of concurrent executions (Lambda quotas).
+const ConcurrencyDefault = 1000
+
+// unreservedMin is how much of the pool must stay unreserved (Lambda quotas).
+const unreservedMin = 100
+
+// Config says what the door needs. Runner, View and Concurrency must be given.
+type Config struct {
+	Runner      daruma.Runner
+	View        func() *catalog.View // the catalog at this moment; never nil
+	Concurrency Concurrency
+	Clock       daruma.Clock              // stamps invocations; the system's when nil
+	Pool        int                       // concurrent executions of all functions together; ConcurrencyDefault when 0
+	URL         func(*catalog.URL) string // the address of a function URL; nil: AWS's host name for it
+}
+
+// A Door answers the Lambda API.
+type Door struct {
+	cfg    Config
+	routes []route
+}
+
+// New returns a door.
+func New(cfg Config) (*Door, error) {
+	if cfg.Runner == nil || cfg.View == nil || cfg.Concurrency == nil {
+		return nil, &daruma.Error{Op: "lambda door", Kind: daruma.KindInvalid, Hint: "Runner, View and Concurrency must be given"}
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = daruma.SystemClock{}
+	}
+	if cfg.Pool == 0 {
+		cfg.Pool = ConcurrencyDefault
+	}
+	if cfg.URL == nil {
+		cfg.URL = func(u *catalog.URL) string {
+			return "https://" + u.ID + ".lambda-url." + cfg.View().Place.Region + ".on.aws/"
+		}
+	}
+	return &Door{cfg: cfg, routes: routes()}, nil
+}
+
+// Service is how the door is registered at a front, under "lambda".
+func (d *Door) Service() wire.Service {
+	return wire.Service{Handler: d, BodyBytesMax: daruma.PayloadBytesMax, TooLarge: tooLarge()}
+}
+
+// A call is one request on its way to its operation.
+type call struct {
+	*wire.Request
+	op    string
+	args  []string // the path's labels, unescaped
+	query url.Values
+	view  *catalog.View
+}
+
+// ServeAWS finds the operation and answers it.
+func (d *Door) ServeAWS(w http.ResponseWriter, r *wire.Request) {
+	if name, ok := invocation(r); ok {
+		d.invoke(w, r, name)
+		return
+	}
+	route, args := match(d.routes, r)
+	if route == nil {
+		wire.Refuse(w, r, &wire.Error{Status: http.StatusNotFound, Code: "UnknownOperationException", Message: "No operation of this service has the method and path " + r.HTTP.Method + " " + r.Path})
+		return
+	}
+	switch {
+	case route.stream != nil:
+		route.stream(d, w, r, args[0])
+	case route.serve == nil:
+		wire.Refuse(w, r, refusal(route))
+	default:
+		c := &call{Request: r, op: route.op, args: args, query: r.HTTP.URL.Query(), view: d.cfg.View()}
+		answer, err := route.serve(d, c)
+		if err != nil {
+			wire.Refuse(w, r, err)
+			return
+		}
+		reply(w, answer)
+	}
+}
+
+// invocation recognizes the one request that must be answered fast.
+func invocation(r *wire.Request) (name string, ok bool) {
+	if r.HTTP.Method != http.MethodPost {
+		return "", false
+	}
+	if name, ok = strings.CutPrefix(r.Path, "/2015-03-31/functions/"); !ok {
+		return "", false
+	}
+	if name, ok = strings.CutSuffix(name, "/invocations"); !ok || strings.Contains(name, "/") {
+		return "", false
+	}
+	if strings.Contains(name, "%") {
+		plain, err := url.PathUnescape(name)
+		return plain, err == nil
+	}
+	return name, name != ""
+}
+
+// reply sends an answer as JSON, or 204 when there is nothing to say.
+func reply(w http.ResponseWriter, answer any) {
+	if answer == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(answer); err != nil {
+		panic(err) // our own types: they always encode
+	}
+	w.Header()["Content-Type"] = []string{"application/json"}
+	w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+}

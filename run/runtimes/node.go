@@ -1,0 +1,60 @@
+package runtimes
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"path/filepath"
+	"strconv"
+
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/run"
+	"github.com/daruma-io/daruma/run/sandbox"
+)
+
+//go:embed node/*.cjs node/*.mjs
+var nodeFiles embed.FS
+
+// heapShare is the part of a function's memory that V8 may fill with old
+// objects; the rest is for everything else the process needs. AWS does the same.
+const heapShare = 0.9
+
+// launchNode starts Node.js on our bootstrap. What the code imports of the AWS
+// SDK and does not bring lies in /var/runtime/node_modules.
+func (r *Runtimes) launchNode(ctx context.Context, f *catalog.Function, id id, launch *run.Launch) error {
+	i, err := r.interpreter(ctx, id)
+	if err != nil {
+		return err
+	}
+	r.stateVersion(f, id, i)
+	packages := r.nodeImports(f, id)
+	dir, err := r.runtimeFiles(ctx, "node", nodeFiles, packages, func(ctx context.Context, dir string) error {
+		return r.npmInstall(ctx, dir, packages)
+	})
+	if err != nil {
+		return err
+	}
+	launch.Mounts = append(launch.Mounts, sandbox.Mount{Source: dir, Target: runtimeDir})
+	binary := i.settle(launch)
+	major := id.version[0]
+	launch.Command = func(path func(string) string) (run.Command, error) {
+		bin := settled(path, binary)
+		argv := []string{bin}
+		if f.MemoryMB > 0 {
+			argv = append(argv, "--max-old-space-size="+strconv.Itoa(int(float64(f.MemoryMB)*heapShare)))
+		}
+		argv = append(argv, path(runtimeDir)+"/index.cjs")
+		c := r.command(f, path, filepath.Dir(bin), argv...)
+		c.Env = append(c.Env, fmt.Sprintf("NODE_PATH=%[1]s/nodejs/node%[2]d/node_modules:%[1]s/nodejs/node_modules:%[3]s/node_modules:%[3]s:%[4]s", path(optDir), major, path(runtimeDir), path(taskRoot)))
+		return c, nil
+	}
+	return nil
+}
+
+// settled turns the binary's path as functions know it into one the place can use.
+func settled(path func(string) string, binary string) string {
+	if within(binary, langDir) {
+		return path(langDir) + binary[len(langDir):]
+	}
+	return binary
+}

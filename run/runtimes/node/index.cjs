@@ -1,0 +1,336 @@
+// The runtime process of Node.js functions: it asks the Runtime API for one
+// event after another over one bare socket and hands each to the handler.
+//
+// The answer to an event and the question for the next one leave in the same
+// write (HTTP pipelining): one invocation is one write and one or two reads.
+// While the handler runs the socket does not keep the event loop alive, so an
+// empty loop means that the handler has nothing left to do.
+'use strict';
+const net = require('net');
+const log = require('./log.cjs');
+const { describe, UnhandledPromiseRejection, CallbackHandlerDeprecated, JSONStringifyError } = require('./errors.cjs');
+const { load, streaming, major } = require('./load.cjs');
+
+const env = process.env;
+const api = env.AWS_LAMBDA_RUNTIME_API || '';
+const colon = api.lastIndexOf(':');
+const address = { host: api.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(api.slice(colon + 1)) };
+const ROOT = '/2018-06-01/runtime/';
+const NEXT = `GET ${ROOT}invocation/next HTTP/1.1\r\nHost: ${api}\r\n\r\n`;
+const READ_BYTES = 64 * 1024;
+const RECONNECTS_MAX = 3; // in a row, without a byte in between
+
+let socket;
+let reconnects = 0;
+let waiting = []; // what each answer that is still due is for, in order
+let handler;
+let idle = null; // what to do once the event loop is empty
+let current = null; // the invocation that is running
+const CALLBACKS = major < 24; // Node.js 24 and later know promises only
+
+// ---- The connection ----
+
+function open(first, due) {
+  waiting = [due];
+  held = [];
+  heldBytes = 0;
+  socket = net.connect({ host: address.host, port: address.port, onread: { buffer: Buffer.allocUnsafe(READ_BYTES), callback: received } });
+  socket.setNoDelay(true);
+  socket.on('error', () => {}); // 'close' follows
+  socket.on('close', closed);
+  socket.write(first);
+}
+
+// A connection that ends while we wait for an event is opened anew: the
+// platform may close it after refusing an answer that was too large.
+function closed() {
+  if (exiting !== null) process.exit(exiting);
+  if (++reconnects > RECONNECTS_MAX) process.exit(1);
+  if (current === null) open(NEXT, deliver);
+}
+
+let held = []; // bytes of an answer that is not complete yet
+let heldBytes = 0;
+let wanted = 0; // no use in looking before that many are there
+
+function received(n, chunk) {
+  reconnects = 0;
+  let bytes = chunk.subarray(0, n);
+  if (heldBytes > 0) {
+    held.push(Buffer.from(bytes));
+    heldBytes += n;
+    if (heldBytes < wanted) return true;
+    bytes = Buffer.concat(held, heldBytes);
+    held = [];
+    heldBytes = 0;
+  }
+  while (bytes.length > 0) {
+    const used = answer(bytes);
+    if (used === 0) {
+      held = [Buffer.from(bytes)];
+      heldBytes = bytes.length;
+      break;
+    }
+    bytes = bytes.subarray(used);
+  }
+  return true;
+}
+
+// answer takes one HTTP answer from the front of bytes and returns its length,
+// or 0 when it is not complete.
+function answer(bytes) {
+  const end = bytes.indexOf('\r\n\r\n');
+  if (end < 0) {
+    wanted = bytes.length + 1;
+    return 0;
+  }
+  const lines = bytes.toString('utf8', 0, end).split('\r\n');
+  const headers = {};
+  for (let i = 1; i < lines.length; i++) {
+    const at = lines[i].indexOf(':');
+    headers[lines[i].slice(0, at).toLowerCase()] = lines[i].slice(at + 1).trim();
+  }
+  const start = end + 4;
+  let body, length;
+  if (headers['transfer-encoding'] === 'chunked') {
+    const chunks = unchunk(bytes, start);
+    if (chunks === null) {
+      wanted = bytes.length + 1;
+      return 0;
+    }
+    body = chunks.body.toString('utf8');
+    length = chunks.end;
+  } else {
+    length = start + Number(headers['content-length'] || 0);
+    if (bytes.length < length) {
+      wanted = length;
+      return 0;
+    }
+    body = bytes.toString('utf8', start, length);
+  }
+  const due = waiting.shift();
+  if (due !== undefined) due(Number(lines[0].slice(9, 12)), headers, body);
+  return length;
+}
+
+function unchunk(bytes, at) {
+  const parts = [];
+  for (;;) {
+    const eol = bytes.indexOf('\r\n', at);
+    if (eol < 0) return null;
+    const size = parseInt(bytes.toString('latin1', at, eol), 16);
+    const from = eol + 2;
+    if (bytes.length < from + size + 2) return null;
+    if (size === 0) return { body: Buffer.concat(parts), end: from + 2 };
+    parts.push(bytes.subarray(from, from + size));
+    at = from + size + 2;
+  }
+}
+
+function post(path, headers, body) {
+  return `POST ${ROOT}${path} HTTP/1.1\r\nHost: ${api}\r\nContent-Type: application/json\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+function typeHeader(described) {
+  const type = String(described.errorType).replace(/[^\x20-\x7e]/g, '?');
+  return `Lambda-Runtime-Function-Error-Type: ${type}\r\n`;
+}
+
+function ignore() {}
+
+// ---- One invocation ----
+
+// An Invocation is answered once; later answers are dropped.
+class Invocation {
+  constructor(id) {
+    this.id = id;
+    this.answered = false;
+    this.stream = null;
+  }
+
+  // succeed throws when result cannot be written as JSON; nothing has been sent then.
+  succeed(result) {
+    if (this.answered) return;
+    let body;
+    try {
+      body = JSON.stringify(result === undefined ? null : result);
+    } catch {
+      throw CALLBACKS ? new Error('Unable to stringify response body') : new JSONStringifyError('Unable to stringify response body');
+    }
+    this.answered = true;
+    this.next(post(`invocation/${this.id}/response`, '', body === undefined ? 'null' : body));
+  }
+
+  fail(error) {
+    if (this.answered) return;
+    log.error('Invoke Error', error);
+    this.answered = true;
+    const described = describe(error);
+    this.next(post(`invocation/${this.id}/error`, typeHeader(described), JSON.stringify(described)));
+  }
+
+  // settle answers with result, or with the error that result turns out to be.
+  settle(result) {
+    try {
+      this.succeed(result);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  // next sends text, when there is any, and asks for the next event.
+  next(text) {
+    idle = null;
+    current = null;
+    if (socket.destroyed) return open(NEXT, deliver);
+    socket.ref();
+    if (text !== '') waiting.push(ignore);
+    waiting.push(deliver);
+    socket.write(text + NEXT);
+  }
+}
+
+function parsed(text, name) {
+  if (text === undefined || text === '') return undefined;
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`Cannot parse ${name} as json: ${error.toString()}`);
+  }
+}
+
+// describeInvocation fills context with what the platform says about one event.
+function describeInvocation(context, headers) {
+  const deadline = Number(headers['lambda-runtime-deadline-ms']);
+  context.functionVersion = env.AWS_LAMBDA_FUNCTION_VERSION;
+  context.functionName = env.AWS_LAMBDA_FUNCTION_NAME;
+  context.memoryLimitInMB = env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE;
+  context.logGroupName = env.AWS_LAMBDA_LOG_GROUP_NAME;
+  context.logStreamName = env.AWS_LAMBDA_LOG_STREAM_NAME;
+  context.clientContext = parsed(headers['lambda-runtime-client-context'], 'ClientContext');
+  context.identity = parsed(headers['lambda-runtime-cognito-identity'], 'CognitoIdentity');
+  context.invokedFunctionArn = headers['lambda-runtime-invoked-function-arn'];
+  context.awsRequestId = headers['lambda-runtime-aws-request-id'];
+  context.tenantId = headers['lambda-runtime-aws-tenant-id'];
+  if (!CALLBACKS) context.xRayTraceId = headers['lambda-runtime-trace-id'];
+  context.getRemainingTimeInMillis = () => deadline - Date.now();
+  return context;
+}
+
+function deliver(status, headers, body) {
+  if (status !== 200) process.exit(1); // the platform is done with us
+  const id = headers['lambda-runtime-aws-request-id'];
+  const trace = headers['lambda-runtime-trace-id'];
+  if (trace !== undefined) env._X_AMZN_TRACE_ID = trace;
+  else delete env._X_AMZN_TRACE_ID;
+  log.request(id, headers['lambda-runtime-aws-tenant-id']);
+  socket.unref();
+  current = new Invocation(id);
+  if (streaming(handler)) return require('./stream.cjs').invoke(handler, current, body, (context) => describeInvocation(context, headers), connection);
+  if (CALLBACKS) invokeWithCallback(current, headers, body);
+  else invokeAsync(current, headers, body);
+}
+
+async function invokeAsync(invocation, headers, body) {
+  try {
+    invocation.succeed(await handler(JSON.parse(body), describeInvocation({}, headers)));
+  } catch (error) {
+    invocation.fail(error);
+  }
+}
+
+// invokeWithCallback follows the contract up to Node.js 22: a promise settles
+// the invocation, or callback(), or one of context's done(), succeed() and
+// fail(); and when the event loop is empty before any of them, it is null.
+function invokeWithCallback(invocation, headers, body) {
+  let finished = false;
+  let waits = true;
+  const once = (f) => (...args) => {
+    if (finished) return;
+    f(...args);
+    finished = true; // after f: a result that cannot be sent may still fail
+  };
+  const given = (error) => error !== undefined && error !== null;
+  const done = (error, result) => (given(error) ? invocation.fail(error) : invocation.succeed(result));
+  const context = {
+    get callbackWaitsForEmptyEventLoop() {
+      return waits;
+    },
+    set callbackWaitsForEmptyEventLoop(value) {
+      waits = value;
+    },
+    succeed: once((result) => done(null, result)),
+    fail: once((error) => done(given(error) ? error : 'handled')),
+    done: once(done),
+  };
+  const callback = once((error, result) => {
+    if (given(error)) invocation.fail(error);
+    else if (!waits) invocation.succeed(result);
+    else idle = () => invocation.settle(result);
+  });
+  idle = () => invocation.settle(null);
+  try {
+    const result = handler(JSON.parse(body), describeInvocation(context, headers), callback);
+    if (result && typeof result.then === 'function') result.then(context.succeed, context.fail).catch(context.fail);
+  } catch (error) {
+    callback(error);
+  }
+}
+
+// connection is what a streamed answer needs of this file.
+const connection = {
+  write: (bytes, then) => socket.write(bytes, then),
+  cork: () => socket.cork(),
+  uncork: () => socket.uncork(),
+  // answered calls then when the platform has answered what was written last.
+  answered(then) {
+    socket.ref();
+    waiting.push(() => {
+      socket.unref();
+      then();
+    });
+  },
+  whenIdle: (then) => (idle = then),
+  callbacks: CALLBACKS,
+  head: (id) => `POST ${ROOT}invocation/${id}/response HTTP/1.1\r\nHost: ${api}\r\n`,
+};
+
+// ---- The end ----
+
+let exiting = null;
+
+// crash reports error and ends the process with code once that has arrived.
+function crash(title, error, code) {
+  log.error(title, error);
+  if (exiting !== null) return;
+  exiting = code;
+  const end = () => process.exit(code);
+  const invocation = current;
+  if (invocation !== null && invocation.stream !== null) return invocation.stream.fail(error, end);
+  const described = describe(error);
+  const body = JSON.stringify(described);
+  if (invocation !== null && !invocation.answered) {
+    waiting.push(end);
+    socket.ref();
+    socket.write(post(`invocation/${invocation.id}/error`, typeHeader(described), body));
+  } else if (handler === undefined) {
+    open(post('init/error', typeHeader(described), body), end);
+  } else end(); // between two events there is nobody to tell
+}
+
+process.on('uncaughtException', (error) => crash('Uncaught Exception', error, 129));
+process.on('unhandledRejection', (reason, promise) => crash('Unhandled Promise Rejection', new UnhandledPromiseRejection(reason, promise), 128));
+process.on('beforeExit', () => {
+  const then = idle;
+  idle = null;
+  if (then !== null) then();
+});
+
+load(env.LAMBDA_TASK_ROOT || process.cwd(), env._HANDLER || '').then(
+  (loaded) => {
+    if (!CALLBACKS && loaded.length >= 3 && !streaming(loaded)) return crash('Init Error', new CallbackHandlerDeprecated(), 129);
+    handler = loaded;
+    open(NEXT, deliver);
+  },
+  (error) => crash('Uncaught Exception', error, 129),
+);

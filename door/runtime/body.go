@@ -164,7 +164,7 @@ func (b *body) trailer() (string, []byte) { return b.errorType, b.errorBody }
 func (b *body) all(limit int64) ([]byte, error) {
 	c := b.conn
 	if !b.chunked && b.left <= int64(c.w-c.r) && b.left <= limit {
-		out := append([]byte(nil), c.buf[c.r:c.r+int(b.left)]...)
+		out := append(make([]byte, 0, b.left), c.buf[c.r:c.r+int(b.left)]...)
 		c.r += int(b.left)
 		b.left, b.err = 0, io.EOF
 		return out, nil

@@ -22,7 +22,7 @@ type conn struct {
 	linked bool
 	large  bool // it holds one of the places for large requests
 
-	body   body
+	body body
 
 	parked   atomic.Bool   // the answer to the last request is to come from the guest
 	ending   atomic.Bool   // and is the last one

@@ -85,7 +85,7 @@ func (c *conn) invocation(r *request, b *body, rest []byte) error {
 func (c *conn) response(r *request, b *body, id, kind string) error {
 	streamed := is(r.mode, "streaming") || len(r.mode) == 0 && r.chunked && kind == integration
 	if len(r.mode) > 0 && !streamed {
-		if err := c.server.guest.Fail(id, "Runtime.InvalidResponseModeHeader", []byte{}); err != nil {
+		if err := c.server.guest.Fail(id, "Runtime.InvalidResponseModeHeader", nil); err != nil {
 			return err
 		}
 		return &daruma.StateError{Status: 400, Type: "InvalidFunctionResponseMode", Reason: "Invalid function response mode"}

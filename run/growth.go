@@ -1,0 +1,206 @@
+package run
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/daruma-io/daruma"
+)
+
+// growth decides when another environment is started. With a CPU to spare
+// that is at once. When all are busy, a call waits QueueBriefly for an
+// environment that becomes free, because one more process would only slow the
+// others down; from then on as many are started in each further QueueBriefly
+// as there are CPUs.
+type growth struct {
+	busy   int // environments that are starting or run something
+	grants int // environments that may be started in this window
+	spare  bool
+	window time.Time // when it began
+	armed  bool      // the timer is set
+	cpu    cpuTimes
+	second int64 // of the last trace that was sampled
+}
+
+// perSpareCPU is how many environments one window starts for each CPU, when some CPU is idle.
+const perSpareCPU = 4
+
+// grow starts environments for calls that wait, and sees to it that it is
+// called again while some do. p.mu is held.
+func (p *Pool) grow(now time.Time) {
+	waiting := false
+	for _, g := range p.groups {
+		for len(g.queue) > 0 {
+			c := g.queue[0]
+			room := p.room()
+			if room && p.may(c, now) {
+				g.queue = slices.Delete(g.queue, 0, 1)
+				p.start(g, c)
+				continue
+			}
+			if !room && now.Sub(c.queued) >= capacityWait {
+				g.queue = slices.Delete(g.queue, 0, 1)
+				p.finished(c)
+				c.finish(noCapacity(daruma.KindNoCapacity, "all "+strconv.Itoa(p.cfg.EnvironmentsMax)+" environments are busy"))
+				continue
+			}
+			waiting = true
+			break
+		}
+	}
+	if waiting && !p.growth.armed {
+		p.growth.armed = true
+		time.AfterFunc(p.cfg.QueueBriefly, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.growth.armed = false
+			p.grow(time.Now())
+		})
+	}
+}
+
+// may says whether an environment may be started for c now. p.mu is held.
+func (p *Pool) may(c *call, now time.Time) bool {
+	w := &p.growth
+	if w.busy < cores() {
+		return true
+	}
+	if now.Sub(w.window) >= p.cfg.QueueBriefly {
+		w.window, w.spare = now, w.cpu.spare()
+		w.grants = cores()
+		if w.spare {
+			w.grants *= perSpareCPU
+		}
+	}
+	if w.grants == 0 || !w.spare && now.Sub(c.queued) < p.cfg.QueueBriefly {
+		return false
+	}
+	w.grants--
+	return true
+}
+
+// room says whether one more environment fits, and makes room by retiring the
+// one that was idle for longest. p.mu is held.
+func (p *Pool) room() bool {
+	if p.closed && p.killed.Err() != nil {
+		return false
+	}
+	if len(p.all) < p.cfg.EnvironmentsMax {
+		return true
+	}
+	var oldest *Environment
+	for e, s := range p.all {
+		if !s.busy && s.retiring == "" && (oldest == nil || s.since.Before(p.all[oldest].since)) {
+			oldest = e
+		}
+	}
+	if oldest != nil {
+		p.retire(oldest, p.all[oldest], "capacity")
+	}
+	return false // there is room once it is gone
+}
+
+// start starts an environment for c. p.mu is held.
+func (p *Pool) start(g *group, c *call) {
+	e := newEnvironment(p, c.function)
+	p.all[e] = &slot{group: g, busy: true}
+	p.growth.busy++
+	e.calls <- c
+	p.wait.Go(e.live)
+}
+
+// tend sees to it that idle environments are frozen, and closed when their
+// time has come. p.mu is held.
+func (p *Pool) tend() {
+	if p.tending {
+		return
+	}
+	p.tending = true
+	wait := p.cfg.IdleTimeout / 8
+	if p.cfg.FreezeAfter > 0 {
+		wait = min(wait, p.cfg.FreezeAfter)
+	}
+	p.cfg.Clock.AfterFunc(max(wait, time.Millisecond), p.tendNow)
+}
+
+// tendNow looks at every idle environment once.
+func (p *Pool) tendNow() {
+	var freeze []*Environment
+	p.mu.Lock()
+	p.tending = false
+	now, idle := p.cfg.Clock.Now(), false
+	for e, s := range p.all {
+		if s.busy || s.retiring != "" {
+			continue
+		}
+		idle = true
+		switch since := now.Sub(s.since); {
+		case since >= p.cfg.IdleTimeout:
+			p.retire(e, s, "idle")
+		case p.cfg.FreezeAfter > 0 && since >= p.cfg.FreezeAfter:
+			freeze = append(freeze, e)
+		}
+	}
+	if idle {
+		p.tend()
+	}
+	p.mu.Unlock()
+	for _, e := range freeze {
+		e.freeze()
+	}
+}
+
+// freeze freezes an idle environment's processes.
+func (e *Environment) freeze() {
+	if e.session.Load() == nil {
+		return
+	}
+	if err := e.frost.freeze(); err != nil {
+		e.logs.remark("freeze: " + err.Error())
+	}
+}
+
+// sample decides whether a trace without a decision is sampled: one a second,
+// and one of twenty after that (X-Ray's default rule). p.mu is not held.
+func (p *Pool) sample() bool {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if second := now.Unix(); second != p.growth.second {
+		p.growth.second = second
+		return true
+	}
+	return now.Nanosecond()/1000%20 == 0
+}
+
+// cpuTimes are what the machine's CPUs had done at the last look.
+type cpuTimes struct{ idle, total int64 }
+
+// spare says whether a quarter of one CPU or more was idle since the last
+// look. Where the kernel does not tell (no /proc) it says yes.
+func (t *cpuTimes) spare() bool {
+	data, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return true
+	}
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	now := cpuTimes{}
+	for i, field := range bytes.Fields(line) {
+		n, err := strconv.ParseInt(string(field), 10, 64)
+		if err != nil {
+			continue // "cpu"
+		}
+		if i <= 8 { // guest time is part of user time
+			now.total += n
+		}
+		if i == 4 || i == 5 { // idle and waiting for disks
+			now.idle += n
+		}
+	}
+	idle, total := now.idle-t.idle, now.total-t.total
+	*t = now
+	return total <= 0 || float64(idle)/float64(total)*float64(cores()) >= 0.25
+}

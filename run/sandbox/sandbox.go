@@ -23,11 +23,26 @@ type Maker interface {
 	// Kind names the isolation in use: "namespaces" or "processes".
 	Kind() string
 	// Missing lists, in words for a person, what this kind does not give on
-	// this machine ("no memory limit: no cgroup controller"). Empty when all is there.
+	// this machine ("no memory limit: no cgroup controller"). Empty when all is
+	// there. Each line begins with one of the constants below.
 	Missing() []string
 	// Close closes every place and waits until nothing is left.
 	Close() error
 }
+
+// What a kind may lack. A line of Missing is one of these, ": ", and why.
+const (
+	NoMemoryLimit   = "no memory limit"
+	NoProcessLimit  = "no process limit"
+	NoFileLimit     = "no open file limit"
+	NoTmpLimit      = "no /tmp limit"
+	NoPaths         = "no paths of its own"      // /var/task is elsewhere; the machine's files can be read
+	NoNetwork       = "no network of its own"    // the machine's network can be reached
+	NoRedirect      = "no redirect"              // Spec.Redirect is not honoured
+	NoProcessesView = "no processes of its own"  // other processes can be seen and signalled
+	NoCallFilter    = "no system call filter"    // the kernel's rarer calls can be made
+	NoPrivilegeDrop = "no privileges taken away" // a process has all rights the platform has
+)
 
 // A Spec says what a place offers to the processes in it. Zero limits mean none.
 type Spec struct {
@@ -40,6 +55,16 @@ type Spec struct {
 	Files       int      // open files per process; more answers EMFILE
 	Resolver    string   // nameserver address written to /etc/resolv.conf; "" keeps the machine's
 	Trust       string   // a file with PEM certificates, put where runtimes look for trusted roots; "" keeps the machine's
+	Redirect    Redirect // where what leaves goes; zero: nothing leaves, connecting answers ENETUNREACH
+}
+
+// A Redirect leads all that processes send outside their place to ports of
+// their own loopback: 127.0.0.1 for what goes to IPv4 addresses, ::1 for
+// IPv6. Whoever wants to answer opens these with Place.Listen; SO_ORIGINAL_DST
+// on an accepted connection tells where it was meant to go. Zero ports lead nowhere.
+type Redirect struct {
+	TCP uint16 // for every TCP connection to an address that is not loopback
+	DNS uint16 // for every UDP datagram and TCP connection to port 53 of any address but the loopback's
 }
 
 // A Mount makes Source visible at Target, read-only.

@@ -1,0 +1,392 @@
+//go:build linux
+
+package namespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/run/sandbox"
+	"github.com/daruma-io/daruma/run/sandbox/layers"
+	"github.com/daruma-io/daruma/run/sandbox/namespace/inside"
+)
+
+// A place is a furnished room.
+type place struct {
+	maker *maker
+	room  *room
+	spec  sandbox.Spec
+	opt   string   // layers merged on disk, or ""
+	tmp   *os.File // the directory /tmp
+	guard *guard   // nil when no cgroup counts memory
+
+	turn    chan struct{} // held by whoever starts, stops or resets: one at a time
+	frozen  bool          // guarded by turn
+	sampled atomic.Bool   // sampling found too much memory
+	once    sync.Once
+	closing error
+
+	mu        sync.Mutex // guards what follows
+	processes map[int]*process
+	sockets   map[interface{ Close() error }]bool // nil once closed
+	last      sandbox.Usage
+}
+
+// furnish makes a place of a room.
+func (m *maker) furnish(ctx context.Context, spec sandbox.Spec) (*place, error) {
+	p := &place{
+		maker: m, spec: spec, turn: make(chan struct{}, 1),
+		processes: map[int]*process{}, sockets: map[interface{ Close() error }]bool{},
+	}
+	request, err := p.request()
+	if err != nil {
+		return nil, err
+	}
+	r, err := m.take(ctx)
+	if err != nil {
+		return nil, errors.Join(err, p.removeLayers())
+	}
+	p.room, r.place = r, p
+	if err := p.limit(request); err != nil {
+		return nil, errors.Join(err, m.closeRoom(r), p.removeLayers())
+	}
+	_, files, err := r.link.do(ctx, &inside.Request{Furnish: request}, nil, nil)
+	if err == nil && len(files) != 1 {
+		err = fmt.Errorf("make a place: %w", syscall.EBADMSG)
+	}
+	if err != nil {
+		closeAll(files)
+		return nil, errors.Join(err, m.closeRoom(r), p.removeLayers())
+	}
+	p.tmp = os.NewFile(uintptr(files[0]), "/tmp")
+	if spec.MemoryBytes > 0 && r.group.CountsMemory() {
+		if p.guard, err = newGuard(p); err != nil {
+			return nil, errors.Join(err, p.remove())
+		}
+	}
+	return p, nil
+}
+
+// request says what the room is to be furnished with.
+func (p *place) request() (*inside.Furnish, error) {
+	f := &inside.Furnish{
+		Mounts: p.spec.Mounts, Opt: p.spec.Opt, TmpBytes: p.spec.TmpBytes, Files: p.spec.Files,
+		Resolver: p.spec.Resolver, Trust: p.spec.Trust, Redirect: p.spec.Redirect,
+	}
+	if len(f.Opt) < 2 || p.maker.overlay {
+		return f, nil
+	}
+	p.opt = filepath.Join(p.maker.config.Dir, "opt-"+p.spec.ID)
+	if err := os.Mkdir(p.opt, 0o755); err != nil {
+		return nil, err
+	}
+	if err := layers.Merge(p.opt, f.Opt); err != nil {
+		return nil, errors.Join(err, p.removeLayers())
+	}
+	f.Opt = []string{p.opt}
+	return f, nil
+}
+
+func (p *place) removeLayers() error {
+	if p.opt == "" {
+		return nil
+	}
+	return os.RemoveAll(p.opt)
+}
+
+// limit sets the limits the cgroup gives and leaves the rest to the request.
+// What is in /tmp is memory too, though not the function's: the hard limit
+// has room for it, and the guard sees to the rest.
+func (p *place) limit(f *inside.Furnish) error {
+	g := p.room.group
+	if p.spec.MemoryBytes > 0 {
+		if !g.CountsMemory() {
+			f.Memory = p.spec.MemoryBytes
+		} else if err := g.LimitMemory(p.spec.MemoryBytes + p.spec.TmpBytes); err != nil {
+			return err
+		}
+	}
+	if p.spec.Processes > 0 {
+		if !g.CountsProcesses() {
+			f.Processes = p.spec.Processes
+		} else if err := g.LimitProcesses(p.spec.Processes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Path returns target: here, functions find things where they expect them.
+func (p *place) Path(target string) string { return target }
+
+// Listen opens a TCP listener in the place's network.
+func (p *place) Listen(address string) (net.Listener, error) {
+	f, err := p.socket(&inside.Listen{Address: address})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, p.failed("listen", err)
+	}
+	own := &listener{Listener: l, place: p}
+	if !p.keep(own) {
+		_ = l.Close()
+		return nil, p.failed("listen", errGone)
+	}
+	return own, nil
+}
+
+// ListenPacket opens a UDP socket in the place's network.
+func (p *place) ListenPacket(address string) (net.PacketConn, error) {
+	f, err := p.socket(&inside.Listen{Address: address, UDP: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	c, err := net.FilePacketConn(f)
+	if err != nil {
+		return nil, p.failed("listen", err)
+	}
+	own := &packetConn{UDPConn: c.(*net.UDPConn), place: p}
+	if !p.keep(own) {
+		_ = c.Close()
+		return nil, p.failed("listen", errGone)
+	}
+	return own, nil
+}
+
+func (p *place) socket(l *inside.Listen) (*os.File, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startWait)
+	defer cancel()
+	_, files, err := p.room.link.do(ctx, &inside.Request{Listen: l}, nil, nil)
+	if err == nil && len(files) != 1 {
+		err = syscall.EBADMSG
+	}
+	if err != nil {
+		closeAll(files)
+		return nil, p.failed("listen", err)
+	}
+	return os.NewFile(uintptr(files[0]), l.Address), nil
+}
+
+// keep remembers a socket to be closed with the place: it holds the network.
+func (p *place) keep(s interface{ Close() error }) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sockets == nil {
+		return false
+	}
+	p.sockets[s] = true
+	return true
+}
+
+func (p *place) drop(s interface{ Close() error }) {
+	p.mu.Lock()
+	delete(p.sockets, s)
+	p.mu.Unlock()
+}
+
+// A listener is forgotten by its place when it is closed.
+type listener struct {
+	net.Listener
+	place *place
+}
+
+func (l *listener) Close() error {
+	l.place.drop(l)
+	return l.Listener.Close()
+}
+
+// SyscallConn gives the socket itself, for its options.
+func (l *listener) SyscallConn() (syscall.RawConn, error) {
+	return l.Listener.(*net.TCPListener).SyscallConn()
+}
+
+// A packetConn is forgotten by its place when it is closed.
+type packetConn struct {
+	*net.UDPConn
+	place *place
+}
+
+func (c *packetConn) Close() error {
+	c.place.drop(c)
+	return c.UDPConn.Close()
+}
+
+// Freeze stops all processes, and none can be started until Thaw.
+func (p *place) Freeze() error {
+	defer p.take()()
+	if p.frozen {
+		return nil
+	}
+	err := p.stop(true)
+	p.frozen = err == nil
+	return p.failed("freeze", err)
+}
+
+// Thaw lets them run again.
+func (p *place) Thaw() error {
+	defer p.take()()
+	return p.failed("thaw", p.thaw())
+}
+
+func (p *place) thaw() error {
+	if !p.frozen {
+		return nil
+	}
+	if err := p.stop(false); err != nil {
+		return err
+	}
+	p.frozen = false
+	return nil
+}
+
+// stop has the kernel stop the group where it can, and else stops process by process.
+func (p *place) stop(yes bool) error {
+	if p.room.group.CanFreeze() {
+		return p.room.group.Freeze(yes, stopWait)
+	}
+	sig := syscall.SIGCONT
+	if yes {
+		sig = syscall.SIGSTOP
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	_, _, err := p.room.link.do(ctx, &inside.Request{Signal: &inside.Signal{Signal: sig}}, nil, nil)
+	return err
+}
+
+// Reset kills every process and waits until none is left.
+func (p *place) Reset(ctx context.Context) error {
+	defer p.take()()
+	_, _, err := p.room.link.do(ctx, &inside.Request{Signal: &inside.Signal{Signal: syscall.SIGKILL, Gone: true}}, nil, nil)
+	if err != nil {
+		return p.failed("reset", err)
+	}
+	return p.failed("reset", p.thaw())
+}
+
+// killAll ends every process and does not wait.
+func (p *place) killAll() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	_, _, _ = p.room.link.do(ctx, &inside.Request{Signal: &inside.Signal{Signal: syscall.SIGKILL}}, nil, nil)
+}
+
+// Usage tells what was used. Memory includes what the kernel kept of files.
+func (p *place) Usage() sandbox.Usage {
+	g := p.room.group
+	u := sandbox.Usage{MemoryPeakBytes: g.Peak()}
+	cpu, ok := g.CPU()
+	if !ok || !g.CountsMemory() {
+		ctx, cancel := context.WithTimeout(context.Background(), usageWait)
+		defer cancel()
+		if reply, _, err := p.room.link.do(ctx, &inside.Request{Usage: &inside.Usage{}}, nil, nil); err == nil {
+			u.MemoryPeakBytes = max(u.MemoryPeakBytes, reply.Memory)
+			if !ok {
+				cpu = reply.CPU
+			}
+		}
+	}
+	u.CPU = cpu
+	if p.spec.MemoryBytes > 0 { // more than that was /tmp
+		u.MemoryPeakBytes = min(u.MemoryPeakBytes, p.spec.MemoryBytes)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last.CPU = max(p.last.CPU, u.CPU)
+	p.last.MemoryPeakBytes = max(p.last.MemoryPeakBytes, u.MemoryPeakBytes)
+	return p.last
+}
+
+// Close kills every process and removes the place.
+func (p *place) Close() error {
+	p.once.Do(func() {
+		p.Usage()
+		p.closing = p.failed("close", p.remove())
+	})
+	return p.closing
+}
+
+func (p *place) remove() error {
+	p.mu.Lock()
+	sockets := p.sockets
+	p.sockets = nil
+	p.mu.Unlock()
+	for s := range sockets {
+		_ = s.Close()
+	}
+	p.guard.close()
+	err := p.maker.closeRoom(p.room)
+	p.mu.Lock()
+	rest := p.processes
+	p.processes = nil
+	p.mu.Unlock()
+	for _, process := range rest {
+		process.end(sandbox.Exit{Signal: syscall.SIGKILL})
+	}
+	_ = p.tmp.Close()
+	p.maker.mu.Lock()
+	delete(p.maker.places, p.spec.ID)
+	p.maker.mu.Unlock()
+	return errors.Join(err, p.removeLayers())
+}
+
+// take waits for the place's turn and returns what gives it back.
+func (p *place) take() func() {
+	p.turn <- struct{}{}
+	return func() { <-p.turn }
+}
+
+// failed gives an error its name and kind.
+func (p *place) failed(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &daruma.Error{Op: op, Kind: kindOf(err), Ref: p.spec.ID, Err: err}
+}
+
+// outOfMemory counts what the place was ended for: each more is one more cause.
+func (p *place) outOfMemory() int64 {
+	n := p.room.group.OutOfMemory()
+	if p.guard != nil {
+		n += p.guard.kills.Load()
+	}
+	return n
+}
+
+// ended is told by the room that a process ended.
+func (p *place) ended(r *inside.Reply) {
+	p.mu.Lock()
+	process := p.processes[r.PID]
+	delete(p.processes, r.PID)
+	p.last.MemoryPeakBytes = max(p.last.MemoryPeakBytes, r.Memory)
+	p.mu.Unlock()
+	if process == nil {
+		return
+	}
+	exit := sandbox.Exit{OutOfMemory: r.OOM || p.outOfMemory() > process.outOfMemory}
+	switch status := syscall.WaitStatus(r.Status); {
+	case status.Signaled():
+		exit.Signal = status.Signal()
+	default:
+		exit.Code = status.ExitStatus()
+	}
+	process.end(exit)
+}
+
+var _ sandbox.Place = (*place)(nil)
+
+// pollGuard is how often the guard looks while /tmp or too much is in use.
+const pollGuard = 10 * time.Millisecond

@@ -60,13 +60,14 @@ type node struct {
 
 // A tree holds the routes of one stage.
 type tree struct {
+	api      *catalog.API
 	root     node
 	fallback ends // $default, HTTP APIs only
 }
 
 // newTree builds the tree of the routes that are in stage.
 func newTree(api *catalog.API, stage string) *tree {
-	t := &tree{}
+	t := &tree{api: api}
 	for i := range api.Routes {
 		r := &api.Routes[i]
 		if len(r.Stages) > 0 && !slices.Contains(r.Stages, stage) {
@@ -120,6 +121,9 @@ func (t *tree) add(r *route) {
 	}
 	n := &t.root
 	rest := strings.TrimPrefix(r.Path, "/")
+	if t.api.Kind == catalog.REST { // a resource has no slash at its end
+		rest = strings.TrimRight(rest, "/")
+	}
 	for end := rest == ""; !end; {
 		var segment string
 		segment, rest, end = cut(rest)

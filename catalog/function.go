@@ -52,6 +52,9 @@ type Function struct {
 	Source       Source            `json:"source"` // where the code is built from
 	Modified     time.Time         `json:"modified"`
 	Revision     string            `json:"revision"` // changes with every change
+
+	SystemLogLevel string `json:"systemLogLevel,omitempty"` // the platform's own log level, with JSON
+	LogGroup       string `json:"logGroup,omitempty"`       // "/aws/lambda/" and the name when ""
 }
 
 // Code says where a function's finished code lies.

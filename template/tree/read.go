@@ -1,0 +1,183 @@
+package tree
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Read reads a document. file is the name that positions carry. The node is
+// nil when there is nothing to go on with; problems may be there in any case.
+func Read(file string, data []byte) (*Node, Problems) {
+	if len(data) > BytesMax {
+		return nil, Problems{{Position: Pos{File: file}, Message: fmt.Sprintf("the template is %d bytes long; the limit is %d", len(data), BytesMax)}}
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if first := bytes.TrimLeft(data, " \t\r\n"); strings.HasSuffix(file, ".json") || len(first) > 0 && first[0] == '{' {
+		n, problems := readJSON(file, data)
+		if n != nil || strings.HasSuffix(file, ".json") {
+			return n, problems
+		}
+	}
+	return readYAML(file, data)
+}
+
+func readYAML(file string, data []byte) (*Node, Problems) {
+	r := reader{file: file}
+	var doc yaml.Node
+	if err := load(data, &doc); err != nil {
+		r.syntax(err)
+		return nil, r.problems
+	}
+	if len(doc.Content) == 0 {
+		r.fault(Pos{File: file, Line: 1, Column: 1}, "the template is empty", "")
+		return nil, r.problems
+	}
+	n := r.node(doc.Content[0], 0)
+	if r.over {
+		return nil, r.problems
+	}
+	return n, r.problems
+}
+
+// load makes a panic of the YAML library an error: what it is given comes from outside.
+func load(data []byte, doc *yaml.Node) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the YAML reader gave up: %v", p)
+		}
+	}()
+	return yaml.Load(data, doc)
+}
+
+// reader turns the library's nodes into ours.
+type reader struct {
+	file     string
+	nodes    int
+	over     bool // a limit was reached
+	problems Problems
+}
+
+func (r *reader) fault(p Pos, message, hint string) {
+	r.problems = append(r.problems, Problem{Position: p, Message: message, Hint: hint})
+}
+
+func (r *reader) syntax(err error) {
+	p := Pos{File: r.file, Line: 1, Column: 1}
+	message := err.Error()
+	switch e := err.(type) {
+	case *yaml.LoadError:
+		message = e.Message
+		if e.Mark.Line > 0 {
+			p.Line, p.Column = int(e.Mark.Line), int(e.Mark.Column)
+		}
+	case *yaml.LoadErrors:
+		if len(e.Errors) > 0 {
+			message = strings.TrimPrefix(e.Errors[0].Message, "yaml: ")
+		}
+	}
+	hint := ""
+	switch {
+	case strings.Contains(message, "no documents in stream"):
+		message = "the template is empty"
+	case strings.Contains(message, "found character that cannot start any token"):
+		hint = "YAML is indented with spaces, never with tabs"
+	}
+	r.fault(p, "Template format error: YAML not well-formed: "+message, hint)
+}
+
+func (r *reader) pos(n *yaml.Node) Pos {
+	return Pos{File: r.file, Line: int(n.Line), Column: int(n.Column)}
+}
+
+// enter counts a node and says whether there is room for it.
+func (r *reader) enter(p Pos, depth int) bool {
+	r.nodes++
+	switch {
+	case r.over:
+	case depth > depthMax:
+		r.over = true
+		r.fault(p, fmt.Sprintf("nested deeper than %d levels", depthMax), "")
+	case r.nodes > nodesMax:
+		r.over = true
+		r.fault(p, fmt.Sprintf("more than %d values, aliases included", nodesMax), "")
+	}
+	return !r.over
+}
+
+func (r *reader) node(n *yaml.Node, depth int) *Node {
+	p := r.pos(n)
+	if !r.enter(p, depth) {
+		return &Node{Pos: p}
+	}
+	if n.Kind == yaml.AliasNode {
+		return r.node(n.Alias, depth+1)
+	}
+	var v *Node
+	switch n.Kind {
+	case yaml.MappingNode:
+		v = r.mapping(n, depth)
+	case yaml.SequenceNode:
+		v = &Node{Pos: p, Kind: List, Items: make([]*Node, 0, len(n.Content))}
+		for _, c := range n.Content {
+			v.Items = append(v.Items, r.node(c, depth+1))
+		}
+	default:
+		v = &Node{Pos: p, Text: n.Value}
+		v.Kind, v.Text = r.scalar(n)
+	}
+	return r.tagged(n, v)
+}
+
+// mapping reads a map with its merge keys: a field that is written out comes before a merged one.
+func (r *reader) mapping(n *yaml.Node, depth int) *Node {
+	m := &Node{Pos: r.pos(n), Kind: Map}
+	places := map[string]Pos{}
+	var merged []*Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, p := n.Content[i], r.pos(n.Content[i])
+		for k.Kind == yaml.AliasNode {
+			k = k.Alias
+		}
+		if k.Kind != yaml.ScalarNode {
+			r.fault(p, "a key must be a string", "")
+			continue
+		}
+		v := r.node(n.Content[i+1], depth+1)
+		if k.Tag == "!!merge" {
+			merged = append(merged, v)
+			continue
+		}
+		if first, found := places[k.Value]; found {
+			r.duplicate(k.Value, p, first)
+			continue
+		}
+		places[k.Value] = p
+		m.Fields = append(m.Fields, Field{Name: k.Value, Pos: p, Value: v})
+	}
+	for len(merged) > 0 {
+		v := merged[0]
+		merged = merged[1:]
+		switch v.Kind {
+		case List:
+			merged = slices.Concat(v.Items, merged)
+		case Map:
+			for _, f := range v.Fields {
+				if _, found := places[f.Name]; !found {
+					places[f.Name] = f.Pos
+					m.Fields = append(m.Fields, f)
+				}
+			}
+		default:
+			r.fault(v.Pos, "<< takes a map or a list of maps, not "+v.Kind.String(), "")
+		}
+	}
+	return m
+}
+
+func (r *reader) duplicate(name string, p, first Pos) {
+	r.fault(p, fmt.Sprintf("duplicate key %q: it is already at %s", name, first), "remove or rename one of them")
+}

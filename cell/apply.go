@@ -30,13 +30,6 @@ type outcome struct {
 
 // apply works out what the commands of an entry do. It is the journal's Apply.
 func (c *Cell) apply(e journal.Entry, before journal.Reader) (journal.Changes, any, error) {
-	if r := c.journal.Status().Reopens; r != c.reopens {
-		if err := c.load(before); err != nil {
-			return journal.Changes{}, nil, err
-		}
-		c.reopens = r
-		c.watch.all(e.Position - 1)
-	}
 	out := outcome{answers: make([]answer, len(e.Commands)), touched: map[string]bool{}}
 	state := overlay{base: before}
 	for i := range e.Commands {

@@ -93,8 +93,7 @@ type Timed interface {
 // A Loader keeps an index in memory, beside the state.
 type Loader interface {
 	// Load builds the index from the state. It is called before the first
-	// command, and again whenever what was applied may have been lost: after
-	// a fault of the disk, and after a panic in Apply or Due.
+	// command, and again after a panic in any machine's Apply or Due.
 	Load(r *Reader) error
 }
 
@@ -147,7 +146,6 @@ type Cell struct {
 	every    time.Duration // between canaries
 
 	lastTime time.Time // of the last entry; used by the apply loop only
-	reopens  uint64    // journal.Status.Reopens when indexes were loaded; used by apply only
 
 	stop     context.CancelFunc // ends timers and canary
 	running  sync.WaitGroup     // loop, timers, canary
@@ -186,12 +184,12 @@ func Open(ctx context.Context, cfg Config) (*Cell, error) {
 	}
 	c.journal = j
 	s := j.Status()
-	c.fence, c.lastTime, c.reopens = s.Fence+1, s.Time, s.Reopens
+	c.fence, c.lastTime = s.Fence+1, s.Time
 	if err := c.loadDurable(ctx); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
 	c.vitals.durable(c.clock.Now())
-	c.watch.all(s.Applied)
+	c.watch.since = s.Applied
 	c.start()
 	// The first entry carries the new fence. A full disk must not keep a cell
 	// from being opened: it is read, and made room in.

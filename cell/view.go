@@ -112,7 +112,7 @@ func (c *Cell) Checkpoint(ctx context.Context, dir string) error {
 // watch knows the position of each machine's last durable change.
 type watch struct {
 	mu      sync.Mutex
-	since   uint64 // every machine may have changed up to here
+	since   uint64 // the position at which the cell was opened
 	lasts   map[string]uint64
 	changed chan struct{} // closed at the next change; nil when nobody waits
 	closed  bool
@@ -140,14 +140,6 @@ func (w *watch) advance(position uint64, touched map[string]bool) {
 	if len(touched) > 0 {
 		w.wakeLocked()
 	}
-}
-
-// all notes that every machine may have changed up to position.
-func (w *watch) all(position uint64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.since = max(w.since, position)
-	w.wakeLocked()
 }
 
 func (w *watch) close() {

@@ -136,12 +136,10 @@ type Journal interface {
 
 // Status is where a journal stands.
 type Status struct {
-	Applied uint64    // position of the last entry applied
-	Durable uint64    // position of the last entry known to be durable
-	Fence   uint64    // the highest fence seen
-	Time    time.Time // of the last entry applied; zero when there is none
-	Reopens uint64    // how often the state was read again from the disk since the journal was opened, after a fault
-
+	Applied uint64        // position of the last entry applied
+	Durable uint64        // position of the last entry known to be durable
+	Fence   uint64        // the highest fence seen
+	Time    time.Time     // of the last entry applied; zero when there is none
 	Pending time.Duration // how long the oldest entry has been waiting to become durable
 	Full    error         // KindFull while only commands that free are taken; else nil
 	Refuses error         // why nothing at all is taken now (KindUnavailable, KindFull, KindCorrupt); else nil

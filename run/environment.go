@@ -18,6 +18,7 @@ import (
 // to the session, and back, without a goroutine of the environment.
 type Environment struct {
 	pool     *Pool
+	group    *group
 	function *catalog.Function
 	launch   Launch
 	place    sandbox.Place
@@ -35,9 +36,9 @@ type Environment struct {
 	memory memory
 }
 
-func newEnvironment(p *Pool, f *catalog.Function) *Environment {
+func newEnvironment(p *Pool, g *group, f *catalog.Function) *Environment {
 	now := time.Now()
-	e := &Environment{pool: p, function: f, calls: make(chan *call, 1), retired: make(chan struct{})}
+	e := &Environment{pool: p, group: g, function: f, calls: make(chan *call, 1), retired: make(chan struct{})}
 	e.record = daruma.Environment{ID: daruma.NewID(), Function: f.Name, Version: f.Version, State: daruma.Starting, Since: now, Started: now}
 	e.logs = newLogs(e)
 	return e
@@ -217,6 +218,7 @@ func (e *Environment) answer(c *call, o daruma.Outcome) {
 	if !c.claimed.CompareAndSwap(false, true) {
 		return
 	}
+	e.group.finishing.Add(1) // until the pool hears that c is released
 	now := time.Now()
 	o.Version, o.Environment, o.Init = e.function.Version, e.record.ID, c.init
 	if c.entered {

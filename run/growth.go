@@ -11,7 +11,7 @@ import (
 )
 
 // growth decides when another environment is started. With a CPU to spare
-// that is at once. When all are busy, a call waits QueueBriefly for an
+// that is at once, unless one that has answered is about to be free. When all are busy, a call waits QueueBriefly for an
 // environment that becomes free, because one more process would only slow the
 // others down; from then on as many are started in each further QueueBriefly
 // as there are CPUs.
@@ -36,7 +36,7 @@ func (p *Pool) grow(now time.Time) {
 		for len(g.queue) > 0 {
 			c := g.queue[0]
 			room := p.room()
-			if room && p.may(c, now) {
+			if room && p.may(g, now) {
 				g.queue = slices.Delete(g.queue, 0, 1)
 				p.start(g, c)
 				continue
@@ -62,9 +62,13 @@ func (p *Pool) grow(now time.Time) {
 	}
 }
 
-// may says whether an environment may be started for c now. p.mu is held.
-func (p *Pool) may(c *call, now time.Time) bool {
-	w := &p.growth
+// may says whether an environment may be started for the oldest call of g
+// now. p.mu is held.
+func (p *Pool) may(g *group, now time.Time) bool {
+	w, patient := &p.growth, now.Sub(g.queue[0].queued) >= p.cfg.QueueBriefly
+	if !patient && len(g.queue) <= int(g.finishing.Load()) {
+		return false // one that has answered asks for the next event any moment
+	}
 	if w.busy < cores() {
 		return true
 	}
@@ -75,7 +79,7 @@ func (p *Pool) may(c *call, now time.Time) bool {
 			w.grants *= perSpareCPU
 		}
 	}
-	if w.grants == 0 || !w.spare && now.Sub(c.queued) < p.cfg.QueueBriefly {
+	if w.grants == 0 || !w.spare && !patient {
 		return false
 	}
 	w.grants--
@@ -105,7 +109,7 @@ func (p *Pool) room() bool {
 
 // start starts an environment for c. p.mu is held.
 func (p *Pool) start(g *group, c *call) {
-	e := newEnvironment(p, c.function)
+	e := newEnvironment(p, g, c.function)
 	p.all[e] = &slot{group: g, busy: true}
 	p.growth.busy++
 	e.calls <- c

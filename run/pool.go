@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/daruma-io/daruma"
@@ -38,6 +39,8 @@ type group struct {
 	function *catalog.Function
 	warm     []*Environment // idle, the last used last
 	queue    []*call        // the oldest first
+	// finishing counts environments that have answered and are not free yet.
+	finishing atomic.Int64
 }
 
 // A slot is what the pool knows of an environment.
@@ -231,6 +234,7 @@ func (p *Pool) release(e *Environment, c *call, whole bool) *call {
 	p.finished(c)
 	s := p.all[e]
 	g := s.group
+	g.finishing.Add(-1)
 	if !whole {
 		return nil // gone will tell the rest
 	}

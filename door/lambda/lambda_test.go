@@ -552,3 +552,6 @@ func sha(body string) string {
 	sum := sha256.Sum256([]byte(body))
 	return hex.EncodeToString(sum[:])
 }
+
+// httpClient is a client that signs nothing.
+func (w *world) httpClient() *http.Client { return http.DefaultClient }

@@ -1,0 +1,43 @@
+package egress
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"time"
+)
+
+// errHelloRead ends a handshake once it has told the name.
+var errHelloRead = errors.New("the client's hello was read")
+
+// peekServerName returns the host a TLS client names in its hello, and all
+// that was read to find out (at most a hello: 64 KiB and its framing). The
+// name is "" when the client speaks something else, names none, or says
+// nothing for helloMax.
+func peekServerName(c net.Conn) (head []byte, name string) {
+	r := &recorder{Conn: c}
+	c.SetReadDeadline(soon(helloMax))
+	tls.Server(r, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		name = h.ServerName
+		return nil, errHelloRead
+	}}).Handshake() // always fails; what counts is what it saw
+	c.SetReadDeadline(time.Time{})
+	return r.read, strings.TrimSuffix(strings.ToLower(name), ".")
+}
+
+// A recorder keeps what is read and writes nothing.
+type recorder struct {
+	net.Conn
+	read []byte
+}
+
+func (r *recorder) Read(b []byte) (int, error) {
+	n, err := r.Conn.Read(b)
+	r.read = append(r.read, b[:n]...)
+	return n, err
+}
+
+func (r *recorder) Write(b []byte) (int, error)      { return len(b), nil }
+func (r *recorder) Close() error                     { return nil }
+func (r *recorder) SetWriteDeadline(time.Time) error { return nil }

@@ -140,13 +140,17 @@ func (d *decoder) scalarOr(text string) (value string, isNull, ok bool) {
 }
 
 func (d *decoder) status() bool {
-	text, isNull, ok := d.scalarOr("statusCode is not a number")
-	if !ok || isNull {
-		return ok
+	if d.null() {
+		d.out.status = 0
+		return true
+	}
+	d.out.status = -1 // there is one, good or bad
+	text, _, ok := d.scalarOr("statusCode is not a number")
+	if !ok {
+		return false
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 200 || n > 599 {
-		d.out.status = -1
 		return d.wrong("statusCode is not a status between 200 and 599")
 	}
 	d.out.status = n

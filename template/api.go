@@ -18,6 +18,7 @@ const (
 type apis struct {
 	byID  map[string]*api
 	order []*api
+	left  map[string]bool // by id: APIs that are not supported, and all that belongs to them is left out with them
 }
 
 // api is an API on its way into the catalog.
@@ -125,7 +126,9 @@ func (l *loader) serverlessAPI(r *resource) {
 	stage := "Prod"
 	if r.id != implicitREST || p.has("StageName") {
 		p.require("StageName")
-		stage = p.text("StageName")
+		if stage = p.text("StageName"); stage == "" && p.value("StageName") != nil {
+			p.fault("StageName", p.at("StageName"), "StageName cannot be empty.", "")
+		}
 	}
 	variables := p.textMap("Variables")
 	if stage != "" {
@@ -145,11 +148,15 @@ func (l *loader) serverlessAPI(r *resource) {
 	l.auth(p, "the API "+r.id)
 	l.methodSettings(p)
 	l.restRefusals(p)
-	if c := p.sub("EndpointConfiguration"); c != nil {
+	if v := p.value("EndpointConfiguration"); v.IsScalar() {
+		if p.one("EndpointConfiguration", "REGIONAL", "EDGE", "PRIVATE") == "PRIVATE" {
+			p.refuse("EndpointConfiguration", "the restriction to a private network: the API is open to all who reach this machine", "")
+		}
+	} else if c := p.sub("EndpointConfiguration"); c != nil {
 		if c.one("Type", "REGIONAL", "EDGE", "PRIVATE") == "PRIVATE" {
 			c.missing("Type", c.at("Type"), "private endpoints are not supported", "the restriction to a private network: the API is open to all who reach this machine", "")
 		}
-		c.accept("VPCEndpointIds", "IpAddressType")
+		c.accept("VPCEndpointIds", "VpcEndpointIds", "IpAddressType")
 		c.done()
 	}
 	p.accept("AccessLogSetting", "TracingEnabled", "Description", "Mode", "AlwaysDeploy", "PropagateTags", "FailOnWarnings", "Models", "ApiKeySourceType", "SecurityPolicy", "EndpointAccessMode", "CacheClusterSize")

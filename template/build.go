@@ -13,7 +13,7 @@ import (
 // layers, functions with their events put off, APIs, the events, and what hangs on them.
 func (l *loader) build() {
 	l.scope.Resources = intrinsic.Resources(l)
-	l.functions, l.apis = functions{}, apis{byID: map[string]*api{}}
+	l.functions, l.apis = functions{}, apis{byID: map[string]*api{}, left: map[string]bool{}}
 	l.servesSAM()
 	l.each(l.layer, serverlessLayer, lambdaLayer)
 	// Routes of definitions need the functions, and events of functions need the

@@ -32,30 +32,25 @@ func (l *loader) serverlessCode(r *resource, f *catalog.Function, p *properties)
 
 // located reads where code or a layer's content lies: a path, or a place in S3, which is not supported.
 func (l *loader) located(s *catalog.Source, p *properties, property string, n *tree.Node) bool {
-	what := "the function " + s.LogicalID + " and the routes to it"
-	if s.Layer {
-		what = "the content of the layer " + s.LogicalID
-	}
 	switch {
 	case n.Kind == tree.Map:
-		p.missing(property, n.Pos, "code in S3 is not supported: "+property+" names a bucket", what, "name the local directory; sam package puts buckets there")
+		p.missing(property, n.Pos, "code in S3 is not supported: "+property+" names a bucket", what(s), "name the local directory; sam package puts buckets there")
 		return false
 	case !n.IsScalar():
 		p.fault(property, n.Pos, "property '"+property+"' must be a path, not "+n.Kind.String(), "")
 		return true
 	case strings.HasPrefix(n.Text, "s3://"):
-		p.missing(property, n.Pos, "code in S3 is not supported: "+n.Text, what, "name the local directory; sam package puts buckets there")
+		p.missing(property, n.Pos, "code in S3 is not supported: "+n.Text, what(s), "name the local directory; sam package puts buckets there")
 		return false
 	case len(n.Refs) > 0:
-		p.missing(property, n.Pos, "where the code lies cannot be known here: "+n.Text, what, "name the local directory")
+		p.missing(property, n.Pos, "where the code lies cannot be known here: "+n.Text, what(s), "name the local directory")
 		return false
 	}
-	l.path(s, p, property, n)
-	return true
+	return l.path(s, p, property, n)
 }
 
 // path settles a local path and checks that it leads to something.
-func (l *loader) path(s *catalog.Source, p *properties, property string, n *tree.Node) {
+func (l *loader) path(s *catalog.Source, p *properties, property string, n *tree.Node) bool {
 	s.Path = filepath.FromSlash(n.Text)
 	if !filepath.IsAbs(s.Path) {
 		s.Path = filepath.Join(filepath.Dir(l.src.path), s.Path)
@@ -68,18 +63,30 @@ func (l *loader) path(s *catalog.Source, p *properties, property string, n *tree
 	case err != nil:
 		p.fault(property, n.Pos, property+" "+n.Text+" cannot be read: "+err.Error(), "")
 	case !info.IsDir() && !slices.Contains([]string{".zip", ".jar"}, strings.ToLower(filepath.Ext(s.Path))):
-		p.fault(property, n.Pos, property+" "+n.Text+" must be a directory, a .zip file or a .jar file", "")
+		p.missing(property, n.Pos, "code in one file is not supported: "+n.Text, what(s), "name the directory it is in, or a .zip or .jar file")
+		return false
 	}
+	return true
+}
+
+// what says what is missing without a source's code.
+func what(s *catalog.Source) string {
+	if s.Layer {
+		return "the content of the layer " + s.LogicalID
+	}
+	return "the function " + s.LogicalID + " and the routes to it"
 }
 
 // buildMetadata reads how code is built. What the CDK writes there says where its assets are.
 func (l *loader) buildMetadata(s *catalog.Source, m *tree.Node) {
 	if b := m.Get("BuildMethod"); b != nil {
-		if b.Kind == tree.String {
-			s.Method = b.Text
-		} else {
-			l.fault(b.Pos, "BuildMethod must be a string, not "+b.Kind.String(), "")
-		}
+		l.scope.At("Metadata.BuildMethod", func() {
+			if v := l.scope.Eval(b); v.IsScalar() {
+				s.Method = v.Text
+			} else if v != nil && v.Kind != tree.Broken {
+				l.fault(b.Pos, "BuildMethod must be a string, not "+v.Kind.String(), "")
+			}
+		})
 	}
 	if b := m.Get("BuildProperties"); b != nil {
 		l.scope.At("Metadata.BuildProperties", func() {
@@ -134,7 +141,7 @@ func (l *loader) layer(r *resource) {
 	supported := true
 	if at := asset(r, property); at != nil {
 		p.accept(property)
-		l.path(&v.Source, p, property, at)
+		supported = l.path(&v.Source, p, property, at)
 	} else if content := p.value(property); content != nil {
 		supported = l.located(&v.Source, p, property, content)
 	}

@@ -35,7 +35,12 @@ func (l *loader) restCORS(p *properties) *restCORS {
 				*to = l.quoted(m, name, given)
 			}
 		}
-		c.credentials = m.boolean("AllowCredentials")
+		if v := m.value("AllowCredentials"); v != nil {
+			c.credentials = v.IsScalar() && v.Text == "true"
+			if !c.credentials && v.Text != "false" {
+				l.warn(v.Pos, "AllowCredentials has no effect: it is not true", "")
+			}
+		}
 		if c.credentials && c.origin == "*" {
 			m.fault("AllowCredentials", m.at("AllowCredentials"), `Unable to add Cors configuration because 'AllowCredentials' can not be true when 'AllowOrigin' is "'*'" or not set`, "name the origin")
 		}

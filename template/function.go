@@ -72,8 +72,9 @@ func (l *loader) serverlessFunction(r *resource) {
 	}
 	supported := l.serverlessCode(r, f, p)
 	l.configuration(r, f, p)
-	if tags := p.textMap("Tags"); tags != nil {
-		f.Tags = tags
+	f.Tags = p.textMap("Tags")
+	if _, reserved := f.Tags["lambda:createdBy"]; reserved {
+		p.fault("Tags", p.at("Tags"), "the tag lambda:createdBy is SAM's own", "")
 	}
 	f.Tracing = p.one("Tracing", "Active", "PassThrough", "Disabled")
 	if f.Tracing == "Disabled" {
@@ -112,6 +113,10 @@ func (l *loader) deploymentPreference(p *properties) {
 		return
 	}
 	if d.has("Enabled") && !d.boolean("Enabled") {
+		return
+	}
+	if !p.has("AutoPublishAlias") {
+		p.fault("DeploymentPreference", p.at("DeploymentPreference"), "'DeploymentPreference' requires AutoPublishAlias property to be specified.", "")
 		return
 	}
 	p.refuse("DeploymentPreference", "the gradual deployment: the alias moves to a new version at once", "")

@@ -181,6 +181,7 @@ func (l *loader) httpAPI(r *resource) {
 	p := l.properties(r)
 	if p.one("ProtocolType", "HTTP", "WEBSOCKET") == "WEBSOCKET" {
 		p.missing("ProtocolType", p.at("ProtocolType"), "WebSocket APIs are not supported", "the API "+r.id+" and its routes", "")
+		l.apis.left[id10(l, r)] = true
 		return
 	}
 	a := l.newAPI(r, catalog.HTTP)
@@ -227,6 +228,9 @@ func (l *loader) httpIntegrations() map[string]catalog.Route {
 		}
 		l.current = r
 		p := l.properties(r)
+		if l.apis.left[p.text("ApiId")] {
+			continue
+		}
 		p.require("ApiId", "IntegrationType")
 		a := l.gatewayAPI(p, "ApiId", catalog.HTTP)
 		p.accept("ConnectionType", "CredentialsArn", "Description", "IntegrationMethod", "PassthroughBehavior", "ContentHandlingStrategy")
@@ -239,6 +243,7 @@ func (l *loader) httpIntegrations() map[string]catalog.Route {
 		route := catalog.Route{}
 		switch typ := p.text("IntegrationType"); {
 		case a == nil:
+		case p.has("IntegrationSubtype"):
 		case typ != "AWS_PROXY":
 			p.missing("IntegrationType", p.at("IntegrationType"), "integrations of type "+typ+" are not supported", "the routes to it", "")
 		case l.proxy(a, p, names, "the integration "+r.id, &route):
@@ -253,6 +258,9 @@ func (l *loader) httpIntegrations() map[string]catalog.Route {
 // httpRoute reads an AWS::ApiGatewayV2::Route.
 func (l *loader) httpRoute(r *resource, integrations map[string]catalog.Route) {
 	p := l.properties(r)
+	if l.apis.left[p.text("ApiId")] {
+		return
+	}
 	p.require("ApiId", "RouteKey")
 	a := l.gatewayAPI(p, "ApiId", catalog.HTTP)
 	routeKey := p.text("RouteKey")
@@ -289,6 +297,9 @@ func (l *loader) httpRoute(r *resource, integrations map[string]catalog.Route) {
 // httpStage reads an AWS::ApiGatewayV2::Stage.
 func (l *loader) httpStage(r *resource) {
 	p := l.properties(r)
+	if l.apis.left[p.text("ApiId")] {
+		return
+	}
 	p.require("ApiId", "StageName")
 	a := l.gatewayAPI(p, "ApiId", catalog.HTTP)
 	stage := catalog.Stage{Name: p.text("StageName"), Variables: p.textMap("StageVariables")}

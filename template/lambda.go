@@ -20,7 +20,10 @@ func (l *loader) lambdaFunction(r *resource) {
 		l.image(f, p, "PackageType")
 		return
 	}
-	p.require("Code", "Role")
+	p.require("Code")
+	if !p.has("Role") {
+		l.warn(r.at, "the function has no Role: AWS refuses it", "")
+	}
 	code := p.value("Code")
 	if code.Get("ImageUri") != nil {
 		l.image(f, p, "Code")
@@ -44,8 +47,7 @@ func (l *loader) lambdaFunction(r *resource) {
 // lambdaCode reads Code: inline text, a local path (as aws cloudformation package takes it), or a CDK asset.
 func (l *loader) lambdaCode(r *resource, f *catalog.Function, p *properties, code *tree.Node) bool {
 	if at := asset(r, "Code"); at != nil {
-		l.path(&f.Source, p, "Code", at)
-		return true
+		return l.path(&f.Source, p, "Code", at)
 	}
 	if code == nil {
 		return true

@@ -135,7 +135,11 @@ func (l *loader) sections() {
 	for _, f := range l.doc.Fields {
 		switch f.Name {
 		case "Metadata", "Parameters", "Mappings", "Conditions", "Globals", "Resources", "Outputs", "Rules", "Hooks":
-			if f.Value.Kind != tree.Map && !(f.Value.Kind == tree.Null && f.Name != "Resources") && f.Value.Kind != tree.Broken {
+			switch {
+			case f.Value.Kind == tree.Map, f.Value.Kind == tree.Broken, f.Name == "Resources" && f.Value.Kind == tree.Null:
+			case f.Value.Kind == tree.Null:
+				l.fault(f.Value.Pos, "[/"+f.Name+"] 'null' values are not allowed in templates", "fill the section or remove it")
+			default:
 				l.fault(f.Value.Pos, "Template format error: "+f.Name+" must be a map, not "+f.Value.Kind.String(), "")
 			}
 		case "AWSTemplateFormatVersion":

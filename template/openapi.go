@@ -24,6 +24,9 @@ func (l *loader) openAPI(a *api, p *properties, body *tree.Node) {
 		p.fault("DefinitionBody", body.Pos, "the definition of an API must be a map, not "+body.Kind.String(), "")
 		return
 	}
+	if body.Get("openapi") == nil && body.Get("swagger") == nil {
+		p.fault("DefinitionBody", body.Pos, "the definition of an API must say openapi or swagger and the version", "")
+	}
 	if title := body.Get("info").Get("title"); title.IsScalar() && !p.has("Name") {
 		a.api.Name = title.Text
 	}
@@ -52,8 +55,11 @@ func (l *loader) openAPI(a *api, p *properties, body *tree.Node) {
 		}
 	}
 	for _, path := range fieldsOf(body.Get("paths")) {
-		if path.Value.Kind == tree.Map {
+		switch {
+		case path.Value.Kind == tree.Map:
 			l.openAPIPath(a, p, body, path)
+		case path.Value.Kind != tree.Broken:
+			p.fault("DefinitionBody", path.Value.Pos, "the path "+path.Name+" must be a map, not "+path.Value.Kind.String(), "")
 		}
 	}
 }
@@ -75,7 +81,7 @@ func (l *loader) openAPICORS(a *api, n *tree.Node) {
 
 func (l *loader) openAPIPath(a *api, p *properties, body *tree.Node, path tree.Field) {
 	name := path.Name
-	if name == "/"+catalog.DefaultRoute && a.api.Kind == catalog.HTTP {
+	if (name == "/"+catalog.DefaultRoute || name == catalog.DefaultRoute) && a.api.Kind == catalog.HTTP {
 		name = catalog.DefaultRoute
 	} else if wrong := wrongPath(name); wrong != "" {
 		p.fault("DefinitionBody", path.Pos, fmt.Sprintf("the path %q %s", name, wrong), "")
@@ -137,6 +143,10 @@ func (l *loader) integration(a *api, p *properties, what string, route *catalog.
 	names := openAPINames
 	switch typ := strings.ToLower(p.text(names.typ)); typ {
 	case "aws_proxy":
+		if p.has("integrationSubtype") {
+			p.missing("integrationSubtype", p.at("integrationSubtype"), "integrations with other services are not supported", "the route "+what, "")
+			return false
+		}
 		return l.proxy(a, p, names, what, route)
 	case "mock":
 		return l.mock(p, p.node.Get(names.responses), what, route)

@@ -24,7 +24,7 @@ func (l *loader) Named(id string) bool {
 			return r.props.Get("EventInvokeConfig") != nil
 		}
 	case serverlessAPI, serverlessHTTPAPI:
-		return what == "Stage" || what == "Deployment" || what == "DomainName"
+		return slices.Contains([]string{"Stage", "Deployment", "DomainName", "DomainNameV2", "UsagePlan", "UsagePlanKey", "ApiKey"}, what)
 	}
 	return false
 }
@@ -37,6 +37,13 @@ func (l *loader) generated(id string) *resource {
 			continue
 		}
 		rest := id[n:]
+		if r.node != nil {
+			for _, c := range fieldsOf(r.node.Get("Connectors")) {
+				if after, found := strings.CutPrefix(rest, c.Name); found && (after == "" || after == "Policy") {
+					return r
+				}
+			}
+		}
 		switch r.typ {
 		case serverlessFunction:
 			if l.generatedForFunction(r, rest) {
@@ -232,7 +239,7 @@ func (l *loader) refToGenerated(r *resource, what string, at tree.Pos) *tree.Nod
 		if strings.HasSuffix(what, "Stage") {
 			return l.stageName(r, at)
 		}
-		if what != "DomainName" {
+		if strings.HasPrefix(what, "Deployment") {
 			return tree.Text(at, id(apiIDLength, l.app.Name, r.id+what))
 		}
 	case r.typ == serverlessFunction && what == "Url":
@@ -299,6 +306,12 @@ func (l *loader) Attribute(id, name string, at tree.Pos) *tree.Node {
 	known, built := attributes[r.typ]
 	if !built {
 		return l.foreignAttribute(r, name, at)
+	}
+	if owner, attr, dotted := strings.Cut(name, "."); dotted && l.Named(id+"."+owner) && slices.Contains([]string{"Version.Version", "Version.FunctionArn", "Alias.AliasArn"}, name) {
+		if attr == "Version" {
+			return &tree.Node{Pos: at, Kind: tree.String, Text: "1", Refs: []tree.Ref{{ID: id, Attr: name}}}
+		}
+		return l.Ref(id+"."+owner, at)
 	}
 	if !slices.Contains(known, name) {
 		l.fault(at, "Template error: resource "+id+" does not support attribute type "+name+" in Fn::GetAtt", tree.Near(name, known))

@@ -70,7 +70,7 @@ var attributes = map[string][]string{
 var serverlessTypes = []string{serverlessFunction, serverlessAPI, serverlessHTTPAPI, serverlessLayer, "AWS::Serverless::SimpleTable", "AWS::Serverless::StateMachine",
 	"AWS::Serverless::Application", "AWS::Serverless::Connector", "AWS::Serverless::GraphQLApi", "AWS::Serverless::WebSocketApi", "AWS::Serverless::CapacityProvider"}
 
-var resourceAttributes = []string{"Type", "Properties", "DependsOn", "Condition", "DeletionPolicy", "UpdateReplacePolicy", "Metadata", "CreationPolicy", "UpdatePolicy", "IgnoreGlobals", "Connectors"}
+var resourceAttributes = []string{"Type", "Properties", "Description", "DependsOn", "Condition", "DeletionPolicy", "UpdateReplacePolicy", "Metadata", "CreationPolicy", "UpdatePolicy", "IgnoreGlobals", "Connectors"}
 
 var logicalID = regexp.MustCompile(`^[A-Za-z0-9]{1,255}$`)
 
@@ -122,7 +122,7 @@ func (l *loader) readResource(f tree.Field) *resource {
 	l.current = r
 	defer func() { l.current = nil }()
 	for _, a := range f.Value.Fields {
-		if !slices.Contains(resourceAttributes, a.Name) {
+		if !slices.Contains(resourceAttributes, a.Name) && !(a.Name == "Version" && isCustom(r.typ)) {
 			l.fault(a.Pos, "Template format error: Invalid template resource property '"+a.Name+"'", tree.Near(a.Name, resourceAttributes))
 		}
 	}
@@ -151,8 +151,29 @@ func (l *loader) readResource(f tree.Field) *resource {
 		}
 		r.props = &tree.Node{Pos: f.Pos, Kind: tree.Map}
 	}
-	l.noNulls(r.props, "/Resources/"+r.id+"/Properties")
+	if slices.Contains(serverlessTypes, r.typ) {
+		r.props = withoutNulls(r.props)
+	}
+	if r.typ != "AWS::Serverless::StateMachine" { // its definition is JSON, with nulls of its own
+		l.noNulls(r.props, "/Resources/"+r.id+"/Properties")
+	}
 	return r
+}
+
+// isCustom says whether a type is a custom resource, which may state a Version.
+func isCustom(typ string) bool {
+	return strings.HasPrefix(typ, "Custom::") || typ == "AWS::CloudFormation::CustomResource"
+}
+
+// withoutNulls leaves out properties that are null: SAM takes them for absent.
+func withoutNulls(props *tree.Node) *tree.Node {
+	out := &tree.Node{Pos: props.Pos, Kind: tree.Map}
+	for _, f := range props.Fields {
+		if f.Value.Kind != tree.Null {
+			out.Fields = append(out.Fields, f)
+		}
+	}
+	return out
 }
 
 func names(n *tree.Node) []string {
@@ -222,7 +243,11 @@ func (l *loader) known(u intrinsic.Use, block string) {
 	if _, isParameter := l.scope.Parameters[u.ID]; isParameter && u.Attr == "" || l.defined(u) {
 		return
 	}
-	l.unresolved(u.ID, block, u.At)
+	id := u.ID
+	if owner, _, dotted := strings.Cut(id, "."); dotted && u.Sub {
+		id = owner
+	}
+	l.unresolved(id, block, u.At)
 }
 
 func (l *loader) unresolved(id, block string, at tree.Pos) {
@@ -272,8 +297,13 @@ func (l *loader) cycles() {
 	}
 }
 
-// laterProperties of a function make resources of their own, which wait for the function.
-var laterProperties = []string{"Events", "FunctionUrlConfig", "EventInvokeConfig", "DeploymentPreference", "ProvisionedConcurrencyConfig", "Policies"}
+// laterProperties of SAM's types make resources of their own, which wait for the resource.
+var laterProperties = map[string][]string{
+	serverlessFunction: {"Events", "FunctionUrlConfig", "EventInvokeConfig", "DeploymentPreference", "ProvisionedConcurrencyConfig", "Policies"},
+	serverlessAPI:      {"StageName", "Variables", "MethodSettings", "AccessLogSetting", "CacheClusterEnabled", "CacheClusterSize", "CanarySetting", "TracingEnabled", "Domain"},
+	serverlessHTTPAPI:  {"StageName", "StageVariables", "DefaultRouteSettings", "RouteSettings", "AccessLogSettings", "Domain"},
+	serverlessLayer:    {},
+}
 
 // edges adds what r waits for. A SAM function waits for its role, which waits
 // for what its policies name; an API waits for the functions behind it.
@@ -301,14 +331,17 @@ func (l *loader) edges(g graph, r *resource) {
 			}
 		}
 	}
-	if r.typ != serverlessFunction {
-		add(r.id, r.props)
-		return
+	later, known := laterProperties[r.typ]
+	if strings.HasPrefix(r.typ, "AWS::Serverless::") && !known {
+		return // what SAM makes of it is not known well enough
 	}
 	for _, f := range r.props.Fields {
-		if !slices.Contains(laterProperties, f.Name) {
+		if !slices.Contains(later, f.Name) {
 			add(r.id, f.Value)
 		}
+	}
+	if r.typ != serverlessFunction {
+		return
 	}
 	if r.props.Get("Role") == nil {
 		g.edge(r.id, r.id+"Role")

@@ -112,7 +112,9 @@ func getAtt(s *Scope, c call) *tree.Node {
 		s.fault(c.at, "Template error: every Fn::GetAtt object requires two non-empty parameters, the resource name and the resource attribute", "")
 		return broken(c.arg)
 	}
-	return s.attribute(parts[0], strings.Join(parts[1:], "."), c.at)
+	// SAM's names have dots of their own: [Function.Version, Version].
+	id, name, _ := strings.Cut(strings.Join(parts, "."), ".")
+	return s.attribute(id, name, c.at)
 }
 
 func (s *Scope) attribute(id, name string, at tree.Pos) *tree.Node {

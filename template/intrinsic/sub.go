@@ -35,7 +35,7 @@ func sub(s *Scope, c call) *tree.Node {
 		if name == "" || b.Len() > textBytesMax {
 			return b.Len() <= textBytesMax
 		}
-		v := s.variable(name, variables, text.Pos)
+		v := s.variable(name, variables, c.at)
 		switch {
 		case v == nil:
 			s.fault(c.at, "Template error: ${"+name+"} in Fn::Sub comes to AWS::NoValue", "")
@@ -96,6 +96,7 @@ func eachVariable(text string, f func(literal, name string) bool) string {
 			}
 			continue
 		}
+		name = strings.TrimSpace(name)
 		if !variable.MatchString(name) {
 			return "Template error: variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, periods, and colons; got ${" + name + "}"
 		}

@@ -31,7 +31,7 @@ func Uses(n *tree.Node, f func(Use)) {
 		if arg.Kind == tree.String {
 			id, attr, _ = strings.Cut(arg.Text, ".")
 		} else if len(arg.Items) >= 2 && arg.Items[0].Kind == tree.String {
-			id, attr = arg.Items[0].Text, arg.Items[1].Text
+			id, attr, _ = strings.Cut(arg.Items[0].Text+"."+arg.Items[1].Text, ".")
 		}
 		if id != "" {
 			f(Use{ID: id, Attr: attr, At: n.Pos})

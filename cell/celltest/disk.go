@@ -82,22 +82,27 @@ func (d *Disk) Restart() error {
 	return d.mount()
 }
 
-// Fill takes all the space but leave bytes, and returns what gives it back.
+// Fill takes all the space but leave bytes, and returns what gives it back. It
+// may be called again to take what has come up since.
 func (d *Disk) Fill(leave uint64) (empty func() error, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(d.Dir, &s); err != nil {
 		return nil, err
 	}
-	free := s.Bavail * uint64(s.Bsize)
-	path := filepath.Join(d.Dir, "filler")
-	f, err := os.Create(path)
+	f, err := os.CreateTemp(d.Dir, "filler-")
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // it holds nothing
-	empty = func() error { return os.Remove(path) }
-	if free > leave {
-		err = unix.Fallocate(int(f.Fd()), 0, 0, int64(free-leave))
+	empty = func() error { return os.Remove(f.Name()) }
+	free := s.Bavail * uint64(s.Bsize)
+	if free > leave && leave > 0 {
+		return empty, unix.Fallocate(int(f.Fd()), 0, 0, int64(free-leave))
 	}
-	return empty, err
+	for block := make([]byte, 64<<10); leave == 0; {
+		if _, err := f.Write(block); err != nil {
+			return empty, nil // to the last byte
+		}
+	}
+	return empty, nil
 }

@@ -1,6 +1,7 @@
 package disk_test
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/daruma-io/daruma/cell/journal"
@@ -13,3 +14,5 @@ func TestDiskPassesTheExam(t *testing.T) {
 		return disk.Place{Dir: t.TempDir(), FreeBytesMin: 1 << 20, BallastBytes: 1 << 16}
 	})
 }
+
+var damages = flag.Int("damages", 240, "how often a file is damaged")

@@ -116,6 +116,9 @@ func (p Place) blame(logs []logFile, hw *highwater, err error) error {
 	store := p.path(storeName)
 	text := fmt.Sprintf("%+v", err)
 	short := errors.New(oneLine(err.Error()))
+	if errors.Is(err, pebble.ErrDBDoesNotExist) {
+		return corrupt(filepath.Join(store, "marker.manifest"), errors.New("the file is missing, or the directory is empty"))
+	}
 	if name := namedFile.FindString(text); name != "" {
 		return corrupt(filepath.Join(store, name), short)
 	}

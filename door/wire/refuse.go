@@ -38,9 +38,6 @@ const (
 	unsupported
 )
 
-// codeUnsupported is the code, in most protocols, of what is not served here.
-const codeUnsupported = "UnsupportedOperationException"
-
 // faults names each fault in the JSON and CBOR protocols and rest-json, in the
 // query protocol, and in S3 (Common Errors in each service's API reference).
 // The JSON protocols answer all of them with 400; the others with 403, but for
@@ -56,7 +53,7 @@ var faults = [...]struct {
 	mismatch:     {"InvalidSignatureException", "SignatureDoesNotMatch", "SignatureDoesNotMatch", 403},
 	skewed:       {"InvalidSignatureException", "SignatureDoesNotMatch", "RequestTimeTooSkewed", 403},
 	badPayload:   {"InvalidSignatureException", "SignatureDoesNotMatch", "XAmzContentSHA256Mismatch", 403},
-	unsupported:  {codeUnsupported, "UnsupportedOperation", "NotImplemented", 400},
+	unsupported:  {"UnsupportedOperationException", "UnsupportedOperation", "NotImplemented", 400},
 }
 
 func (f fault) error(message string) *Error {

@@ -153,8 +153,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // unserved is the refusal of a service or operation that is not here.
 func (f *Front) unserved(r *Request) *Error {
-	return &Error{Status: http.StatusBadRequest, Code: codeUnsupported,
-		Message: r.Service + ":" + operation(r) + " is not supported here; this endpoint serves " + strings.Join(f.Serves(), ", ")}
+	return unsupported.error(r.Service + ":" + operation(r) + " is not supported here; this endpoint serves " + strings.Join(f.Serves(), ", "))
 }
 
 // An exchange is one request with its answer, in one allocation.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -48,9 +49,10 @@ func newFront(t testing.TB, services ...string) (*Front, *seen) {
 	t.Helper()
 	f, err := New(Config{
 		Region: "us-east-1",
+		Log:    slog.New(slog.DiscardHandler),
 		Now:    func() time.Time { return vectorTime },
 		Credentials: keys{
-			testKey:      {Secret: testSecret, Identity: operator},
+			testKey:       {Secret: testSecret, Identity: operator},
 			"ASIASESSION": {Secret: "s3cret", Token: "the-token", Identity: Identity{ARN: "arn:aws:sts::000000000000:assumed-role/fn/env", UserID: "AROA:env", Account: "000000000000", Function: "fn"}},
 			"ASIAEXPIRED": {Secret: "s3cret", Expires: vectorTime, Identity: operator},
 			"AKIDNOBODY":  {Secret: "s3cret"},

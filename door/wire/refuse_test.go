@@ -1,0 +1,226 @@
+package wire
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// TestRefusalsHaveTheShapeOfTheirProtocol compares whole answers, byte for
+// byte but for the request ID.
+func TestRefusalsHaveTheShapeOfTheirProtocol(t *testing.T) {
+	f, _ := newFront(t, "lambda")
+	const form, list = "application/x-www-form-urlencoded", "Action=ListTopics&Version=2010-03-31"
+	const xmlHead = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
+	const only = " is not supported here; this endpoint serves lambda, sts"
+	for _, c := range []struct {
+		name, service      string // not signed when service is ""
+		method, path, body string
+		headers            []string
+		status             int
+		header, want       string
+	}{
+		{"rest-json, not signed", "", "POST", "/2015-03-31/functions/f/invocations", "", nil,
+			403, "X-Amzn-Errortype: MissingAuthenticationTokenException", `{"message":"Missing Authentication Token"}`},
+		{"rest-json, not served", "scheduler", "GET", "/schedules/x", "", nil,
+			400, "X-Amzn-Errortype: UnsupportedOperationException", `{"message":"scheduler:GET /schedules/x` + only + `"}`},
+		{"json 1.0, not signed", "", "POST", "/", "{}", []string{"X-Amz-Target", "DynamoDB_20120810.GetItem", "Content-Type", "application/x-amz-json-1.0"},
+			400, "Content-Type: application/x-amz-json-1.0", `{"__type":"MissingAuthenticationTokenException","message":"Missing Authentication Token"}`},
+		{"json 1.1, not served", "kinesis", "POST", "/", "{}", []string{"X-Amz-Target", "Kinesis_20131202.PutRecord", "Content-Type", "application/x-amz-json-1.1"},
+			400, "Content-Type: application/x-amz-json-1.1", `{"__type":"UnsupportedOperationException","message":"kinesis:PutRecord` + only + `"}`},
+		{"json with query errors", "sqs", "POST", "/", "{}", []string{"X-Amz-Target", "AmazonSQS.SendMessage", "Content-Type", "application/x-amz-json-1.0", "X-Amzn-Query-Mode", "true"},
+			400, "X-Amzn-Query-Error: UnsupportedOperation;Sender", `{"__type":"UnsupportedOperationException","message":"sqs:SendMessage` + only + `"}`},
+		{"query, not signed", "", "POST", "/", list, []string{"Content-Type", form},
+			403, "Content-Type: text/xml", `<ErrorResponse><Error><Type>Sender</Type><Code>MissingAuthenticationToken</Code><Message>Missing Authentication Token</Message></Error><RequestId>RID</RequestId></ErrorResponse>`},
+		{"query, not served", "sns", "POST", "/", list, []string{"Content-Type", form + "; charset=utf-8"},
+			400, "Content-Type: text/xml", `<ErrorResponse><Error><Type>Sender</Type><Code>UnsupportedOperation</Code><Message>sns:ListTopics` + only + `</Message></Error><RequestId>RID</RequestId></ErrorResponse>`},
+		{"ec2 query", "ec2", "POST", "/", "Action=DescribeVpcs", []string{"Content-Type", form},
+			400, "Content-Type: text/xml;charset=UTF-8", xmlHead + `<Response><Errors><Error><Code>UnsupportedOperation</Code><Message>ec2:DescribeVpcs` + only + `</Message></Error></Errors><RequestID>RID</RequestID></Response>`},
+		{"S3, not served", "s3", "GET", "/bucket/a%20b?list-type=2", "", []string{"X-Amz-Content-Sha256", hexHash("")},
+			400, "X-Amz-Request-Id: RID", xmlHead + `<Error><Code>NotImplemented</Code><Message>s3:GET /bucket/a%20b` + only + `</Message><RequestId>RID</RequestId></Error>`},
+		{"CBOR, not served", "monitoring", "POST", "/service/GraniteServiceVersion20100801/operation/ListMetrics", "\xa0", []string{"Smithy-Protocol", "rpc-v2-cbor", "Content-Type", "application/cbor"},
+			400, "Smithy-Protocol: rpc-v2-cbor", "\xa2" + text("__type") + text("UnsupportedOperationException") + text("message") + text("monitoring:ListMetrics"+only)},
+	} {
+		r := request(c.method, c.path, c.body, c.headers...)
+		if c.service != "" {
+			sign(t, r, c.body, c.service)
+		}
+		w := do(f, r)
+		id := w.Header().Get("x-amzn-RequestId")
+		got := strings.ReplaceAll(w.Body.String(), id, "RID")
+		name, value, _ := strings.Cut(c.header, ": ")
+		if w.Code != c.status || got != c.want || strings.ReplaceAll(w.Header().Get(name), id, "RID") != value || id == "" {
+			t.Errorf("%s:\ngot  %d %q %v\nwant %d %q", c.name, w.Code, got, w.Header(), c.status, c.want)
+		}
+	}
+}
+
+// text is a CBOR text string of less than 64 KiB.
+func text(s string) string { return "\x79" + string([]byte{byte(len(s) >> 8), byte(len(s))}) + s }
+
+func TestEachFaultOfTheGateHasItsOwnName(t *testing.T) {
+	f, _ := newFront(t, "lambda", "sns")
+	creds := func(key, secret, token string) func(*signing) {
+		return func(s *signing) {
+			s.creds = aws.Credentials{AccessKeyID: key, SecretAccessKey: secret, SessionToken: token}
+		}
+	}
+	at := func(d time.Duration) func(*signing) { return func(s *signing) { s.at = vectorTime.Add(d) } }
+	for _, c := range []struct {
+		name        string
+		opt         func(*signing)
+		json, query string
+		text        string
+	}{
+		{"unknown key", creds("AKIDOTHER", "x", ""), "UnrecognizedClientException", "InvalidClientTokenId", "The security token included in the request is invalid."},
+		{"key of nobody", creds("AKIDNOBODY", "s3cret", ""), "UnrecognizedClientException", "InvalidClientTokenId", "The security token included in the request is invalid."},
+		{"key without a secret", creds("AKIDNOKEY", "", ""), "UnrecognizedClientException", "InvalidClientTokenId", "The security token included in the request is invalid."},
+		{"wrong token", creds("ASIASESSION", "s3cret", "no"), "UnrecognizedClientException", "InvalidClientTokenId", "The security token included in the request is invalid."},
+		{"expired", creds("ASIAEXPIRED", "s3cret", ""), "ExpiredTokenException", "ExpiredToken", "The security token included in the request is expired"},
+		{"wrong secret", creds(testKey, "wrong", ""), "InvalidSignatureException", "SignatureDoesNotMatch", mismatchText},
+		{"too old", at(-15*time.Minute - time.Second), "InvalidSignatureException", "SignatureDoesNotMatch", "Signature expired: 20150830T122059Z is now earlier than 20150830T122100Z (20150830T123600Z - 15 min.)"},
+		{"from the future", at(15*time.Minute + time.Second), "InvalidSignatureException", "SignatureDoesNotMatch", "Signature not yet current: 20150830T125101Z is still later than 20150830T125100Z (20150830T123600Z + 15 min.)"},
+		{"another region", func(s *signing) { s.region = "eu-west-1" }, "InvalidSignatureException", "SignatureDoesNotMatch", "Credential should be scoped to a valid region, not 'eu-west-1'. "},
+	} {
+		w := do(f, sign(t, request("POST", "/x", "{}"), "{}", "lambda", c.opt))
+		if w.Code != 403 || w.Header().Get("x-amzn-ErrorType") != c.json || w.Body.String() != string(jsonObject(nil, "message", c.text)) {
+			t.Errorf("%s: got %d %s %s, want 403 %s %s", c.name, w.Code, w.Header().Get("x-amzn-ErrorType"), w.Body, c.json, c.text)
+		}
+		body := "Action=Publish"
+		w = do(f, sign(t, request("POST", "/", body, "Content-Type", "application/x-www-form-urlencoded"), body, "sns", c.opt))
+		if want := "<Code>" + c.query + "</Code>"; w.Code != 403 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: got %d %s, want 403 %s", c.name, w.Code, w.Body, want)
+		}
+	}
+	for _, d := range []time.Duration{-15 * time.Minute, 15 * time.Minute} {
+		if w := do(f, sign(t, request("POST", "/x", ""), "", "lambda", at(d))); w.Code != 200 {
+			t.Errorf("%v off: got %d %s, want 200", d, w.Code, w.Body)
+		}
+	}
+}
+
+func TestAnAuthorizationHeaderThatLacksPartsSaysWhich(t *testing.T) {
+	f, _ := newFront(t, "lambda")
+	for auth, want := range map[string]string{
+		"AWS4-HMAC-SHA256 SignedHeaders=host": "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. ",
+		"Bearer abc":                          "Authorization header requires the 'AWS4-HMAC-SHA256' algorithm.",
+		"AWS4-HMAC-SHA256 Credential=a/b/c, SignedHeaders=host, Signature=x":                                    "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.",
+		"AWS4-HMAC-SHA256 Credential=a/20150830/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=x": "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
+	} {
+		w := do(f, request("POST", "/x", "", "Authorization", auth))
+		if w.Code != 403 || w.Header().Get("x-amzn-ErrorType") != "IncompleteSignatureException" || w.Body.String() != string(jsonObject(nil, "message", want)) {
+			t.Errorf("%s: got %d %s, want %s", auth, w.Code, w.Body, want)
+		}
+	}
+}
+
+func TestAPayloadHashThatIsSignedAndWrongIsRefused(t *testing.T) {
+	f, _ := newFront(t, "lambda", "s3")
+	r := sign(t, request("POST", "/x", "real", "X-Amz-Content-Sha256", hexHash("claimed")), "claimed", "lambda")
+	if w := do(f, r); w.Code != 403 || w.Header().Get("x-amzn-ErrorType") != "InvalidSignatureException" {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	for service, want := range map[string]int{"lambda": 403, "s3": 200} {
+		r := sign(t, request("PUT", "/x", "real", "X-Amz-Content-Sha256", unsignedPayload), "", service, func(s *signing) { s.hash = unsignedPayload })
+		if w := do(f, r); w.Code != want {
+			t.Errorf("unsigned payload for %s: got %d, want %d", service, w.Code, want)
+		}
+	}
+}
+
+func TestTheDateHeaderStandsInForXAmzDate(t *testing.T) {
+	f, _ := newFront(t, "service")
+	signed := func(date string) *http.Request {
+		c := claim{date: "20150830", region: "us-east-1", service: "service", scope: "20150830/us-east-1/service/aws4_request", headers: "date;host", stamp: "20150830T123600Z"}
+		r := request("GET", "/", "", "Date", date)
+		c.signature = signatureOf(&c, r)
+		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+testKey+"/"+c.scope+", SignedHeaders=date;host, Signature="+c.signature)
+		return r
+	}
+	for date, want := range map[string]int{"Sun, 30 Aug 2015 12:36:00 GMT": 200, "20150830T123600Z": 200, "yesterday": 403} {
+		if w := do(f, signed(date)); w.Code != want {
+			t.Errorf("%s: got %d %s, want %d", date, w.Code, w.Body, want)
+		}
+	}
+}
+
+func TestGetCallerIdentityTellsWhoseKeysTheyAre(t *testing.T) {
+	f, _ := newFront(t)
+	body := "Action=GetCallerIdentity&Version=2011-06-15"
+	w := do(f, sign(t, request("POST", "/", body, "Content-Type", "application/x-www-form-urlencoded"), body, "sts"))
+	if want := "<GetCallerIdentityResult><Arn>arn:aws:iam::000000000000:user/operator</Arn><UserId>AIDAOPERATOR</UserId><Account>000000000000</Account></GetCallerIdentityResult>"; w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	body = "Action=AssumeRole&Version=2011-06-15"
+	w = do(f, sign(t, request("POST", "/", body, "Content-Type", "application/x-www-form-urlencoded"), body, "sts"))
+	if w.Code != 400 || !strings.Contains(w.Body.String(), "sts:AssumeRole is not supported here") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAHandlersPanicIsA500InTheRightShape(t *testing.T) {
+	f, _ := newFront(t)
+	f.Register("lambda", Service{BodyBytesMax: 1, Handler: handler(func(http.ResponseWriter, *Request) { panic("ours") })})
+	w := do(f, sign(t, request("POST", "/x", ""), "", "lambda"))
+	if w.Code != 500 || w.Header().Get("x-amzn-ErrorType") != "InternalFailure" || strings.Contains(w.Body.String(), "ours") {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAPanicAfterTheAnswerBeganCutsItOff(t *testing.T) {
+	f, _ := newFront(t)
+	f.Register("lambda", Service{BodyBytesMax: 1, Handler: handler(func(w http.ResponseWriter, _ *Request) {
+		w.Write([]byte("half"))
+		panic("ours")
+	})})
+	defer func() {
+		if v := recover(); v != http.ErrAbortHandler {
+			t.Errorf("got %v, want %v", v, http.ErrAbortHandler)
+		}
+	}()
+	do(f, sign(t, request("POST", "/x", ""), "", "lambda"))
+}
+
+func TestAMistakeInRegisteringPanicsAtStart(t *testing.T) {
+	for name, s := range map[string]Service{
+		"nohandler": {BodyBytesMax: 1},
+		"nolimit":   {Handler: &seen{}},
+		"":          {Handler: &seen{}, BodyBytesMax: 1},
+		"sts":       {Handler: &seen{}, BodyBytesMax: 1},
+	} {
+		f, _ := newFront(t)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%q: got no panic", name)
+				}
+			}()
+			f.Register(name, s)
+		}()
+	}
+}
+
+// handler makes a Handler of a function.
+type handler func(http.ResponseWriter, *Request)
+
+func (h handler) ServeAWS(w http.ResponseWriter, r *Request) { h(w, r) }
+
+func FuzzProtocol(f *testing.F) {
+	f.Add("POST", "example.com", "application/x-amz-json-1.0", "A.B", "Action=x", "lambda", "body")
+	f.Add("GET", "b.s3.eu-west-1.amazonaws.com:80", "", "", "%zz", "", "Action=%")
+	front, _ := newFront(f)
+	f.Fuzz(func(t *testing.T, method, host, kind, target, query, service, body string) {
+		r := request("GET", "/", "")
+		r.Method, r.Host, r.URL.RawQuery = method, host, query
+		r.Header["Content-Type"], r.Header["X-Amz-Target"] = []string{kind}, []string{target}
+		req := &Request{HTTP: r, Service: service, Body: []byte(body), Path: "/" + query, ID: "id"}
+		w := record()
+		Refuse(w, req, front.unserved(req))
+		if w.Code != 400 || w.Body.Len() == 0 {
+			t.Errorf("got %d %q", w.Code, w.Body)
+		}
+	})
+}

@@ -1,0 +1,127 @@
+package build
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// compileGo makes a static binary for this machine, named as custom runtimes
+// want it. Nothing else is part of the code.
+func (j *job) compileGo(ctx context.Context) error {
+	if err := j.only("TrimGoPath"); err != nil { // which is done in any case
+		return err
+	}
+	if a := machine(); j.Architecture != "" && j.Architecture != a {
+		j.progress("%s is asked for; compiling for this machine's %s", j.Architecture, a)
+	}
+	if above(j.src.Path, "go.mod") == "" {
+		return invalid("no go.mod in %s or above it", j.src.Path)
+	}
+	env := []string{"CGO_ENABLED=0", "GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH}
+	return j.tool(ctx, j.src.Path, env, "go", "build", "-trimpath", "-buildvcs=false", "-tags=lambda.norpc", "-o", filepath.Join(j.out, "bootstrap"), ".")
+}
+
+// machine names this machine's architecture as Lambda does.
+func machine() string {
+	if runtime.GOARCH == "arm64" {
+		return "arm64"
+	}
+	return "x86_64"
+}
+
+// makefile runs the target build-<logical id> of the source's Makefile, in a
+// copy, with ARTIFACTS_DIR set to where the code shall be.
+func (j *job) makefile(ctx context.Context) error {
+	work := filepath.Join(j.dir, "source")
+	if err := os.Mkdir(work, 0o755); err != nil {
+		return err
+	}
+	if err := copyTree(j.src.Path, work, map[string]bool{".aws-sam": true, ".git": true, ".daruma": true}); err != nil {
+		return err
+	}
+	dir := work
+	for name, v := range j.src.Properties {
+		text, ok := v.(string)
+		if name != "WorkingDirectory" || !ok || !filepath.IsLocal(text) {
+			return refused("Supported for makefile: WorkingDirectory, a directory below CodeUri.", "BuildProperties.%s is not supported", name)
+		}
+		dir = filepath.Join(work, text)
+	}
+	if j.src.LogicalID == "" {
+		return invalid("a Makefile's target is named after a logical ID, and there is none")
+	}
+	return j.tool(ctx, dir, []string{"ARTIFACTS_DIR=" + j.out}, "make", "build-"+j.src.LogicalID)
+}
+
+// cargoLambda compiles a Rust function with cargo-lambda.
+func (j *job) cargoLambda(ctx context.Context) error {
+	if _, err := exec.LookPath("cargo-lambda"); err != nil {
+		return refused("Install cargo-lambda, or build with a Makefile.", "BuildMethod rust-cargolambda needs cargo-lambda, which was not found")
+	}
+	args := []string{"lambda", "build", "--release", "--target-dir", filepath.Join(j.dir, "target")}
+	for name, v := range j.src.Properties {
+		text, ok := v.(string)
+		if name != "Binary" || !ok {
+			return refused("Supported for rust-cargolambda: Binary.", "BuildProperties.%s is not supported", name)
+		}
+		args = append(args, "--bin", text)
+	}
+	if err := j.tool(ctx, j.src.Path, nil, "cargo", args...); err != nil {
+		return err
+	}
+	made, _ := filepath.Glob(filepath.Join(j.dir, "target", "lambda", "*", "bootstrap"))
+	if len(made) != 1 {
+		return invalid("cargo lambda made %d binaries, want one; name it in BuildProperties.Binary", len(made))
+	}
+	return os.Rename(made[0], filepath.Join(j.out, "bootstrap"))
+}
+
+// java returns how a Java source is built: by Maven, or not at all when its classes are there.
+func (j *job) java() (method, error) {
+	switch {
+	case isFile(filepath.Join(j.src.Path, "pom.xml")):
+		return j.maven, nil
+	case isFile(filepath.Join(j.src.Path, "build.gradle")), isFile(filepath.Join(j.src.Path, "build.gradle.kts")):
+		return nil, refused("Build it with Gradle first and let CodeUri name the archive, or use BuildMethod makefile.", "building with Gradle is not supported")
+	}
+	return func(context.Context) error { return copyTree(j.src.Path, j.out, debris) }, nil
+}
+
+// maven compiles a module and lays out its classes, with what they need at run
+// time in lib/. A layer's go into java/lib.
+func (j *job) maven(ctx context.Context) error {
+	work := filepath.Join(j.dir, "source")
+	if err := os.Mkdir(work, 0o755); err != nil {
+		return err
+	}
+	if err := copyTree(j.src.Path, work, map[string]bool{".aws-sam": true, ".git": true, ".daruma": true, "target": true}); err != nil {
+		return err
+	}
+	lib := filepath.Join(j.out, "lib")
+	if j.src.Layer {
+		lib = filepath.Join(j.out, "java", "lib")
+	}
+	if err := j.tool(ctx, work, nil, "mvn", "-B", "-q", "-DskipTests", "package", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+lib); err != nil {
+		return err
+	}
+	if j.src.Layer {
+		jars, _ := filepath.Glob(filepath.Join(work, "target", "*.jar"))
+		for _, jar := range jars {
+			if strings.HasPrefix(filepath.Base(jar), "original-") {
+				continue
+			}
+			if err := os.MkdirAll(lib, 0o755); err != nil {
+				return err
+			}
+			if err := os.Rename(jar, filepath.Join(lib, filepath.Base(jar))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return copyTree(filepath.Join(work, "target", "classes"), j.out, debris)
+}

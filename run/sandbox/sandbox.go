@@ -41,6 +41,7 @@ const (
 	NoRedirect      = "no redirect"              // Spec.Redirect is not honoured
 	NoProcessesView = "no processes of its own"  // other processes can be seen and signalled
 	NoCallFilter    = "no system call filter"    // the kernel's rarer calls can be made
+	NoPlatformEnd   = "no end with the platform" // a platform that is killed leaves processes behind, until it starts again
 	NoPrivilegeDrop = "no privileges taken away" // a process has all rights the platform has
 )
 

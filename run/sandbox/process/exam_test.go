@@ -1,0 +1,33 @@
+//go:build linux
+
+package process
+
+import (
+	"log/slog"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/daruma-io/daruma/run/sandbox/sandboxtest"
+)
+
+func TestMain(m *testing.M) {
+	sandboxtest.Probe()
+	os.Exit(m.Run())
+}
+
+func TestProcessesPassTheExam(t *testing.T) {
+	hidden := sandboxtest.Hidden(t)
+	m, err := New(Config{Dir: t.TempDir(), Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		goleak.VerifyNone(t)
+	})
+	sandboxtest.Run(t, m, hidden)
+}

@@ -24,6 +24,12 @@ const (
 	nameMax   = 1024 // bytes of a path
 )
 
+// The systems whose archives carry modes (APPNOTE.TXT 4.4.2).
+const (
+	creatorUnix  = 3
+	creatorMacOS = 19
+)
+
 // archive unpacks a .zip or .jar file.
 func (j *job) archive() error {
 	if err := unpack(j.src.Path, j.out); err != nil {
@@ -102,7 +108,7 @@ func unpackEntry(root *os.Root, f *zip.File, left int64) (int64, error) {
 	}
 	n, err := io.Copy(out, io.LimitReader(in, left+1))
 	mode := f.Mode().Perm()
-	if mode == 0 { // made where files have no modes
+	if system := f.CreatorVersion >> 8; system != creatorUnix && system != creatorMacOS { // made where files have no modes
 		mode = 0o644
 	}
 	closed := errors.Join(out.Chmod(mode|0o444), out.Close())

@@ -357,7 +357,7 @@ func TestABuildEndsWithItsContext(t *testing.T) {
 	o := options(t, "provided.al2023", "x")
 	o.Log = writer(func(b []byte) { cancel() })
 	_, err := build.Build(ctx, catalog.Source{Path: dir, Method: "makefile", LogicalID: "Orders"}, o)
-	wantError(t, err, daruma.KindInvalid, "context canceled")
+	wantError(t, err, daruma.KindUnavailable, "context canceled")
 }
 
 type writer func(b []byte)

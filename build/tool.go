@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/daruma-io/daruma"
@@ -32,6 +33,9 @@ func (j *job) tool(ctx context.Context, dir string, env []string, name string, a
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, append(os.Environ(), env...), 5*time.Second
+	// A tool has children; they end with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	last := &lastBytes{}
 	out := io.MultiWriter(j.Log, last)
 	cmd.Stdout, cmd.Stderr = out, out
@@ -39,10 +43,14 @@ func (j *job) tool(ctx context.Context, dir string, env []string, name string, a
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil {
-		err = ctx.Err()
+	kind := daruma.KindInvalid
+	switch ctx.Err() {
+	case context.Canceled:
+		kind, err = daruma.KindUnavailable, context.Canceled
+	case context.DeadlineExceeded:
+		kind, err = daruma.KindExpired, fmt.Errorf("it took more than %v", toolTimeout)
 	}
-	return &daruma.Error{Kind: daruma.KindInvalid, Err: fmt.Errorf("%s: %w\n%s", filepath.Base(name), err, tail(last.String()))}
+	return &daruma.Error{Kind: kind, Err: fmt.Errorf("%s: %w\n%s", filepath.Base(name), err, tail(last.String()))}
 }
 
 // brief leaves out what says nothing to a person: paths of ours and settings.

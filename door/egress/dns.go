@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -54,6 +55,7 @@ func (e *Egress) ServeDNS(ctx context.Context, pc net.PacketConn, who Ref) error
 		select {
 		case env.lookups <- struct{}{}:
 		default:
+			e.deny(e.peer(who, "*", 0), who, fmt.Sprintf("%d names are being looked up, and one environment gets no more at once", lookupsMax))
 			continue
 		}
 		query := append([]byte(nil), buf[:n]...)

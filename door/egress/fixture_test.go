@@ -136,7 +136,6 @@ type fixture struct {
 	files trust.Files
 }
 
-
 // newFixture builds an Egress that allows all, unless change says otherwise.
 func newFixture(t testing.TB, change func(*Config)) *fixture {
 	t.Helper()

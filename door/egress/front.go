@@ -128,13 +128,14 @@ func (f *front) take(c net.Conn, head []byte, d Dial, p *peer) {
 		f.serve(counts)
 		return
 	}
-	t := tls.Server(counts, f.e.tlsConfig(d.Host))
+	var shown bool
+	t := tls.Server(counts, f.e.tlsConfig(d.Host, &shown))
 	ctx, cancel := context.WithTimeout(f.ctx, handshakeMax)
 	err := t.HandshakeContext(ctx)
 	cancel()
 	if err != nil {
 		if f.ctx.Err() == nil {
-			f.e.fail(p, f.who, handshakeError(err))
+			f.e.fail(p, f.who, handshakeError(err, shown))
 		}
 		c.Close()
 		return
@@ -152,29 +153,34 @@ func (f *front) serve(c net.Conn) {
 	}
 }
 
-// tlsConfig is for a connection to a host whose name was looked up: old
-// clients do not repeat it in the handshake.
-func (e *Egress) tlsConfig(host string) *tls.Config {
+// tlsConfig is for one connection to a host whose name was looked up: old
+// clients do not repeat it in the handshake. shown becomes true once the
+// client is being shown a certificate.
+func (e *Egress) tlsConfig(host string, shown *bool) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},
-		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		GetCertificate: func(hello *tls.ClientHelloInfo) (cert *tls.Certificate, err error) {
 			if hello.ServerName == "" {
-				return e.cfg.Authority.Leaf(host)
+				cert, err = e.cfg.Authority.Leaf(host)
+			} else {
+				cert, err = e.cfg.Authority.GetCertificate(hello)
 			}
-			return e.cfg.Authority.GetCertificate(hello)
+			*shown = err == nil
+			return cert, err
 		},
 		SessionTicketsDisabled: true, // a ticket would outlive the configuration that can read it
 	}
 }
 
-// handshakeError says what a person can do about the usual failure.
-func handshakeError(err error) error {
-	s := err.Error()
-	if strings.Contains(s, "unknown certificate authority") || strings.Contains(s, "bad certificate") || strings.Contains(s, "unknown certificate") {
-		return fmt.Errorf("TLS handshake: %w (the client does not trust the platform's authority: it brings its own list of roots; set AWS_ENDPOINT_URL's plain HTTP, or give it the file in SSL_CERT_FILE)", err)
+// handshakeError says what a person can do. A client that does not trust a
+// certificate says so in as many ways as there are TLS libraries, closing
+// without a word among them; that it was shown one is the common mark.
+func handshakeError(err error, shown bool) error {
+	if !shown {
+		return fmt.Errorf("TLS handshake: %w", err)
 	}
-	return fmt.Errorf("TLS handshake: %w", err)
+	return fmt.Errorf("TLS handshake: %w (the client gave up when it saw the certificate: it probably brings its own list of roots and does not trust the platform's authority; give it the file that SSL_CERT_FILE names, or use the plain HTTP of AWS_ENDPOINT_URL)", err)
 }
 
 // counted counts a connection's bytes, reads head before the rest, and tells its end.

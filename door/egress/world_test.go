@@ -21,10 +21,10 @@ const (
 var noWorld string
 
 func TestMain(m *testing.M) {
-	flag.Parse()
 	if role := os.Getenv(roleVariable); role != "" {
 		os.Exit(play(role))
 	}
+	flag.Parse()
 	fuzzing := false
 	flag.Visit(func(f *flag.Flag) { fuzzing = fuzzing || strings.HasPrefix(f.Name, "test.fuzz") })
 	if fuzzing {

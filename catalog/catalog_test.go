@@ -136,6 +136,41 @@ func TestAVersionIsPublishedWhenCodeChangesAndNumbersAreNeverReused(t *testing.T
 	}
 }
 
+func TestAnExplicitVersionStaysAsLongAsItsIDIsDeployed(t *testing.T) {
+	w := fresh(t)
+	deploy := func(code string, ids ...string) {
+		d := Deployment{Functions: []*Function{function("a", code)}}
+		for _, id := range ids {
+			d.Publish = append(d.Publish, Publication{Function: "a", LogicalID: id})
+		}
+		d.Aliases = []*AliasWish{{Alias: Alias{Function: "a", Name: "live"}, VersionID: ids[len(ids)-1]}}
+		w.deploy(t, d)
+	}
+	deploy("x", "V1")
+	deploy("y", "V1") // the function changes, the version stays
+	if got := w.View().Function("a", "1").Code.SHA256; got != "x" {
+		t.Errorf("version 1 has code %s, want x", got)
+	}
+	deploy("y", "V1", "V2")
+	if got := w.View().Alias("a", "live").Version; got != "2" {
+		t.Errorf("the alias leads to %s, want 2", got)
+	}
+	deploy("y", "V2")
+	if diff := cmp.Diff([]string{Latest, "2"}, versions(w.View(), "a")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAKeyStandsForTheCode(t *testing.T) {
+	w := fresh(t)
+	for _, step := range []struct{ code, key, want string }{{"1", "k", "1"}, {"2", "k", "1"}, {"2", "l", "2"}, {"3", "", "3"}} {
+		w.deploy(t, Deployment{Functions: []*Function{function("a", step.code)}, Publish: []Publication{{Function: "a", Alias: "live", Key: step.key}}})
+		if got := w.View().Alias("a", "live").Version; got != step.want {
+			t.Errorf("%+v: the alias leads to %s", step, got)
+		}
+	}
+}
+
 func TestALayerGetsANewVersionWhenItsContentChanges(t *testing.T) {
 	w := fresh(t)
 	deploy := func(content string) Layer {
@@ -213,10 +248,10 @@ func TestADeploymentThatContradictsItselfChangesNothing(t *testing.T) {
 		"two functions of one name":          {Functions: []*Function{a2, a2}},
 		"a name that is none":                {Functions: []*Function{function("a/b", "1")}},
 		"a numbered version":                 {Functions: []*Function{{Name: "a", Version: "3"}}},
-		"an alias of nothing":                {Functions: []*Function{a2}, Aliases: []*Alias{{Function: "b", Name: "x", Version: Latest}}},
-		"an alias to a version there is not": {Functions: []*Function{a2}, Aliases: []*Alias{{Function: "a", Name: "x", Version: "9"}}},
-		"an alias to no version":             {Functions: []*Function{a2}, Aliases: []*Alias{{Function: "a", Name: "x"}}},
-		"a second version there is not":      {Functions: []*Function{a2}, Aliases: []*Alias{{Function: "a", Name: "x", Version: Latest, Second: "9"}}},
+		"an alias of nothing":                {Functions: []*Function{a2}, Aliases: []*AliasWish{{Alias: Alias{Function: "b", Name: "x", Version: Latest}}}},
+		"an alias to a version there is not": {Functions: []*Function{a2}, Aliases: []*AliasWish{{Alias: Alias{Function: "a", Name: "x", Version: "9"}}}},
+		"an alias to no version":             {Functions: []*Function{a2}, Aliases: []*AliasWish{{Alias: Alias{Function: "a", Name: "x"}}}},
+		"a second version there is not":      {Functions: []*Function{a2}, Aliases: []*AliasWish{{Alias: Alias{Function: "a", Name: "x", Version: Latest, Second: "9"}}}},
 		"a version of nothing":               {Functions: []*Function{a2}, Publish: []Publication{{Function: "b"}}},
 		"a layer that is not there":          {Functions: []*Function{withLayer}},
 		"a layer without a name":             {Functions: []*Function{a2}, Layers: []*Layer{{}}},

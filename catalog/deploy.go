@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
@@ -31,18 +33,31 @@ type Deployment struct {
 	// Publish says which functions get a new version when they have changed.
 	Publish []Publication `json:"publish,omitempty"`
 	// Aliases that lead to given versions. Those of Publish are added.
-	Aliases []*Alias `json:"aliases,omitempty"`
-	APIs    []*API   `json:"apis,omitempty"`
+	Aliases []*AliasWish `json:"aliases,omitempty"`
+	APIs    []*API       `json:"apis,omitempty"`
 }
 
-// A Publication asks for a new version of a function when its code has
-// changed since the last one, and for an alias to lead there.
+// A Publication asks for a new version of a function when it has changed
+// since the last one, and for an alias to lead there.
 type Publication struct {
 	Function    string `json:"function"`
 	Alias       string `json:"alias,omitempty"`
 	Description string `json:"description,omitempty"`
 	// Configuration asks for a new version when only configuration has changed, too.
 	Configuration bool `json:"configuration,omitempty"`
+	// Key, when not "", stands for the code: a new version is made when it
+	// changes, whatever the code is.
+	Key string `json:"key,omitempty"`
+	// LogicalID, when not "", asks for one version that stays as long as this
+	// ID is deployed, whatever becomes of the function.
+	LogicalID string `json:"logicalId,omitempty"`
+}
+
+// An AliasWish is an alias whose versions may be named by the LogicalID of a Publication.
+type AliasWish struct {
+	Alias
+	VersionID string `json:"versionId,omitempty"`
+	SecondID  string `json:"secondId,omitempty"`
 }
 
 // Changes is what a deployment changed, by name.
@@ -99,12 +114,24 @@ func deploy(tx *cell.Tx, d Deployment) (Changes, error) {
 			return Changes{}, err
 		}
 	}
-	wanted := slices.Clone(d.Aliases)
+	wanted := make([]Alias, 0, len(d.Aliases))
+	named := map[string]string{}
 	for _, p := range d.Publish {
 		version := publish(tx, p, &c)
+		named[p.LogicalID] = version
 		if p.Alias != "" {
-			wanted = append(wanted, &Alias{Function: p.Function, Name: p.Alias, Version: version})
+			wanted = append(wanted, Alias{Function: p.Function, Name: p.Alias, Version: version})
 		}
+	}
+	for _, w := range d.Aliases {
+		a := w.Alias
+		if w.VersionID != "" {
+			a.Version = named[w.VersionID]
+		}
+		if w.SecondID != "" {
+			a.Second = named[w.SecondID]
+		}
+		wanted = append(wanted, a)
 	}
 	removeOthers(tx, d, &c)
 	if err := putAliases(tx, wanted); err != nil {
@@ -243,35 +270,46 @@ func publish(tx *cell.Tx, p Publication, c *Changes) string {
 		return "" // it cannot be read, and the command ends in that error
 	}
 	last, _ := tx.Get([]byte(numberPrefix + "f/" + p.Function))
+	if p.LogicalID != "" {
+		last, _ = tx.Get(versionKey(p.Function, p.LogicalID))
+	}
 	before := functions().Get(tx, functionKey(p.Function, string(last)))
-	if before != nil && !changed(before.Function, latest.Function, p.Configuration) {
+	if before != nil && (p.LogicalID != "" || !changed(before, latest, p)) {
 		return string(last)
 	}
-	v := functionRecord{Function: latest.Function}
+	v := functionRecord{Function: latest.Function, Key: p.Key}
 	v.Function.Version = strconv.Itoa(nextNumber(tx, "f", p.Function))
 	v.Function.Revision, v.Function.Modified = revision(tx), tx.Now()
 	v.Function.Reserved = nil // belongs to the function, not to a version
 	if p.Description != "" {
 		v.Function.Description = p.Description
 	}
+	if p.LogicalID != "" {
+		tx.Set(versionKey(p.Function, p.LogicalID), []byte(v.Function.Version))
+	}
 	c.Published = append(c.Published, p.Function+":"+v.Function.Version)
 	functions().Put(tx, functionKey(p.Function, v.Function.Version), &v)
 	return v.Function.Version
 }
 
-// changed says whether latest differs from the version published before.
-func changed(before, latest Function, configuration bool) bool {
-	if before.Code.SHA256 != latest.Code.SHA256 {
+// changed says whether latest differs from the version published before, as far as p asks.
+func changed(before, latest *functionRecord, p Publication) bool {
+	if p.Key != "" {
+		if p.Key != before.Key {
+			return true
+		}
+	} else if before.Function.Code.SHA256 != latest.Function.Code.SHA256 {
 		return true
 	}
-	if !configuration {
+	if !p.Configuration {
 		return false
 	}
-	for _, f := range []*Function{&before, &latest} {
+	b, l := before.Function, latest.Function
+	for _, f := range []*Function{&b, &l} {
 		f.Version, f.Revision, f.Reserved, f.URL, f.Description = "", "", nil, nil, ""
-		f.Modified, f.Source, f.Code.Dir = before.Modified, Source{}, ""
+		f.Modified, f.Source, f.Code = time.Time{}, Source{}, Code{}
 	}
-	return !same(before, latest)
+	return !same(b, l)
 }
 
 // removeOthers removes functions and layers that d does not name.
@@ -288,8 +326,10 @@ func removeOthers(tx *cell.Tx, d Deployment, c *Changes) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(gone)) {
 		tx.DeleteRange(cell.Prefix([]byte(functionPrefix + name + "/")))
+		tx.DeleteRange(cell.Prefix([]byte(versionPrefix + name + "/")))
 		c.Removed = append(c.Removed, name)
 	}
+	removeVersions(tx, d)
 	stay := map[string]bool{}
 	for _, l := range d.Layers {
 		stay[l.Name] = true
@@ -301,15 +341,31 @@ func removeOthers(tx *cell.Tx, d Deployment, c *Changes) {
 	}
 }
 
+// removeVersions removes versions that were asked for by an ID which d does not name any more.
+func removeVersions(tx *cell.Tx, d Deployment) {
+	stay := map[string]bool{}
+	for _, p := range d.Publish {
+		if p.LogicalID != "" {
+			stay[string(versionKey(p.Function, p.LogicalID))] = true
+		}
+	}
+	for key, version := range tx.Scan(cell.Prefix([]byte(versionPrefix))) {
+		if !stay[string(key)] {
+			function, _, _ := strings.Cut(strings.TrimPrefix(string(key), versionPrefix), "/")
+			tx.Delete(functionKey(function, string(version)))
+			tx.Delete(key)
+		}
+	}
+}
+
 // putAliases makes the given aliases the only ones there are. One that did not change keeps its revision.
-func putAliases(tx *cell.Tx, given []*Alias) error {
+func putAliases(tx *cell.Tx, given []Alias) error {
 	old := map[string]*Alias{}
 	for _, a := range all(tx, aliases(), aliasPrefix) {
 		old[string(aliasKey(a.Function, a.Name))] = a
 	}
 	tx.DeleteRange(cell.Prefix([]byte(aliasPrefix)))
-	for _, g := range given {
-		a := *g
+	for _, a := range given {
 		for _, version := range []string{a.Version, a.Second} {
 			if version == "" && a.Version != "" {
 				continue

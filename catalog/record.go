@@ -13,6 +13,7 @@ import (
 //	a/<function>/<alias>     an Alias
 //	l/<layer>/<version>      a Layer; ten digits, so that versions are in order
 //	p/<logical ID>           an API
+//	v/<function>/<logical ID>  the number of the version that this ID stands for
 //	n/f/<function>           the last version number given, which is never given again
 //	n/l/<layer>              likewise
 const (
@@ -20,6 +21,7 @@ const (
 	aliasPrefix    = "a/"
 	layerPrefix    = "l/"
 	apiPrefix      = "p/"
+	versionPrefix  = "v/"
 	numberPrefix   = "n/"
 )
 
@@ -36,10 +38,15 @@ func apis() cell.Format[API]      { return cell.Format[API]{Kind: "API", Version
 type functionRecord struct {
 	Function Function `json:"function"`
 	Declared *int     `json:"declaredReserved,omitempty"`
+	Key      string   `json:"key,omitempty"` // of a version: what its Publication gave
 }
 
 func functionKey(name, version string) []byte {
 	return []byte(functionPrefix + name + "/" + version)
+}
+
+func versionKey(function, logicalID string) []byte {
+	return []byte(versionPrefix + function + "/" + logicalID)
 }
 
 func aliasKey(function, name string) []byte { return []byte(aliasPrefix + function + "/" + name) }

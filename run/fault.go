@@ -123,7 +123,7 @@ func notStarted(err error) *fault {
 		return &fault{kind: daruma.Crashed, err: f.Kind, errType: f.Type, text: f.Message, cause: "init"}
 	}
 	switch kind := daruma.KindOf(err); kind {
-	case daruma.KindInvalid, daruma.KindUnsupported, daruma.KindNotFound:
+	case daruma.KindInvalid, daruma.KindUnsupported:
 		return &fault{kind: daruma.Refused, err: kind, errType: "InvalidRuntimeException", text: err.Error(), cause: "init"}
 	default:
 		if kind == daruma.KindInternal {

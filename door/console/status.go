@@ -32,7 +32,14 @@ type Status struct {
 	Environments []daruma.Environment `json:"environments"`
 	Endpoints    []Endpoint           `json:"endpoints"`
 	Egress       Egress               `json:"egress"`
+	Outputs      []Output             `json:"outputs,omitempty"`
 	Left         []string             `json:"left,omitempty"` // parts of the template that were left out
+}
+
+// An Output is one of the template's outputs.
+type Output struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Function states.

@@ -1,0 +1,122 @@
+// Command daruma runs serverless applications on this machine, catches every
+// failure in them, explains it and heals it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/daruma-io/daruma"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // it did not work, or the function answered with an error
+	exitUsage  = 2 // the command line is wrong
+)
+
+func main() {
+	enterPlace() // does not return in a process that is to become part of a place
+	os.Exit(run(world{
+		args: os.Args[1:], dir: workingDir(), lookup: os.LookupEnv, environ: os.Environ(),
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		terminal: term.IsTerminal(int(os.Stdout.Fd())),
+	}))
+}
+
+// A world is everything of the process that a command may touch.
+type world struct {
+	args     []string
+	dir      string // the working directory
+	lookup   func(string) (string, bool)
+	environ  []string
+	in       io.Reader
+	out, err io.Writer
+	terminal bool // out is a terminal: colours are welcome
+}
+
+func workingDir() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "."
+	}
+	return dir
+}
+
+// errShown ends a command that has already said what is wrong.
+var errShown = errors.New("failed")
+
+// errUsage marks a command line that is wrong.
+type errUsage struct{ error }
+
+func run(w world) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot(w)
+	root.SetArgs(w.args)
+	root.SetIn(w.in)
+	root.SetOut(w.out)
+	root.SetErr(w.err)
+	err := root.ExecuteContext(ctx)
+	var usage errUsage
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errShown):
+		return exitFailed
+	case errors.As(err, &usage):
+		fmt.Fprintf(w.err, "daruma: %v\n", err)
+		return exitUsage
+	default:
+		showError(w.err, err)
+		return exitFailed
+	}
+}
+
+func newRoot(w world) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "daruma",
+		Short: "Run serverless applications on your own machine, break them on purpose, and see them heal",
+		Long: `Daruma runs serverless applications on your own machine: functions written
+for AWS Lambda and described by a SAM template, unmodified.
+
+Falls seven times, stands up eight.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version(),
+	}
+	root.SetVersionTemplate("daruma {{.Version}}\n")
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return errUsage{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
+	})
+	root.AddCommand(upCommand(w), downCommand(w), envCommand(w), invokeCommand(w), logsCommand(w), psCommand(w), validateCommand(w), versionCommand(w))
+	for _, c := range root.Commands() {
+		if args := c.Args; args != nil {
+			c.Args = func(c *cobra.Command, given []string) error {
+				if err := args(c, given); err != nil {
+					return errUsage{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
+				}
+				return nil
+			}
+		}
+	}
+	return root
+}
+
+// showError prints what is wrong, a line for each problem, and what to do about it.
+func showError(out io.Writer, err error) {
+	fmt.Fprintf(out, "daruma: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	if hint := daruma.HintOf(err); hint != "" {
+		fmt.Fprintf(out, "  → %s\n", hint)
+	}
+}

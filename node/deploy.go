@@ -1,0 +1,262 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/build"
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/door/web"
+	"github.com/daruma-io/daruma/template"
+)
+
+// An app is what was last read from the template and made of it.
+type app struct {
+	mu       sync.Mutex // guards what follows
+	template *template.App
+	failures map[string]error // functions that could not be built or have no runtime here, by name
+}
+
+func (a *app) set(t *template.App, failures map[string]error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.template, a.failures = t, failures
+}
+
+func (a *app) get() (*template.App, map[string]error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.template, a.failures
+}
+
+// failure says why a function has no code.
+func (a *app) failure(function string) error {
+	_, failures := a.get()
+	if err := failures[function]; err != nil {
+		return err
+	}
+	return errors.New("it was not built")
+}
+
+// load reads the template. What is wrong, and what is not supported unless one
+// goes on without, is one error with the whole list.
+func (n *Node) load(ctx context.Context) (*template.App, error) {
+	t, err := template.Load(ctx, template.Options{
+		Path: n.cfg.Template, Params: n.cfg.Params, Region: n.cfg.Region, Account: Account,
+		StackName: n.cfg.StackName, ConfigEnv: n.cfg.ConfigEnv,
+		APIURL: n.apiAddress, FunctionURL: func(f *catalog.Function) string { return n.urlOf(f) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(t.Unsupported) > 0 && !n.cfg.AllowUnsupported {
+		return nil, &daruma.Error{Op: "read template", Ref: t.Path, Kind: daruma.KindUnsupported, Err: fmt.Errorf("not supported here:\n%w", t.Unsupported), Hint: "--allow-unsupported goes on without"}
+	}
+	for _, w := range t.Warnings {
+		n.cfg.Progress(w.Error())
+	}
+	return t, nil
+}
+
+// deploy builds what t asks for and makes it what there is. A function that
+// cannot be built keeps the code it had; one that never had any is deployed
+// without, so that whoever invokes it is told why. When nothing at all could
+// be built, that is an error.
+func (n *Node) deploy(ctx context.Context, t *template.App) error {
+	failures := map[string]error{}
+	d := catalog.Deployment{APIs: t.APIs}
+	for _, l := range t.Layers {
+		layer := *l
+		layer.Version, layer.ARN = 0, n.layerARN(l.Name)
+		code, err := n.build(ctx, l.LogicalID, l.Source, build.Options{Runtime: layerRuntime(t, l)})
+		if err != nil {
+			for _, f := range t.Functions {
+				if slices.ContainsFunc(f.Layers, func(x catalog.Layer) bool { return x.Name == l.Name }) {
+					failures[f.Name] = fmt.Errorf("its layer %s: %w", l.LogicalID, err)
+				}
+			}
+			continue
+		}
+		layer.Code = code
+		d.Layers = append(d.Layers, &layer)
+	}
+	for _, given := range t.Functions {
+		f := *given
+		f.Layers = slices.Clone(f.Layers)
+		for i := range f.Layers {
+			f.Layers[i] = catalog.Layer{Name: f.Layers[i].Name} // the catalog knows the rest
+		}
+		if failures[f.Name] == nil {
+			code, err := n.build(ctx, f.LogicalID, f.Source, build.Options{Runtime: f.Runtime, Handler: f.Handler, Architecture: f.Architecture})
+			f.Code = code
+			if err == nil {
+				_, err = n.runtimes.Launch(ctx, &f)
+			}
+			failures[f.Name] = err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if failures[f.Name] == nil {
+			delete(failures, f.Name)
+		} else {
+			n.cfg.Progress(f.Name + ": " + failures[f.Name].Error())
+			if old := n.catalog.View().Function(f.Name, catalog.Latest); old != nil && old.Code.Dir != "" {
+				f = *old
+			} else {
+				f.Code, f.Layers = catalog.Code{}, nil
+			}
+		}
+		d.Functions = append(d.Functions, &f)
+	}
+	if len(failures) > 0 && len(failures) == len(t.Functions) {
+		return everyFailure(failures)
+	}
+	publications(&d, t, failures)
+	changes, err := n.catalog.Deploy(ctx, d)
+	if err != nil {
+		return err
+	}
+	n.app.set(t, failures)
+	for _, name := range slices.Concat(changes.Updated, changes.Removed) {
+		n.pool.Retire(name)
+	}
+	return nil
+}
+
+func everyFailure(failures map[string]error) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(failures)) {
+		errs = append(errs, fmt.Errorf("%s: %w", name, failures[name]))
+	}
+	return &daruma.Error{Op: "build", Kind: daruma.KindOf(errs[0]), Err: errors.Join(errs...), Hint: daruma.HintOf(failures[slices.Sorted(maps.Keys(failures))[0]])}
+}
+
+// publications fills in which versions and aliases t asks for; functions without code publish nothing.
+func publications(d *catalog.Deployment, t *template.App, failures map[string]error) {
+	built := func(name string) bool { return failures[name] == nil }
+	for _, p := range t.Publish {
+		if built(p.Function) {
+			d.Publish = append(d.Publish, catalog.Publication{Function: p.Function, Alias: p.Alias, Description: p.Description, Configuration: p.AllProperties, Key: p.CodeSHA256})
+		}
+	}
+	for _, v := range t.Versions {
+		if built(v.Function) {
+			d.Publish = append(d.Publish, catalog.Publication{Function: v.Function, LogicalID: v.LogicalID, Description: v.Description})
+		}
+	}
+	for _, a := range t.Aliases {
+		if built(a.Function) {
+			alias := a.Alias
+			d.Aliases = append(d.Aliases, &catalog.AliasWish{Alias: alias, VersionID: a.VersionID, SecondID: a.SecondID})
+		}
+	}
+}
+
+func (n *Node) layerARN(name string) string {
+	p := n.catalog.View().Place
+	return "arn:aws:lambda:" + p.Region + ":" + p.Account + ":layer:" + name
+}
+
+// build makes a source into code. What the build tools say is shown only when they fail.
+func (n *Node) build(ctx context.Context, name string, s catalog.Source, o build.Options) (catalog.Code, error) {
+	o.Out, o.Cache = filepath.Join(n.cfg.Data, "build"), n.cfg.cacheDir(n.cfg.Data)
+	o.Name = name
+	o.Progress = func(text string) { n.cfg.Progress(name + ": " + text) }
+	o.Log = io.Discard
+	return build.Build(ctx, s, o)
+}
+
+// layerRuntime returns the runtime a layer is built for: that of a function which uses it, or the first it names.
+func layerRuntime(t *template.App, l *catalog.Layer) string {
+	for _, f := range t.Functions {
+		if slices.ContainsFunc(f.Layers, func(x catalog.Layer) bool { return x.Name == l.Name }) && (len(l.Runtimes) == 0 || slices.Contains(l.Runtimes, f.Runtime)) {
+			return f.Runtime
+		}
+	}
+	if len(l.Runtimes) > 0 {
+		return l.Runtimes[0]
+	}
+	return ""
+}
+
+// collect removes code that no function, version or layer needs any more.
+func (n *Node) collect() error {
+	needed := map[string]bool{}
+	v := n.catalog.View()
+	for _, latest := range v.Functions() {
+		for _, f := range v.Versions(latest.Name) {
+			needed[f.Code.Dir] = true
+			for _, l := range f.Layers {
+				needed[l.Code.Dir] = true
+			}
+		}
+	}
+	for _, l := range v.Layers() {
+		needed[l.Code.Dir] = true
+	}
+	dir := filepath.Join(n.cfg.Data, "build", "code")
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return &daruma.Error{Op: "collect code", Ref: dir, Err: err}
+	}
+	for _, e := range entries {
+		if path := filepath.Join(dir, e.Name()); e.IsDir() && !needed[path] {
+			if err := removeAll(path); err != nil {
+				return &daruma.Error{Op: "collect code", Ref: path, Err: err}
+			}
+		}
+	}
+	return nil
+}
+
+// removeAll removes a tree whose directories may be read-only.
+func removeAll(path string) error {
+	err := filepath.WalkDir(path, func(p string, e os.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			return os.Chmod(p, 0o700)
+		}
+		return err
+	})
+	return errors.Join(err, os.RemoveAll(path))
+}
+
+// apiAddress is where people reach a stage of an API, without a slash at its end.
+func (n *Node) apiAddress(api *catalog.API, stage string) string {
+	for _, a := range web.URLs(catalog.NewView(catalog.Place{}, nil, nil, []*catalog.API{api}, nil), n.listeners.web.Addr().String()) {
+		if a.LogicalID == api.LogicalID && (a.Stage == stage || stage == "") {
+			return strings.TrimSuffix(a.URL, "/")
+		}
+	}
+	return ""
+}
+
+// urlOf is where people reach a function's URL.
+func (n *Node) urlOf(f *catalog.Function) string {
+	for _, a := range web.URLs(catalog.NewView(catalog.Place{}, []*catalog.Function{f}, nil, nil, nil), n.listeners.web.Addr().String()) {
+		return a.URL
+	}
+	return ""
+}
+
+// urlAddress is where people reach a function URL.
+func (n *Node) urlAddress(u *catalog.URL) string {
+	for _, f := range n.catalog.View().Functions() {
+		if f.URL != nil && f.URL.ID == u.ID {
+			return n.urlOf(f)
+		}
+	}
+	return ""
+}

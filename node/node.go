@@ -1,0 +1,240 @@
+// Package node builds one whole node from one [Config]: it is the table of
+// contents of the product. [Open] makes the parts in the order in which they
+// depend on each other and brings the template's app into being; [Node.Run]
+// starts them and waits for them.
+//
+// It decides nothing that a part could decide: what it holds is the wiring,
+// the build that precedes a deployment, and the watch over source files.
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/cell/journal/disk"
+	"github.com/daruma-io/daruma/door/console"
+	"github.com/daruma-io/daruma/door/egress"
+	"github.com/daruma-io/daruma/door/egress/trust"
+	"github.com/daruma-io/daruma/door/lambda"
+	"github.com/daruma-io/daruma/door/web"
+	"github.com/daruma-io/daruma/door/wire"
+	"github.com/daruma-io/daruma/run"
+	"github.com/daruma-io/daruma/run/runtimes"
+	"github.com/daruma-io/daruma/run/sandbox"
+	"github.com/daruma-io/daruma/watch"
+)
+
+// A Node is one app with its state and its doors. Run may be called once; the
+// other methods may be called from any goroutine.
+type Node struct {
+	cfg     Config
+	address Address
+	ready   chan struct{}
+	stop    chan struct{} // closed by Stop
+	stopped sync.Once
+
+	listeners listeners
+	watch     *watch.Watch
+	cell      *cell.Cell
+	catalog   *catalog.Catalog
+	keys      *keyring
+	egress    *egress.Egress
+	maker     sandbox.Maker
+	runtimes  *runtimes.Runtimes
+	pool      *run.Pool
+	front     *wire.Front
+	web       *web.Door
+	console   *console.Door
+
+	app app // what was deployed last
+}
+
+// listeners are the sockets of the three doors.
+type listeners struct{ aws, web, console net.Listener }
+
+func (l listeners) close() {
+	for _, one := range []net.Listener{l.aws, l.web, l.console} {
+		if one != nil {
+			one.Close()
+		}
+	}
+}
+
+// ports returns the ports the platform itself listens on.
+func (l listeners) ports() []uint16 {
+	var ports []uint16
+	for _, one := range []net.Listener{l.aws, l.web, l.console} {
+		ports = append(ports, uint16(one.Addr().(*net.TCPAddr).Port))
+	}
+	return ports
+}
+
+// Open makes a node and deploys its app. Everything that is wrong with the
+// configuration or the template is told before anything is changed. Nothing
+// is answered until Run.
+func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Data, err = DataFor(cfg); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, ready: make(chan struct{}), stop: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	if err := n.openListeners(ctx); err != nil {
+		return nil, err
+	}
+	loaded, err := n.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range []func(context.Context, catalog.Place) error{
+		n.openState, n.openPlaces, n.openDoors,
+	} {
+		if err := step(ctx, loaded.Place); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.deploy(ctx, loaded); err != nil {
+		return nil, err
+	}
+	return n, n.collect()
+}
+
+func (n *Node) openListeners(ctx context.Context) (err error) {
+	l := &n.listeners
+	for _, one := range []struct {
+		at         *net.Listener
+		name, addr string
+	}{{&l.aws, "aws-addr", n.cfg.AWSAddr}, {&l.web, "web-addr", n.cfg.WebAddr}, {&l.console, "console-addr", n.cfg.ConsoleAddr}} {
+		if *one.at, err = listen(ctx, one.name, one.addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openState opens what outlives the process: keys, the cell, the log.
+func (n *Node) openState(ctx context.Context, place catalog.Place) error {
+	data := n.cfg.Data
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return &daruma.Error{Op: "open state", Ref: data, Err: err}
+	}
+	if err := os.Chmod(data, 0o700); err != nil {
+		return &daruma.Error{Op: "open state", Ref: data, Err: err}
+	}
+	var err error
+	n.cell, err = cell.Open(ctx, cell.Config{
+		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
+		Machines: []cell.Machine{catalog.Machine{}},
+		Clock:    n.cfg.Clock,
+		Logger:   n.cfg.Log,
+	})
+	if err != nil {
+		return err
+	}
+	if n.catalog, err = catalog.Open(ctx, n.cell, place); err != nil {
+		return err
+	}
+	operator, err := ensureOperatorKey(data)
+	if err != nil {
+		return err
+	}
+	n.keys = newKeyring(place.Account, operator)
+	n.watch, err = watch.New(watch.Config{Dir: filepath.Join(data, "logs")})
+	if err != nil {
+		return err
+	}
+	var token [24]byte
+	rand.Read(token[:])
+	n.address = Address{
+		AWS: "http://" + n.listeners.aws.Addr().String(), Web: "http://" + n.listeners.web.Addr().String(), Console: "http://" + n.listeners.console.Addr().String(),
+		Data: data, PID: os.Getpid(), Region: place.Region, Template: n.cfg.Template, Started: time.Now(), Token: hex.EncodeToString(token[:]),
+	}
+	return nil
+}
+
+// openPlaces opens where functions run and their way out.
+func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
+	var err error
+	if n.front, err = wire.New(wire.Config{Credentials: n.keys, Region: place.Region, Log: n.cfg.Log}); err != nil {
+		return err
+	}
+	authority, err := trust.Open(filepath.Join(n.cfg.Data, "trust"), egress.CloudDomains, "", time.Now)
+	if err != nil {
+		return err
+	}
+	policy := egress.AllowAll
+	if n.cfg.Egress == "deny" {
+		policy = egress.DenyAll
+	}
+	n.egress, err = egress.New(egress.Config{Cloud: n.front, Authority: authority, Policy: policy, Own: n.listeners.ports, Log: n.watch.Logged, Clock: n.cfg.Clock})
+	if err != nil {
+		return err
+	}
+	if n.maker, err = n.openMaker(); err != nil {
+		return err
+	}
+	n.runtimes = runtimes.New(runtimes.Config{
+		Cache: n.cfg.cacheDir(n.cfg.Data), Path: n.cfg.variable("PATH", "/usr/local/bin:/usr/bin:/bin"), Home: n.cfg.variable("HOME", ""),
+		Progress: n.cfg.Progress,
+		Warn:     func(function, text string) { n.cfg.Progress(function + ": " + text) },
+	})
+	n.pool = run.New(n.poolConfig(authority.Files()))
+	return nil
+}
+
+// openDoors makes the ways in.
+func (n *Node) openDoors(context.Context, catalog.Place) error {
+	door, err := lambda.New(lambda.Config{Runner: n.pool, View: n.catalog.View, Concurrency: n.catalog, Clock: n.cfg.Clock, URL: n.urlAddress})
+	if err != nil {
+		return err
+	}
+	n.front.Register("lambda", door.Service())
+	n.web = web.New(web.Config{Runner: n.pool, View: n.catalog.View, Clock: n.cfg.Clock, Log: n.cfg.Log, Verify: n.verify})
+	n.console = console.New(console.Config{
+		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
+	})
+	return nil
+}
+
+// Address says how the node is reached.
+func (n *Node) Address() Address { return n.address }
+
+// Ready is closed when every door is open.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Stop makes Run end; it returns at once and may be called more than once.
+func (n *Node) Stop() { n.stopped.Do(func() { close(n.stop) }) }
+
+// close gives up what Open has opened, last first.
+func (n *Node) close() error {
+	var errs []error
+	n.listeners.close()
+	if n.pool != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), closeMax)
+		defer cancel()
+		errs = append(errs, n.pool.Close(ctx))
+	}
+	if n.maker != nil {
+		errs = append(errs, n.maker.Close())
+	}
+	if n.cell != nil {
+		errs = append(errs, n.cell.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,156 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/build"
+	"github.com/daruma-io/daruma/catalog"
+)
+
+// settle is how long files must stay as they are before they are built:
+// editors and version control write many at once.
+const settle = 150 * time.Millisecond
+
+// watchedMax bounds the directories that are watched; the kernel bounds them too.
+const watchedMax = 8192
+
+// watchSources deploys again whenever the template or a function's source has
+// changed, until ctx ends. What is wrong is told, and what runs goes on.
+func (n *Node) watchSources(ctx context.Context) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		n.cfg.Progress("changes of code will not be seen: " + err.Error())
+		return nil
+	}
+	defer w.Close()
+	n.watchAll(w)
+	var quiet <-chan time.Time
+	for {
+		select {
+		case e, ok := <-w.Events:
+			if !ok {
+				return nil
+			}
+			if e.Op == fsnotify.Chmod || ignored(e.Name) {
+				continue
+			}
+			quiet = time.After(settle)
+		case err, ok := <-w.Errors:
+			if !ok {
+				return nil
+			}
+			n.cfg.Log.Warn("watching sources", "error", err)
+			quiet = time.After(settle) // something was missed: look at everything
+		case <-quiet:
+			quiet = nil
+			n.reload(ctx)
+			n.watchAll(w)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// reload deploys what is there now.
+func (n *Node) reload(ctx context.Context) {
+	before := n.catalog.View()
+	started := time.Now()
+	t, err := n.load(ctx)
+	if err == nil {
+		err = n.deploy(ctx, t)
+	}
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		n.cfg.Progress("not reloaded: " + err.Error())
+	default:
+		if changed := difference(before, n.catalog.View()); len(changed) > 0 {
+			n.cfg.Progress("reloaded " + strings.Join(changed, ", ") + " in " + time.Since(started).Round(time.Millisecond).String())
+		}
+	}
+}
+
+// difference names the functions that are not the same in both views.
+func difference(a, b *catalog.View) []string {
+	revisions := map[string]string{}
+	for _, f := range a.Functions() {
+		revisions[f.Name] = f.Revision
+	}
+	changed := map[string]bool{}
+	for _, f := range b.Functions() {
+		if revisions[f.Name] != f.Revision {
+			changed[f.Name] = true
+		}
+		delete(revisions, f.Name)
+	}
+	for name := range revisions {
+		changed[name] = true
+	}
+	return slices.Sorted(maps.Keys(changed))
+}
+
+// watchAll watches every directory that holds a source. Watching one twice does nothing.
+func (n *Node) watchAll(w *fsnotify.Watcher) {
+	t, _ := n.app.get()
+	roots := []string{filepath.Dir(t.Path)}
+	for _, f := range t.Functions {
+		roots = append(roots, build.Inputs(f.Source)...)
+	}
+	for _, l := range t.Layers {
+		roots = append(roots, build.Inputs(l.Source)...)
+	}
+	for i, root := range roots {
+		deep := i > 0 // of the template's own directory only the files
+		if err := watchTree(w, root, deep); err != nil {
+			n.cfg.Progress("changes below " + root + " will not all be seen: " + err.Error())
+		}
+	}
+}
+
+func watchTree(w *fsnotify.Watcher, root string, deep bool) error {
+	info, err := os.Stat(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it may come back: its parent is watched
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return w.Add(filepath.Dir(root)) // editors replace files: a watch on the file itself would be lost
+	}
+	if !deep {
+		return w.Add(root)
+	}
+	return filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil || !e.IsDir():
+			return nil
+		case path != root && ignored(path):
+			return fs.SkipDir
+		case len(w.WatchList()) >= watchedMax:
+			return &daruma.Error{Op: "watch", Ref: path, Kind: daruma.KindTooLarge, Err: errors.New("there are too many directories")}
+		}
+		return w.Add(path)
+	})
+}
+
+// ignored says whether a change of path does not matter: tools' own files, and what builds leave behind.
+func ignored(path string) bool {
+	switch name := filepath.Base(path); name {
+	case DataDir, ".git", ".aws-sam", "node_modules", "__pycache__", ".venv", ".idea", ".vscode":
+		return true
+	default:
+		return strings.HasSuffix(name, "~") || strings.HasPrefix(name, ".#") || strings.HasSuffix(name, ".swp") || strings.HasSuffix(name, ".pyc")
+	}
+}

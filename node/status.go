@@ -1,0 +1,88 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/door/console"
+	"github.com/daruma-io/daruma/door/egress"
+	"github.com/daruma-io/daruma/door/web"
+)
+
+// Status says what the node is and does at this moment.
+func (n *Node) Status() console.Status {
+	t, failures := n.app.get()
+	v := n.catalog.View()
+	environments := n.pool.Environments()
+	s := console.Status{
+		App: t.Name, Version: n.cfg.Version, PID: n.address.PID, Started: n.address.Started,
+		Template: t.Path, Data: n.address.Data, Region: v.Place.Region,
+		AWS: n.address.AWS, Web: n.address.Web, Console: n.address.Console,
+		Isolation: n.maker.Kind(), Missing: n.maker.Missing(), Health: n.health(),
+		Environments: environments, Egress: n.egressStatus(),
+	}
+	totals := n.watch.Totals()
+	for _, f := range v.Functions() {
+		row := console.Function{
+			Name: f.Name, LogicalID: f.LogicalID, Runtime: f.Runtime, Handler: f.Handler, State: console.Active, Owner: f.Owner,
+			Reserved: f.Reserved, TimeoutS: f.Timeout.Seconds(), MemoryMB: f.MemoryMB, CodeSHA256: f.Code.SHA256,
+			Runs: totals[f.Name].Runs, Failures: totals[f.Name].Failures, Refusals: totals[f.Name].Refusals,
+		}
+		if err := failures[f.Name]; err != nil {
+			row.State, row.Reason = console.Failed, err.Error()
+		}
+		for _, version := range v.Versions(f.Name) {
+			if version.Version != catalog.Latest {
+				row.Versions = append(row.Versions, version.Version)
+			}
+		}
+		for _, a := range v.Aliases(f.Name) {
+			row.Aliases = append(row.Aliases, aliasText(a))
+		}
+		for _, e := range environments {
+			if e.Function == f.Name {
+				row.Environments++
+			}
+		}
+		s.Functions = append(s.Functions, row)
+	}
+	for _, a := range web.URLs(v, n.listeners.web.Addr().String()) {
+		s.Endpoints = append(s.Endpoints, console.Endpoint{LogicalID: a.LogicalID, Kind: a.Kind, Stage: a.Stage, URL: a.URL, Routes: a.Routes})
+	}
+	for _, o := range t.Outputs {
+		s.Outputs = append(s.Outputs, console.Output{Name: o.Name, Value: o.Value})
+	}
+	for _, p := range t.Unsupported {
+		s.Left = append(s.Left, p.Error())
+	}
+	return s
+}
+
+func aliasText(a *catalog.Alias) string {
+	if a.Second == "" {
+		return a.Name + "=" + a.Version
+	}
+	return fmt.Sprintf("%s=%s,%s at %g", a.Name, a.Version, a.Second, a.Weight)
+}
+
+// egressStatus lists what functions asked for; names that were only looked up are left out when a connection followed.
+func (n *Node) egressStatus() console.Egress {
+	e := console.Egress{Policy: n.cfg.Egress}
+	seen := n.egress.Seen()
+	for _, p := range seen {
+		followed := slices.ContainsFunc(seen, func(o egress.Peer) bool { return o.Function == p.Function && o.Host == p.Host && o.Port != 0 })
+		if p.Port == 0 && followed && p.Denied == 0 && p.Failures == 0 {
+			continue
+		}
+		e.Peers = append(e.Peers, console.Peer{Function: p.Function, Host: p.Host, Port: int(p.Port), Connections: p.Connections, Failures: p.Failures, Denied: p.Denied, Last: p.Last})
+	}
+	return e
+}
+
+// health says whether the node can take work. A full disk is no health: new work is refused.
+func (n *Node) health() console.Health {
+	h := n.cell.Health()
+	return console.Health{OK: h.State == cell.Healthy || h.State == cell.Degraded, Reason: h.Reason, Age: h.Canary}
+}

@@ -3,9 +3,17 @@
 package namespace
 
 import (
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -16,11 +24,14 @@ import (
 func TestMain(m *testing.M) {
 	Init()
 	sandboxtest.Probe()
+	sandboxtest.Platform(reopen)
 	os.Exit(m.Run())
 }
 
+func reopen(dir string) (sandbox.Maker, error) { return New(Config{Spare: 1, Dir: dir}) }
+
 // open makes a maker that is closed with the test, after which nothing of it runs.
-func open(t testing.TB, config Config) sandbox.Maker {
+func open(t testing.TB, config Config) *maker {
 	t.Helper()
 	config.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	m, err := New(config)
@@ -31,12 +42,117 @@ func open(t testing.TB, config Config) sandbox.Maker {
 		if err := m.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
-		goleak.VerifyNone(t)
+		if _, ok := t.(*testing.T); ok {
+			goleak.VerifyNone(t)
+		}
 	})
-	return m
+	return m.(*maker)
 }
 
 func TestNamespacesPassTheExam(t *testing.T) {
 	hidden := sandboxtest.Hidden(t)
 	sandboxtest.Run(t, open(t, Config{Spare: 2, Dir: t.TempDir(), Hide: []string{hidden}}), hidden)
+}
+
+// nobody is a user that owns nothing.
+const nobody = 65534
+
+func TestAnUnprivilegedPlatformPassesTheExam(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("this test is unprivileged as a whole")
+	}
+	dir, err := os.MkdirTemp("/tmp", "unprivileged")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	binary := filepath.Join(dir, "bin", "test")
+	for _, step := range []error{os.Chmod(dir, 0o755), os.Mkdir(filepath.Dir(binary), 0o755), os.Mkdir(dir+"/tmp", 0o755), os.Chown(dir+"/tmp", nobody, nobody), copyFile(binary)} {
+		if step != nil {
+			t.Fatal(step)
+		}
+	}
+	cmd := exec.Command(binary, "-test.v", "-test.run", "TestNamespacesPassTheExam|TestAKilledPlatform|TestMakingAndClosing")
+	cmd.Env = []string{"TMPDIR=" + dir + "/tmp", "PATH=/usr/bin:/bin"}
+	cmd.Dir = dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil || !strings.Contains(string(out), "\nPASS\n") {
+		t.Errorf("as user %d: %v", nobody, err)
+	}
+}
+
+// copyFile copies this test's binary to where everybody can execute it.
+func copyFile(to string) error {
+	from, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = from.Close() }()
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(f, from); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func TestAKilledPlatformLeavesNothing(t *testing.T) { sandboxtest.Killed(t, true, reopen) }
+
+func TestMakingAndClosingLeavesNothing(t *testing.T) {
+	m := open(t, Config{Spare: 2})
+	cycle := func(i int) {
+		p, err := m.Make(t.Context(), sandbox.Spec{ID: fmt.Sprintf("cycle-%d", i), MemoryBytes: 64 << 20, TmpBytes: 1 << 20, Processes: 16, Redirect: sandbox.Redirect{TCP: 1, DNS: 2}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Listen("127.0.0.1:9001"); err != nil {
+			t.Fatal(err)
+		}
+		pr, err := p.Start(sandbox.Command{Argv: []string{"/bin/sleep", "1000"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		<-pr.Done()
+	}
+	for i := range 20 {
+		cycle(i)
+	}
+	settle(t, m)
+	files, threads, goroutines := count("/proc/self/fd"), count("/proc/self/task"), runtime.NumGoroutine()
+	for i := range 200 {
+		cycle(i)
+	}
+	settle(t, m)
+	t.Logf("descriptors %d → %d, threads %d → %d, goroutines %d → %d", files, count("/proc/self/fd"), threads, count("/proc/self/task"), goroutines, runtime.NumGoroutine())
+	if got := count("/proc/self/fd"); got > files {
+		t.Errorf("descriptors: got %d, want %d", got, files)
+	}
+	if got := runtime.NumGoroutine(); got > goroutines {
+		t.Errorf("goroutines: got %d, want %d", got, goroutines)
+	}
+	if got := count("/proc/self/task"); got > threads+6 {
+		t.Errorf("threads: got %d, want about %d", got, threads)
+	}
+}
+
+// settle waits until all spare rooms are there.
+func settle(t *testing.T, m *maker) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); len(m.spare) < m.config.Spare; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no spare rooms came")
+		}
+	}
+}
+
+func count(dir string) int {
+	entries, _ := os.ReadDir(dir)
+	return len(entries)
 }

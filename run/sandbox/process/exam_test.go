@@ -9,13 +9,19 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/daruma-io/daruma/run/sandbox"
 	"github.com/daruma-io/daruma/run/sandbox/sandboxtest"
 )
 
 func TestMain(m *testing.M) {
 	sandboxtest.Probe()
+	sandboxtest.Platform(reopen)
 	os.Exit(m.Run())
 }
+
+func reopen(dir string) (sandbox.Maker, error) { return New(Config{Dir: dir}) }
+
+func TestAKilledPlatformLeavesNothingToTheNext(t *testing.T) { sandboxtest.Killed(t, false, reopen) }
 
 func TestProcessesPassTheExam(t *testing.T) {
 	hidden := sandboxtest.Hidden(t)

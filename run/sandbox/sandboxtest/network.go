@@ -90,11 +90,11 @@ var networkChecks = []check{
 			return err
 		}
 		go answer(other, "loopback")
-		return errors.Join(
-			x.run(p, "dial", "tcp", "192.0.2.1:443"), x.run(p, "dial", "tcp", "198.51.100.7:5432"), x.run(p, "dial", "tcp", "[2001:db8::1]:443"),
-			x.run(p, "dial", "udp", "192.0.2.53:53"), x.run(p, "dial", "tcp", "192.0.2.53:53"), x.run(p, "unreachable", "udp", "192.0.2.1:123"),
-			x.run(p, "dial", "tcp", "127.0.0.1:9001", "loopback"),
-		)
+		return x.first(p,
+			[]string{"dial", "tcp", "127.0.0.1:9001", "loopback"}, []string{"dial", "tcp", "192.0.2.1:443"},
+			[]string{"dial", "tcp", "198.51.100.7:5432"}, []string{"dial", "tcp", "[2001:db8::1]:443"},
+			[]string{"dial", "udp", "192.0.2.53:53"}, []string{"dial", "tcp", "192.0.2.53:53"},
+			[]string{"unreachable", "udp", "192.0.2.1:123"})
 	}},
 	{"a redirect tells where a connection was meant to go", sandbox.NoRedirect, func(x *exam) error {
 		p := x.make(func(s *sandbox.Spec) { s.Redirect = sandbox.Redirect{TCP: 15001} })

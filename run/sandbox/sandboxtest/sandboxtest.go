@@ -193,6 +193,16 @@ func (x *exam) run(p sandbox.Place, probe string, args ...string) error {
 	return nil
 }
 
+// first runs probes one after the other until one does not answer "ok".
+func (x *exam) first(p sandbox.Place, probes ...[]string) error {
+	for _, probe := range probes {
+		if err := x.run(p, probe[0], probe[1:]...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // An output is what one stream of a process wrote.
 type output struct {
 	w     *os.File

@@ -20,7 +20,7 @@ func (s *Scope) Expand(n *tree.Node) *tree.Node {
 	if n == nil || !s.Extensions || !loops(n) {
 		return n
 	}
-	if !s.spend(1, n.Pos) {
+	if !s.spend(nodeBytes, n.Pos) {
 		return broken(n)
 	}
 	out := &tree.Node{Pos: n.Pos, Kind: n.Kind, Text: n.Text}
@@ -100,7 +100,7 @@ func (s *Scope) loop(f tree.Field) []tree.Field {
 
 // replace puts value in the place of ${id}, &{id} and {Ref: id}. &{id} leaves out what is not alphanumeric.
 func (s *Scope) replace(n *tree.Node, id, value string) *tree.Node {
-	if !s.spend(1+len(n.Text), n.Pos) {
+	if !s.spend(nodeBytes+len(n.Text), n.Pos) {
 		return broken(n)
 	}
 	if name, arg := n.Function(); name == "Ref" && arg.Kind == tree.String && arg.Text == id {

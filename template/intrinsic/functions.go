@@ -222,7 +222,7 @@ func split(s *Scope, c call) *tree.Node {
 		return broken(c.arg)
 	}
 	pieces := strings.Split(text, separator)
-	if !s.spend(len(pieces), c.at) {
+	if !s.spend(len(pieces)*nodeBytes, c.at) {
 		return broken(c.arg)
 	}
 	list := &tree.Node{Pos: c.at, Kind: tree.List, Refs: refs}

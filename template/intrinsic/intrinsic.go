@@ -21,7 +21,8 @@ import (
 // Limits on what functions may make of a template.
 const (
 	textBytesMax = tree.BytesMax // one string
-	workMax      = 32 << 20      // bytes and nodes of everything together
+	workMax      = 32 << 20      // bytes of everything together, where a node counts as nodeBytes
+	nodeBytes    = 32
 )
 
 // Resources answers what Ref and Fn::GetAtt say about resources. A nil node
@@ -72,7 +73,7 @@ func (s *Scope) At(name string, f func()) {
 
 // Eval works out every function in n. It returns nil when n comes to AWS::NoValue.
 func (s *Scope) Eval(n *tree.Node) *tree.Node {
-	if n == nil || !s.spend(1, n.Pos) {
+	if n == nil || !s.spend(nodeBytes, n.Pos) {
 		return broken(n)
 	}
 	switch n.Kind {

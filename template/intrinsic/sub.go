@@ -30,12 +30,17 @@ func sub(s *Scope, c call) *tree.Node {
 	var b strings.Builder
 	var refs []tree.Ref
 	ok := true
+	known := map[string]*tree.Node{} // a variable is worked out once, however often it stands there
 	err := eachVariable(text.Text, func(literal, name string) bool {
 		b.WriteString(literal)
 		if name == "" || b.Len() > textBytesMax {
 			return b.Len() <= textBytesMax
 		}
-		v := s.variable(name, variables, c.at)
+		v, seen := known[name]
+		if !seen {
+			v = s.variable(name, variables, c.at)
+			known[name] = v
+		}
 		switch {
 		case v == nil:
 			s.fault(c.at, "Template error: ${"+name+"} in Fn::Sub comes to AWS::NoValue", "")

@@ -27,11 +27,7 @@ func readJSON(file string, data []byte) (*Node, Problems) {
 		}
 	}
 	if err != nil && !j.over {
-		at := j.start(int(j.dec.InputOffset()))
-		if s, ok := errors.AsType[*json.SyntaxError](err); ok {
-			at = max(0, int(s.Offset)-1)
-		}
-		j.fault(j.pos(at), "Template format error: JSON not well-formed: "+err.Error(), "")
+		j.fault(j.pos(j.start(int(j.dec.InputOffset()))), "Template format error: JSON not well-formed: "+err.Error(), "")
 		return nil, j.problems
 	}
 	if j.over {

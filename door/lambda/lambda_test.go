@@ -173,7 +173,7 @@ func wantError(t *testing.T, err error, status int, code, text string) {
 	}
 }
 
-// post sends one signed request and returns the answer as it was on the wire.
+// send sends one signed request and returns the answer as it was on the wire.
 func (w *world) send(method, path, body string, headers ...string) (*http.Response, string) {
 	w.t.Helper()
 	r, err := http.NewRequest(method, w.url+path, strings.NewReader(body))
@@ -535,6 +535,26 @@ func TestErrorsAreTheBytesAWSSends(t *testing.T) {
 	}
 }
 
+func TestACallerThatLeavesCancelsTheWaitingForItsAnswer(t *testing.T) {
+	w := newWorld(t)
+	started, cancelled := make(chan struct{}), make(chan struct{})
+	w.runner.do = func(ctx context.Context, _ daruma.Invocation) daruma.Outcome {
+		close(started)
+		<-ctx.Done()
+		close(cancelled)
+		return daruma.Outcome{Kind: daruma.Unknown}
+	}
+	ctx, leave := context.WithCancel(context.Background())
+	go func() {
+		<-started
+		leave()
+	}()
+	if _, err := w.client.Invoke(ctx, &sdk.InvokeInput{FunctionName: aws.String("f"), Payload: []byte("1")}); err == nil {
+		t.Error("got an answer for a caller that left")
+	}
+	<-cancelled
+}
+
 func TestASuccessfulAnswerHasTheHeadersAWSSendsAndNoOthers(t *testing.T) {
 	w := newWorld(t)
 	resp, _ := w.send("POST", "/2015-03-31/functions/f/invocations", "{}")
@@ -552,6 +572,3 @@ func sha(body string) string {
 	sum := sha256.Sum256([]byte(body))
 	return hex.EncodeToString(sum[:])
 }
-
-// httpClient is a client that signs nothing.
-func (w *world) httpClient() *http.Client { return http.DefaultClient }

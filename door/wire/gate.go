@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"hash"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -25,15 +26,9 @@ func (x *exchange) admit() *Error {
 	if err != nil {
 		return err
 	}
-	cred, err := f.known(&c)
+	cred, err := f.plausible(&c, r, x.req.At)
 	if err != nil {
 		return err
-	}
-	if err := f.timely(&c, x.req.At); err != nil {
-		return err
-	}
-	if name := unsigned(r.Header, c.headers); name != "" {
-		return mismatch.error("There were headers present in the request which were not signed, or not once: " + strings.ToLower(name))
 	}
 	service, ok := f.services[c.service]
 	if !ok {
@@ -50,13 +45,26 @@ func (x *exchange) admit() *Error {
 	return f.verify(&c, &x.req, cred.Secret)
 }
 
+// plausible checks all of a claim that can be checked without the body, and
+// finds the credential it is made with.
+func (f *Front) plausible(c *claim, r *http.Request, now time.Time) (Credential, *Error) {
+	cred, err := f.known(c, now)
+	if err != nil {
+		return cred, err
+	}
+	if name := unsigned(r.Header, c.headers); name != "" {
+		return cred, mismatch.error("There were headers present in the request which were not signed, or not once: " + strings.ToLower(name))
+	}
+	return cred, f.timely(c, now)
+}
+
 // known finds the credential a claim is made with, and checks its token.
-func (f *Front) known(c *claim) (Credential, *Error) {
+func (f *Front) known(c *claim, now time.Time) (Credential, *Error) {
 	cred, ok := f.cfg.Credentials.Credential(c.accessKey)
 	if !ok || cred.Secret == "" || cred.Identity == (Identity{}) || subtle.ConstantTimeCompare([]byte(cred.Token), []byte(c.token)) != 1 {
 		return Credential{}, unknownKey.error("The security token included in the request is invalid.")
 	}
-	if !cred.Expires.IsZero() && !f.cfg.Now().Before(cred.Expires) {
+	if !cred.Expires.IsZero() && !now.Before(cred.Expires) {
 		return Credential{}, expiredToken.error("The security token included in the request is expired")
 	}
 	if c.region != f.cfg.Region && !(isGlobal(c.service) && c.region == "us-east-1") {

@@ -326,6 +326,29 @@ func TestPathsAreGivenToHandlersAsTheyWereSigned(t *testing.T) {
 	}
 }
 
+func TestAnotherDoorCanHaveASignatureChecked(t *testing.T) {
+	f, _ := newFront(t)
+	signed := func(path string) *http.Request { return sign(t, request("POST", path, "body"), "body", "lambda") }
+	if who, err := f.Verify(signed("/x"), []byte("body"), "lambda"); err != nil || who != operator {
+		t.Errorf("got %+v, %v", who, err)
+	}
+	unsigned := request("POST", "/x", "body")
+	for name, refused := range map[string]func() (Identity, *Error){
+		"another body":    func() (Identity, *Error) { return f.Verify(signed("/x"), []byte("other"), "lambda") },
+		"another service": func() (Identity, *Error) { return f.Verify(signed("/x"), []byte("body"), "sqs") },
+		"no signature":    func() (Identity, *Error) { return f.Verify(unsigned, []byte("body"), "lambda") },
+		"another path": func() (Identity, *Error) {
+			r := signed("/x")
+			setPath(r, "/y/../x")
+			return f.Verify(r, []byte("body"), "lambda")
+		},
+	} {
+		if who, err := refused(); err == nil || who != (Identity{}) {
+			t.Errorf("%s: got %+v, %v", name, who, err)
+		}
+	}
+}
+
 func FuzzAuthorization(f *testing.F) {
 	f.Add("AWS4-HMAC-SHA256 Credential=AKID/20150830/us-east-1/lambda/aws4_request, SignedHeaders=host;x-amz-date, Signature="+strings.Repeat("0", 64), "20150830T123600Z", "")
 	f.Add("AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request,SignedHeaders=host,Signature=", "", "X-Amz-Signature=1&X-Amz-Credential=a&X-Amz-Date=b&X-Amz-Algorithm=c&X-Amz-SignedHeaders=host&X-Amz-Expires=99999999")

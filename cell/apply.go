@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"runtime/debug"
 
 	"github.com/daruma-io/daruma"
@@ -33,7 +32,7 @@ func (c *Cell) apply(e journal.Entry, before journal.Reader) (journal.Changes, a
 	out := outcome{answers: make([]answer, len(e.Commands)), touched: map[string]bool{}}
 	state := overlay{base: before}
 	for i := range e.Commands {
-		s := &step{cell: c, now: e.Time, state: state, touched: map[string]bool{}, random: rand.New(rand.NewPCG(e.Seed, uint64(i)))}
+		s := &step{cell: c, now: e.Time, state: state, seed: [2]uint64{e.Seed, uint64(i)}}
 		out.answers[i] = c.take(s, e.Commands[i])
 		if out.answers[i].err != nil {
 			continue
@@ -42,7 +41,7 @@ func (c *Cell) apply(e journal.Entry, before journal.Reader) (journal.Changes, a
 		for _, f := range s.then {
 			f()
 		}
-		for m := range s.touched {
+		for _, m := range s.touched {
 			out.touched[m] = true
 		}
 		if s.timers {

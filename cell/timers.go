@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -129,14 +128,11 @@ func (c *Cell) performDue(s *step, cmd Command) (any, error) {
 // performOneDue hands one timer to its machine, and sets it again if that fails.
 func (c *Cell) performOneDue(s *step, now time.Time, machine string, key []byte, t timer) {
 	before := *s
-	s.touched, s.then = map[string]bool{}, nil
 	err := fmt.Errorf("no machine called %q sets timers", machine)
 	if m, ok := c.machines[machine].(Timed); ok {
 		c.guard(Command{Machine: machine, Name: due}, before.state, &err, func() { err = m.Due(s.tx(machine, 0), key, t.at) })
 	}
 	if err == nil && s.err == nil {
-		maps.Copy(s.touched, before.touched)
-		s.then = append(before.then, s.then...)
 		return
 	}
 	failed := s.err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/daruma-io/daruma"
@@ -40,12 +41,13 @@ type step struct {
 	cell    *Cell
 	now     time.Time
 	state   overlay
-	random  *rand.Rand
-	err     error           // the first read that failed, or limit that was passed; undoes the step
-	touched map[string]bool // machines that wrote
-	timers  bool            // a timer was set, cancelled or taken
-	soonest time.Time       // the earliest time a timer was set to
-	then    []func()        // called when the command has been applied
+	seed    [2]uint64
+	random  *rand.Rand // made when it is first asked for
+	err     error      // the first read that failed, or limit that was passed; undoes the step
+	touched []string   // machines that wrote, each once
+	timers  bool       // a timer was set, cancelled or taken
+	soonest time.Time  // the earliest time a timer was set to
+	then    []func()   // called when the command has been applied
 }
 
 // A Tx is what a machine sees of the state while it applies a command. It is
@@ -55,6 +57,12 @@ type Tx struct {
 	machine string
 	prefix  []byte
 	depth   int
+}
+
+func (s *step) touch(machine string) {
+	if !slices.Contains(s.touched, machine) {
+		s.touched = append(s.touched, machine)
+	}
 }
 
 func (s *step) tx(machine string, depth int) *Tx {
@@ -68,13 +76,20 @@ func (tx *Tx) Now() time.Time { return tx.step.now }
 // NewID returns a random identifier in the form of a version 4 UUID. It is the
 // same in every replay, and no secret.
 func (tx *Tx) NewID() string {
-	a, b := tx.step.random.Uint64(), tx.step.random.Uint64()
+	r := tx.Random()
+	a, b := r.Uint64(), r.Uint64()
 	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, 0x8000|b>>48&0x3fff, b&0xffffffffffff)
 }
 
 // Random returns the command's own random numbers, the same in every replay.
 // They are not secret.
-func (tx *Tx) Random() *rand.Rand { return tx.step.random }
+func (tx *Tx) Random() *rand.Rand {
+	s := tx.step
+	if s.random == nil {
+		s.random = rand.New(rand.NewPCG(s.seed[0], s.seed[1]))
+	}
+	return s.random
+}
 
 // Get returns the value of key, or nil and false.
 func (tx *Tx) Get(key []byte) ([]byte, bool) {
@@ -107,7 +122,7 @@ func (tx *Tx) Set(key, value []byte) {
 		tx.fail(&daruma.Error{Op: "write", Kind: daruma.KindTooLarge, Err: fmt.Errorf("a key of %d and a value of %d bytes: at most %d and %d are kept", len(key), len(value), KeyBytesMax, ValueBytesMax)})
 		return
 	}
-	tx.step.touched[tx.machine] = true
+	tx.step.touch(tx.machine)
 	tx.step.state.set(under(tx.prefix, key), value)
 }
 
@@ -116,7 +131,7 @@ func (tx *Tx) Delete(key []byte) {
 	if len(key) > KeyBytesMax {
 		return // there is none
 	}
-	tx.step.touched[tx.machine] = true
+	tx.step.touch(tx.machine)
 	tx.step.state.delete(under(tx.prefix, key))
 }
 
@@ -126,7 +141,7 @@ func (tx *Tx) DeleteRange(r Range) {
 		tx.fail(&daruma.Error{Op: "delete range", Kind: daruma.KindTooLarge, Err: fmt.Errorf("its bounds have %d and %d bytes, keys have at most %d", len(r.Lower), len(r.Upper), KeyBytesMax)})
 		return
 	}
-	tx.step.touched[tx.machine] = true
+	tx.step.touch(tx.machine)
 	tx.step.state.deleteRange(within(tx.prefix, r))
 }
 

@@ -38,7 +38,7 @@ func (d *disk) Checkpoint(ctx context.Context, dir string) (err error) {
 	copied := Place{Dir: dir}
 	steps := []func() error{
 		func() error {
-			return protect(func() error { return d.db.Checkpoint(copied.path(storeName), pebble.WithFlushedWAL()) })
+			return d.gate.run(func() error { return d.db.Checkpoint(copied.path(storeName), pebble.WithFlushedWAL()) })
 		},
 		func() error { return copied.seal(d.hw.id, position) },
 	}

@@ -28,7 +28,11 @@ const (
 	openCheckBytes = 64 << 20
 )
 
-// disk is an opened journal.
+// disk is an opened journal. Four goroutines work on it: the caller of Append,
+// who applies; commit, which hands batches to the store; settle, which waits
+// for their syncs; and, when the gate has shut, fail, which answers what settle
+// no longer will. commit and settle may stop for ever behind a shut gate, so
+// nobody waits for them without waiting for the gate.
 type disk struct {
 	place Place
 	apply journal.Apply
@@ -40,37 +44,40 @@ type disk struct {
 
 	appending sync.Mutex // held while an entry is applied; guards last
 	last      applied
+	batches   chan *pebble.Batch // to commit
+	committed chan error         // from commit
+	slots     chan struct{}      // one token for each entry in flight, but for one
+	arrived   chan struct{}      // a token when there is something to settle
+	settling  sync.Mutex         // held while ends are told: by settle, or by fail
 
-	flight chan flying   // to the settling goroutine, in order
-	slots  chan struct{} // one token for each entry in flight
+	mu      sync.Mutex
+	durable uint64
+	applied applied
+	flights []flight      // in order
+	moved   chan struct{} // closed when durable or fault changes, or flights is empty; nil when nobody waits
+	fault   error         // why nothing is taken any more
+	failing bool          // flights were answered, or are being answered, by fail
+	damage  error         // the first damage found
+	closing bool
 
-	mu       sync.Mutex
-	durable  uint64
-	applied  applied
-	departed []time.Time   // when the entries in flight were appended, the oldest first
-	moved    chan struct{} // closed when durable or fault changes; nil when nobody waits
-	fault    error         // why nothing is taken any more
-	damage   error         // the first damage found
-	closing  bool
-
-	readers sync.WaitGroup // open snapshots
+	readers sync.WaitGroup // open snapshots and checkpoints
 	stop    context.CancelFunc
-	settled chan struct{}  // closed when the settling goroutine has ended
+	failed  chan struct{}  // closed when fail has answered everything
 	running sync.WaitGroup // the guards
 }
 
-// flying is an entry on its way to the disk.
-type flying struct {
+// A flight is an entry on its way to the disk.
+type flight struct {
 	batch    *pebble.Batch // nil when it changed nothing
 	position uint64
 	result   any
 	done     journal.Done
-	err      error // it could not be handed to the store
+	departed time.Time
 }
 
 func newDisk(p Place, apply journal.Apply, hw *highwater, room *room) *disk {
-	d := &disk{place: p, apply: apply, hw: hw, room: room, flight: make(chan flying, flightMax+1), slots: make(chan struct{}, flightMax), settled: make(chan struct{})}
-	d.gate = &gate{FS: vfs.Default, starving: room.starve, failed: d.fail, damaged: d.harm, closed: make(chan struct{})}
+	d := &disk{place: p, apply: apply, hw: hw, room: room, batches: make(chan *pebble.Batch), committed: make(chan error, 1), slots: make(chan struct{}, flightMax), arrived: make(chan struct{}, 1), failed: make(chan struct{})}
+	d.gate = &gate{FS: p.files, starving: room.starve, failed: d.broken, damaged: d.harm, shut: make(chan struct{})}
 	return d
 }
 
@@ -120,10 +127,11 @@ func (d *disk) checkInventory(store string) error {
 // openStore opens the store behind the gate. A disk without any room does not
 // keep the caller waiting beyond ctx, or closeMax.
 func (d *disk) openStore(ctx context.Context, store string) error {
+	var db *pebble.DB
 	opened := make(chan error, 1)
 	go func() {
-		opened <- protect(func() (err error) {
-			d.db, err = pebble.Open(store, d.place.options(d.gate, d.events()))
+		opened <- d.gate.run(func() (err error) {
+			db, err = pebble.Open(store, d.place.options(d.gate, d.events()))
 			return err
 		})
 	}()
@@ -133,6 +141,7 @@ func (d *disk) openStore(ctx context.Context, store string) error {
 		select {
 		case err := <-opened:
 			if err == nil {
+				d.db = db
 				return nil
 			}
 			if d.gate.refusal() != nil {
@@ -191,7 +200,7 @@ func (d *disk) checkTables() error {
 	if err != nil {
 		return d.place.blame(nil, d.hw, err)
 	}
-	o := d.place.options(vfs.Default, nil)
+	o := d.place.options(plainGate(vfs.Default), nil)
 	left := int64(openCheckBytes)
 	for _, path := range tables {
 		info, err := os.Stat(path)
@@ -236,6 +245,7 @@ func (d *disk) fileIn(err error) string {
 func (d *disk) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	d.stop = stop
+	go d.commit()
 	go d.settle()
 	d.running.Go(func() { d.watch(ctx) })
 	d.running.Go(func() { d.scrub(ctx) })
@@ -249,8 +259,7 @@ func (d *disk) Append(e journal.Entry, done journal.Done) error {
 	}
 	select {
 	case d.slots <- struct{}{}:
-	case <-d.gate.closed:
-		// Nothing leaves any more; the settling goroutine takes no token for it.
+	case <-d.gate.shut:
 	}
 	return nil
 }
@@ -269,22 +278,68 @@ func (d *disk) append(e journal.Entry, done journal.Done) error {
 	if err != nil {
 		return err
 	}
-	f := flying{position: d.last.position, result: result, done: done}
+	f := flight{position: d.last.position, result: result, done: done, departed: time.Now()}
 	if !changes.Empty() {
 		f.position = e.Position
 		next := applied{position: e.Position, fence: e.Fence, time: e.Time, id: d.hw.id}
 		if f.batch, err = d.batch(changes, next); err != nil {
 			return err
 		}
-		f.err = protect(func() error { return d.db.ApplyNoSyncWait(f.batch, pebble.Sync) })
+		if err := d.hand(f.batch); err != nil {
+			<-d.failed
+			done(f.position, result, d.doubt(err))
+			return nil
+		}
 		d.last = next
 	}
+	d.depart(f)
+	return nil
+}
+
+// hand has the commit goroutine give a batch to the store.
+func (d *disk) hand(b *pebble.Batch) error {
+	select {
+	case d.batches <- b: // commit is idle, or stopped for ever
+	case <-d.gate.shut:
+		return d.gate.refusal()
+	}
+	select {
+	case err := <-d.committed:
+		if err != nil {
+			d.gate.close(err)
+		}
+		return err
+	case <-d.gate.shut:
+		return d.gate.refusal()
+	}
+}
+
+// commit gives batches to the store. It has a goroutine of its own because the
+// store may stop it for ever.
+func (d *disk) commit() {
+	for b := range d.batches {
+		d.committed <- caught(func() error { return d.db.ApplyNoSyncWait(b, pebble.Sync) })
+	}
+}
+
+// depart puts an applied entry in flight.
+func (d *disk) depart(f flight) {
 	d.mu.Lock()
 	d.applied = d.last
-	d.departed = append(d.departed, time.Now())
+	failing := d.failing
+	if !failing {
+		d.flights = append(d.flights, f)
+	}
 	d.mu.Unlock()
-	d.flight <- f
-	return nil
+	if failing {
+		<-d.failed
+		f.done(f.position, f.result, d.doubt(d.gate.refusal()))
+		return
+	}
+	select {
+	case d.arrived <- struct{}{}:
+	default:
+	}
 }
 
 // batch puts the changes of an entry and its position together.
@@ -309,54 +364,104 @@ func (d *disk) batch(c journal.Changes, next applied) (*pebble.Batch, error) {
 }
 
 // settle waits for entries to become durable, one after another, and tells
-// whoever appended them. It ends when flight is closed.
+// whoever appended them. It ends when the journal is closed, or the gate shuts.
 func (d *disk) settle() {
-	defer close(d.settled)
-	for f := range d.flight {
-		err := f.err
-		if f.batch != nil && err == nil {
-			err = protect(func() error { return errors.Join(f.batch.SyncWait(), f.batch.Close()) })
+	for {
+		f, ok := d.head()
+		if !ok {
+			return
 		}
-		if err == nil {
-			err = d.gate.refusal()
+		var err error
+		if f.batch != nil {
+			err = caught(func() error { return errors.Join(f.batch.SyncWait(), f.batch.Close()) })
 		}
 		if err == nil {
 			err = d.hw.raise(f.position)
 		}
 		if err != nil {
 			d.gate.close(err)
-			err = &daruma.Error{Op: "sync entry", Ref: d.place.Dir, Kind: daruma.KindDoubtful, Err: err}
+			return
 		}
-		d.mu.Lock()
-		d.departed = d.departed[1:]
-		if err == nil {
-			d.durable = f.position
+		if !d.arrive(f) {
+			return
 		}
-		d.wakeLocked()
-		d.mu.Unlock()
-		f.done(f.position, f.result, err)
 		select {
 		case <-d.slots:
-		default: // Append has not come to taking it yet
-			select {
-			case <-d.slots:
-			case <-d.gate.closed:
-			}
+		case <-d.gate.shut:
 		}
 	}
 }
 
-// fail notes that a write to the disk has failed. It is called once.
-func (d *disk) fail(err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.fault == nil {
-		d.fault = &daruma.Error{Op: "write", Ref: d.place.Dir, Kind: daruma.KindUnavailable, Err: fmt.Errorf("the disk has failed: %w", err), Hint: "nothing is acknowledged any more; look after the disk and start again"}
+// head waits for the oldest entry in flight.
+func (d *disk) head() (flight, bool) {
+	for {
+		d.mu.Lock()
+		closing := d.closing
+		if len(d.flights) > 0 {
+			f := d.flights[0]
+			d.mu.Unlock()
+			return f, true
+		}
+		d.mu.Unlock()
+		if closing {
+			return flight{}, false
+		}
+		select {
+		case <-d.arrived:
+		case <-d.gate.shut:
+			return flight{}, false
+		}
 	}
+}
+
+// arrive tells that an entry is durable, unless the gate has shut meanwhile.
+func (d *disk) arrive(f flight) bool {
+	d.settling.Lock()
+	defer d.settling.Unlock()
+	d.mu.Lock()
+	if d.failing {
+		d.mu.Unlock()
+		return false
+	}
+	d.flights = d.flights[1:]
+	d.durable = f.position
 	d.wakeLocked()
+	d.mu.Unlock()
+	f.done(f.position, f.result, nil)
+	return true
+}
+
+// broken notes that a change of a file has failed, and has what is in flight
+// answered. It is called once, by the gate.
+func (d *disk) broken(err error) {
+	d.mu.Lock()
+	d.failing = true
+	d.fault = &daruma.Error{Op: "write", Ref: d.place.Dir, Kind: daruma.KindUnavailable, Err: fmt.Errorf("the disk has failed: %w", err), Hint: "nothing is acknowledged any more; look after the disk and start again"}
+	d.wakeLocked()
+	d.mu.Unlock()
 	if !errors.Is(err, errShut) {
 		d.place.Logger.Error("cell: the disk has failed", "dir", d.place.Dir, "err", oneLine(err.Error()))
 	}
+	go d.fail(err)
+}
+
+// fail answers the entries in flight when the gate has shut.
+func (d *disk) fail(err error) {
+	d.settling.Lock()
+	defer d.settling.Unlock()
+	d.mu.Lock()
+	lost := d.flights
+	d.flights = nil
+	d.wakeLocked()
+	d.mu.Unlock()
+	for _, f := range lost {
+		f.done(f.position, f.result, d.doubt(err))
+	}
+	close(d.failed)
+}
+
+func (d *disk) doubt(err error) error {
+	return &daruma.Error{Op: "sync entry", Ref: d.place.Dir, Kind: daruma.KindDoubtful, Err: err}
 }
 
 // harm notes that a file is damaged.
@@ -403,8 +508,8 @@ func (d *disk) Status() journal.Status {
 	if s.Refuses == nil {
 		s.Refuses = none
 	}
-	if len(d.departed) > 0 {
-		s.Pending = time.Since(d.departed[0])
+	if len(d.flights) > 0 {
+		s.Pending = time.Since(d.flights[0].departed)
 	}
 	return s
 }
@@ -420,37 +525,48 @@ func (d *disk) Close() error {
 	d.wakeLocked()
 	d.mu.Unlock()
 	d.stop()
-	d.appending.Lock() // the last entry is on its way
-	close(d.flight)
+	late := time.AfterFunc(closeMax, func() { d.gate.close(errShut) }) // it waits for space
+	d.appending.Lock()                                                 // the last entry has departed
+	close(d.batches)
 	d.appending.Unlock()
-	select {
-	case <-d.settled:
-	case <-time.After(closeMax): // it waits for space
-		d.gate.close(errShut)
-		<-d.settled
-	}
+	d.landed()
+	late.Stop()
 	d.running.Wait()
 	d.readers.Wait()
 	if d.gate.refusal() != nil {
-		// The store may hold locks for ever: it is left alone, behind the shut
-		// gate, through which nothing of it changes a file any more.
+		<-d.failed
 		return errors.Join(d.fault, d.hw.close(), d.lock.Close())
 	}
 	return errors.Join(d.finish(), d.hw.close(), d.lock.Close())
 }
 
+// landed waits until nothing is in flight.
+func (d *disk) landed() {
+	select {
+	case d.arrived <- struct{}{}: // so that settle ends
+	default:
+	}
+	for {
+		d.mu.Lock()
+		if len(d.flights) == 0 {
+			d.mu.Unlock()
+			return
+		}
+		if d.moved == nil {
+			d.moved = make(chan struct{})
+		}
+		moved := d.moved
+		d.mu.Unlock()
+		<-moved
+	}
+}
+
 // finish closes the store and takes the inventory.
 func (d *disk) finish() error {
-	shut := make(chan error, 1)
-	go func() { shut <- protect(d.db.Close) }()
-	select {
-	case err := <-shut:
-		if err != nil {
-			return unreachable("close store", d.place.Dir, err)
-		}
-	case <-time.After(closeMax):
-		d.gate.close(errShut)
-		return unreachable("close store", d.place.Dir, errors.New("it takes too long"))
+	late := time.AfterFunc(closeMax, func() { d.gate.close(errShut) })
+	defer late.Stop()
+	if err := d.gate.run(d.db.Close); err != nil {
+		return unreachable("close store", d.place.Dir, err)
 	}
 	inv, err := takeInventory(d.place.path(storeName), every)
 	if err == nil {

@@ -14,54 +14,71 @@ import (
 )
 
 // A gate stands between the store and the file system, and decides what a
-// fault means, so that the store, which would end the process or spin, never
-// has to:
+// fault means. The store itself has no good answer to one: it ends the process,
+// panics with locks in a state that ends the process, or tries again at once
+// for ever. So it never sees one:
 //
 //   - No space: the operation waits. The ballast is given up for it, and it
-//     goes on as soon as there is space. Nobody sees an error.
-//   - A write, a sync or a rename that fails otherwise: nothing is known of
-//     the file's content any more. The gate shuts for good: this and every
-//     later change of a file fails. What is tried behind a shut gate is slowed
-//     down, because the store tries again at once and for ever.
-//   - A file that is read and missing: that is damage, reported with its name.
+//     goes on as soon as there is space.
+//   - A change of a file that fails otherwise: nothing is known of the file
+//     any more. The gate shuts for good. Whoever tries to change a file, now or
+//     later, stops there until the process ends, holding whatever it holds.
+//     Whoever waits for the store therefore waits for the gate, too (see
+//     [gate.run]), and leaves the store alone once it is shut.
+//   - A file that is to be read and cannot be: that is damage, reported with
+//     its name; the store gets an error that it passes on.
 type gate struct {
 	vfs.FS
 	starving func(bool)                   // told when operations begin and cease to wait for space
 	failed   func(error)                  // told once, when the gate shuts
 	damaged  func(path string, err error) // told when a file cannot be read
 
-	mu      sync.Mutex
-	shut    error         // why; guarded by mu
-	closed  chan struct{} // closed when shut is set
-	waiting int           // operations waiting for space; guarded by mu
+	shut   chan struct{} // closed when the gate shuts
+	mu     sync.Mutex
+	why    error // it is shut; guarded by mu
+	hungry int   // operations waiting for space; guarded by mu
 }
 
-const (
-	spaceLook = 25 * time.Millisecond  // between looks whether there is space again
-	shutPause = 500 * time.Millisecond // what an operation behind a shut gate takes
-)
+// spaceLook is the time between looks whether there is space again.
+const spaceLook = 25 * time.Millisecond
 
 var errShut = errors.New("the journal is being closed")
 
-// pass has op done, now or when there is space, unless the gate is shut.
+// plainGate is a gate for looking at a store, or making one, before it is in use.
+func plainGate(files vfs.FS) *gate {
+	return &gate{FS: files, starving: func(bool) {}, failed: func(error) {}, damaged: func(string, error) {}, shut: make(chan struct{})}
+}
+
+// run has the store do f, and returns when it has, or when the gate shuts.
+func (g *gate) run(f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- caught(f) }()
+	select {
+	case err := <-done:
+		return err
+	case <-g.shut:
+		return g.refusal()
+	}
+}
+
+// pass has op done, now or when there is space. It does not return once the
+// gate is shut.
 func (g *gate) pass(op func() error) error {
-	if err := g.refusal(); err != nil {
-		time.Sleep(shutPause)
+	g.stopIfShut()
+	err := op()
+	if !noSpace(err) {
 		return err
 	}
-	err := op()
-	if noSpace(err) {
-		g.wait(1)
-		defer g.wait(-1)
-	}
+	g.hunger(1)
 	for noSpace(err) {
 		select {
-		case <-g.closed:
-			return g.refusal()
+		case <-g.shut:
 		case <-time.After(spaceLook):
 		}
+		g.stopIfShut()
 		err = op()
 	}
+	g.hunger(-1)
 	return err
 }
 
@@ -70,6 +87,7 @@ func (g *gate) change(op func() error) error {
 	err := g.pass(op)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 		g.close(err)
+		g.stopIfShut()
 	}
 	return err
 }
@@ -77,41 +95,46 @@ func (g *gate) change(op func() error) error {
 // sync is change for a sync. One that found no space may have dropped what it
 // should have written; it is not tried again.
 func (g *gate) sync(op func() error) error {
-	if err := g.refusal(); err != nil {
-		time.Sleep(shutPause)
-		return err
-	}
-	err := op()
-	if err != nil {
+	g.stopIfShut()
+	if err := op(); err != nil {
 		g.close(err)
+		g.stopIfShut()
 	}
-	return err
+	return nil
+}
+
+// stopIfShut does not return when the gate is shut.
+func (g *gate) stopIfShut() {
+	if g.refusal() != nil {
+		select {}
+	}
 }
 
 // close shuts the gate.
 func (g *gate) close(why error) {
 	g.mu.Lock()
-	if g.shut != nil {
+	if g.why != nil {
 		g.mu.Unlock()
 		return
 	}
-	g.shut = why
-	close(g.closed)
+	g.why = why
+	close(g.shut)
 	g.mu.Unlock()
 	g.failed(why)
 }
 
+// refusal says why the gate is shut.
 func (g *gate) refusal() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.shut
+	return g.why
 }
 
-func (g *gate) wait(n int) {
+func (g *gate) hunger(n int) {
 	g.mu.Lock()
-	before := g.waiting
-	g.waiting += n
-	after := g.waiting
+	before := g.hungry
+	g.hungry += n
+	after := g.hungry
 	g.mu.Unlock()
 	if before == 0 || after == 0 {
 		g.starving(after > 0)
@@ -149,8 +172,8 @@ func (g *gate) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	return g.guard(f, name, err)
 }
 
-func (g *gate) OpenDir(name string) (vfs.File, error) {
-	f, err := g.FS.OpenDir(name)
+func (g *gate) OpenDir(name string) (f vfs.File, err error) {
+	err = g.change(func() error { f, err = g.FS.OpenDir(name); return err })
 	return g.guard(f, name, err)
 }
 
@@ -167,16 +190,12 @@ func (g *gate) MkdirAll(dir string, perm os.FileMode) error {
 }
 
 func (g *gate) Remove(name string) error {
-	if err := g.refusal(); err != nil {
-		return err
-	}
+	g.stopIfShut()
 	return g.FS.Remove(name)
 }
 
 func (g *gate) RemoveAll(name string) error {
-	if err := g.refusal(); err != nil {
-		return err
-	}
+	g.stopIfShut()
 	return g.FS.RemoveAll(name)
 }
 
@@ -223,6 +242,13 @@ func (f *guarded) SyncData() error { return f.gate.sync(f.File.SyncData) }
 func (f *guarded) SyncTo(length int64) (full bool, err error) {
 	err = f.gate.sync(func() error { full, err = f.File.SyncTo(length); return err })
 	return full, err
+}
+
+func (f *guarded) Close() error { return f.gate.change(f.File.Close) }
+
+func (f *guarded) Stat() (info vfs.FileInfo, err error) {
+	err = f.gate.change(func() error { info, err = f.File.Stat(); return err })
+	return info, err
 }
 
 func (f *guarded) ReadAt(p []byte, at int64) (int, error) {

@@ -27,7 +27,7 @@ func (d *disk) watch(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-d.gate.closed:
+		case <-d.gate.shut:
 			return
 		case <-tick.C:
 		}
@@ -43,7 +43,7 @@ func (d *disk) watch(ctx context.Context) {
 
 // scrub reads all tables and compares their checksums, again and again, until ctx ends.
 func (d *disk) scrub(ctx context.Context) {
-	o := d.place.options(vfs.Default, nil)
+	o := d.place.options(plainGate(vfs.Default), nil)
 	for {
 		tables, err := d.place.tables(d.db)
 		if err != nil {
@@ -88,7 +88,7 @@ func (d *disk) rest(ctx context.Context, pause time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-d.gate.closed:
+	case <-d.gate.shut:
 		return false
 	case <-t.C:
 		return true

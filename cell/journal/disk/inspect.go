@@ -31,8 +31,9 @@ func (p Place) inspect(hw *highwater) (applied, error) {
 		return applied{}, err
 	}
 	var db *pebble.DB
-	err = protect(func() (err error) {
-		o := p.options(p.plainGate(), &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}})
+	g := plainGate(vfs.Default)
+	err = g.run(func() (err error) {
+		o := p.options(g, &pebble.EventListener{DataCorruption: func(pebble.DataCorruptionInfo) {}})
 		o.ReadOnly = true
 		db, err = pebble.Open(store, o)
 		return err
@@ -41,7 +42,7 @@ func (p Place) inspect(hw *highwater) (applied, error) {
 		return applied{}, p.blame(logs, hw, err)
 	}
 	var last, flushed applied
-	err = protect(func() (err error) {
+	err = g.run(func() (err error) {
 		if last, err = readApplied(db); err != nil {
 			return err
 		}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // What the store is given. It is small: memory at rest is the cache and two
@@ -27,21 +26,21 @@ const (
 )
 
 // options are how the store at hand is opened.
-func (p Place) options(fs vfs.FS, events *pebble.EventListener) *pebble.Options {
+func (p Place) options(g *gate, events *pebble.EventListener) *pebble.Options {
 	o := &pebble.Options{
-		FS:                          fs,
+		FS:                          g,
 		FormatMajorVersion:          storeFormat,
 		CacheSize:                   p.CacheBytes,
 		MemTableSize:                memTableBytes,
 		MemTableStopWritesThreshold: 3,
 		MaxManifestFileSize:         manifestBytesMax,
 		MaxOpenFiles:                openFilesMax,
-		L0CompactionThreshold:       2,
+		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       32,
-		LBaseMaxBytes:               16 << 20,
+		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		EventListener:               events,
-		Logger:                      storeLog{p.Logger},
+		Logger:                      storeLog{p.Logger, g},
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -54,7 +53,10 @@ func (p Place) options(fs vfs.FS, events *pebble.EventListener) *pebble.Options 
 
 // storeLog passes on what the store has to say. Fatal ends the store, never
 // the process.
-type storeLog struct{ log *slog.Logger }
+type storeLog struct {
+	log  *slog.Logger
+	gate *gate
+}
 
 func (l storeLog) Infof(string, ...any) {}
 
@@ -62,14 +64,17 @@ func (l storeLog) Errorf(format string, args ...any) {
 	l.log.Warn("cell: " + oneLine(fmt.Sprintf(format, args...)))
 }
 
-// Fatalf is called by the store where it cannot go on. It must not return. On
-// a goroutine of ours (see protect) it unwinds to there; one of the store's
-// own is stopped for good, with whatever it holds.
+// Fatalf is called by the store where it cannot go on. It must not return.
+// Who only reads unwinds to protect; anybody else stops here for good, behind
+// a gate that is shut.
 func (l storeLog) Fatalf(format string, args ...any) {
 	err := errors.New(oneLine(fmt.Sprintf(format, args...)))
 	l.log.Error("cell: the store cannot go on", "err", err)
 	if protected() {
 		panic(stopped{err})
+	}
+	if l.gate != nil {
+		l.gate.close(err)
 	}
 	select {}
 }
@@ -77,8 +82,18 @@ func (l storeLog) Fatalf(format string, args ...any) {
 // stopped is what a panic from Fatalf carries.
 type stopped struct{ err error }
 
-// protect calls into the store and turns a panic there into an error. After
+// caught calls into the store and turns a panic there into an error. After
 // one, the store may hold locks for ever: it must not be used again.
+func caught(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &stopError{fmt.Errorf("%v", p)}
+		}
+	}()
+	return f()
+}
+
+// protect is caught for calls that only read.
 func protect(f func() error) (err error) {
 	defer func() {
 		switch p := recover().(type) {

@@ -64,6 +64,8 @@ type Place struct {
 	ScrubEvery time.Duration
 	// Logger is where it reports what goes wrong; nowhere when nil.
 	Logger *slog.Logger
+
+	files vfs.FS // what the store in use is kept on; tests break it
 }
 
 // cellFile is the content of CELL.
@@ -91,6 +93,9 @@ func (p Place) withDefaults() Place {
 	}
 	if p.ScrubEvery == 0 {
 		p.ScrubEvery = 24 * time.Hour
+	}
+	if p.files == nil {
+		p.files = vfs.Default
 	}
 	if p.Logger == nil {
 		p.Logger = slog.New(slog.DiscardHandler)
@@ -197,17 +202,13 @@ func (p Place) create() (id identity, err error) {
 
 // createStore makes an empty store that knows whose it is.
 func (p Place) createStore(id identity) error {
-	return protect(func() error {
-		db, err := pebble.Open(p.path(storeName), p.options(p.plainGate(), &pebble.EventListener{}))
+	g := plainGate(vfs.Default)
+	return g.run(func() error {
+		db, err := pebble.Open(p.path(storeName), p.options(g, &pebble.EventListener{}))
 		if err != nil {
 			return err
 		}
 		first := applied{id: id, time: time.Unix(0, 0)}
 		return errors.Join(db.Set([]byte(appliedKey), first.encode(), pebble.Sync), db.Flush(), db.Close())
 	})
-}
-
-// plainGate is a gate for looking at a store, or making one, before it is in use.
-func (p Place) plainGate() *gate {
-	return &gate{FS: vfs.Default, starving: func(bool) {}, failed: func(error) {}, damaged: func(string, error) {}, closed: make(chan struct{})}
 }

@@ -99,7 +99,7 @@ func (d *disk) unread(err error) error {
 // Snapshot returns the state once all that is in it is durable.
 func (d *disk) Snapshot(ctx context.Context) (journal.Snapshot, error) {
 	d.mu.Lock()
-	if err := d.refusesReadLocked(); err != nil {
+	if err := d.refusalLocked(); err != nil {
 		d.mu.Unlock()
 		return nil, err
 	}
@@ -121,15 +121,6 @@ func (d *disk) Snapshot(ctx context.Context) (journal.Snapshot, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-// refusesReadLocked says why nothing can be read. A disk that takes no writes
-// can still be read.
-func (d *disk) refusesReadLocked() error {
-	if d.closing {
-		return d.refusalLocked()
-	}
-	return nil
 }
 
 // await waits until position is durable.

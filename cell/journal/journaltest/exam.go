@@ -269,7 +269,7 @@ func model(t *testing.T, fresh func(t *testing.T) journal.Place) {
 		j := open(t, p)
 		var want tree.Map[[]byte]
 		key := rapid.StringMatching(`[a-d]{1,3}`)
-		for range rapid.IntRange(1, 12).Draw(rt, "entries") {
+		for range rapid.IntRange(1, 6).Draw(rt, "entries") {
 			var cmds []journal.Command
 			used := map[string]bool{}
 			if rapid.Bool().Draw(rt, "range") {
@@ -300,12 +300,12 @@ func model(t *testing.T, fresh func(t *testing.T) journal.Place) {
 				j = open(t, p)
 			}
 		}
-		compare(rt, t, j, want)
+		compare(rt, j, want)
 		shut(t, j)
 	})
 }
 
-func compare(rt *rapid.T, t *testing.T, j journal.Journal, want tree.Map[[]byte]) {
+func compare(rt *rapid.T, j journal.Journal, want tree.Map[[]byte]) {
 	s, err := j.Snapshot(context.Background())
 	if err != nil {
 		rt.Fatal(err)
@@ -332,5 +332,4 @@ func compare(rt *rapid.T, t *testing.T, j journal.Journal, want tree.Map[[]byte]
 			rt.Fatalf("%q: got %q, %v, %v, want %q", k, got, ok, err, v)
 		}
 	}
-	_ = t
 }

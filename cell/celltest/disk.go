@@ -16,8 +16,9 @@ import (
 
 // A Disk is an ext4 file system in a file.
 type Disk struct {
-	Dir   string // where it is mounted
-	image string
+	Dir    string // where it is mounted
+	image  string
+	copies int
 }
 
 // NewDisk makes a file system of the given size and mounts it for the time of the test.
@@ -75,9 +76,22 @@ func (d *Disk) Fail() error {
 
 // Restart mounts the file system again, as it is on the disk. Nobody may have
 // a file on it open.
+//
+// What is mounted is a copy of the image: another process may have taken the
+// old mount into a mount namespace of its own, which keeps the failed file
+// system alive for as long as that namespace.
 func (d *Disk) Restart() error {
-	if out, err := exec.Command("umount", d.Dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("umount", "-l", d.Dir).CombinedOutput(); err != nil {
 		return fmt.Errorf("umount: %w: %s", err, out)
+	}
+	old := d.image
+	d.copies++
+	d.image = fmt.Sprintf("%s.%d", old, d.copies)
+	if out, err := exec.Command("cp", "--sparse=always", old, d.image).CombinedOutput(); err != nil {
+		return fmt.Errorf("copy image: %w: %s", err, out)
+	}
+	if err := os.Remove(old); err != nil {
+		return err
 	}
 	return d.mount()
 }

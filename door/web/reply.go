@@ -64,8 +64,7 @@ func (c *call) send(w http.ResponseWriter, p product, a *answer) {
 	}
 	w.WriteHeader(a.status)
 	if len(a.body) > 0 && !noBody(a.status) {
-		unhurried(w, len(a.body))
-		w.Write(a.body) // a client that went away is not ours to tell
+		deliver(w, a.body) // a client that went away is not ours to tell
 	}
 }
 
@@ -80,11 +79,17 @@ const writeTime = 30 * time.Second
 // smallBytes is what fits into a connection's buffers whatever the client does.
 const smallBytes = 64 << 10
 
-// unhurried gives the client time to take n bytes, but not for ever.
-func unhurried(w http.ResponseWriter, n int) {
-	if n > smallBytes {
-		http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime + time.Duration(n)*time.Second/(1<<20)))
+// deliver writes a body, and gives the client time for it but not for ever.
+func deliver(w http.ResponseWriter, body []byte) {
+	if len(body) <= smallBytes {
+		w.Write(body)
+		return
 	}
+	ctrl := http.NewResponseController(w)
+	ctrl.SetWriteDeadline(time.Now().Add(writeTime + time.Duration(len(body)/(1<<20))*time.Second))
+	w.Write(body)
+	ctrl.Flush()
+	ctrl.SetWriteDeadline(time.Time{}) // the connection may live on
 }
 
 // head sets every header of a function's answer but the body's length.

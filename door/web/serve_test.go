@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func TestARequestWithTwoFramingsIsRefusedAndItsConnectionClosed(t *testing.T) {
 	defer stop()
 	for name, text := range map[string]string{
 		"length and chunks": "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n",
-		"folded header":     "GET /a HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n 2\r\n\r\n",
+		"folded header":     "GET /a HTTP/1.1\r\nHost: x\r\nX-A: 1\r\n X-B: 2\r\n\r\n",
 		"bare line feed":    "GET /a HTTP/1.1\r\nHost: x\nX-A: 1\r\n\r\n",
 		"chunks in 1.0":     "POST /a HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"second request":    "GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -181,6 +182,33 @@ func TestConnectionsBeyondTheLimitWaitForASlot(t *testing.T) {
 func isTimeout(err error) bool {
 	var n net.Error
 	return errors.As(err, &n) && n.Timeout()
+}
+
+// A deadlined writer notes the deadlines it is given.
+type deadlined struct {
+	discard
+	at []time.Time
+}
+
+func (d *deadlined) SetWriteDeadline(t time.Time) error { d.at = append(d.at, t); return nil }
+func (d *deadlined) Flush()                             {}
+
+func TestADeadlineForWritingEndsWithTheAnswer(t *testing.T) {
+	big := `{"statusCode":200,"body":"` + strings.Repeat("x", smallBytes+1) + `"}`
+	for path, door := range map[string]*Door{
+		"/big": doorOf(answering(big), Limits{}, httpAPIOf("Api", "$default")),
+		"/Prod/s": doorOf(streaming(func(_ context.Context, s daruma.Stream) daruma.Outcome {
+			s.Begin(streamHead)
+			io.WriteString(s, streamed+nuls+"x")
+			return done
+		}), Limits{}, streamSetup().apis...),
+	} {
+		w := &deadlined{discard: discard{http.Header{}}}
+		door.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if n := len(w.at); n != 2 || w.at[0].IsZero() || !w.at[1].IsZero() {
+			t.Errorf("%s: got %v, want a deadline and then none", path, w.at)
+		}
+	}
 }
 
 func TestServeLetsRequestsUnderWayFinish(t *testing.T) {

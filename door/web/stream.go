@@ -132,6 +132,9 @@ func (s *stream) close() (sent bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	if s.sent && s.err == nil {
+		s.ctrl.SetWriteDeadline(time.Time{}) // the connection may live on
+	}
 	if s.err == nil && s.begun && !s.sent {
 		s.err = errors.New("the streamed result ended before its status and headers")
 	}

@@ -97,17 +97,23 @@ func (c *call) identify() {
 		b = append(hex.AppendEncode(b, epoch[:]), '-')
 		c.trace = string(hex.AppendEncode(b, random[11:23]))
 	}
-	c.root = c.trace
-	if !strings.Contains(c.trace, "Parent=") || !strings.Contains(c.trace, "Sampled=") {
-		parent, sampled := tracePart(c.trace, "Parent"), tracePart(c.trace, "Sampled")
-		if parent == "" {
-			parent = hex.EncodeToString(random[23:])
-		}
-		if sampled == "" {
-			sampled = "0"
-		}
-		c.root = "Root=" + traceRoot(c.trace) + ";Parent=" + parent + ";Sampled=" + sampled
+	c.root = handedOn(c.trace, random[23:])
+}
+
+// handedOn is a trace as a function is given it: with a parent and the
+// decision on sampling, and with the lineage, if any, that loops are found by.
+func handedOn(trace string, random []byte) string {
+	parent, sampled, lineage := tracePart(trace, "Parent"), "0", tracePart(trace, "Lineage")
+	if !isHex(parent, 16) {
+		parent = hex.EncodeToString(random)
 	}
+	if tracePart(trace, "Sampled") == "1" {
+		sampled = "1"
+	}
+	if lineage != "" {
+		lineage = ";Lineage=" + lineage
+	}
+	return "Root=" + traceRoot(trace) + ";Parent=" + parent + ";Sampled=" + sampled + lineage
 }
 
 const (
@@ -131,15 +137,19 @@ func traceRoot(h string) string {
 		return ""
 	}
 	root := tracePart(h, "Root")
-	if len(root) != 35 || root[:2] != "1-" || root[10] != '-' {
+	if len(root) != 35 || root[:2] != "1-" || root[10] != '-' || !isHex(root[2:10], 8) || !isHex(root[11:], 24) {
 		return ""
 	}
-	for i := 2; i < len(root); i++ {
-		if i != 10 && unhex(root[i]) < 0 {
-			return ""
+	return root
+}
+
+func isHex(s string, n int) bool {
+	for i := range len(s) {
+		if unhex(s[i]) < 0 {
+			return false
 		}
 	}
-	return root
+	return len(s) == n
 }
 
 // pick collects the names of the headers that events show. Left out are those

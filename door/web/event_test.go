@@ -304,6 +304,7 @@ func TestATraceIsMadeOrTakenOver(t *testing.T) {
 	for given, want := range map[string]string{
 		root + ";Parent=53995c3f42cd8ad8;Sampled=1": root + ";Parent=53995c3f42cd8ad8;Sampled=1",
 		root + ";Sampled=1":                         root + `;Parent=[0-9a-f]{16};Sampled=1`,
+		root + ";Parent=no;Sampled=x;Lineage=a:1":   root + `;Parent=[0-9a-f]{16};Sampled=0;Lineage=a:1`,
 		"Sampled=0; " + root:                        root + `;Parent=[0-9a-f]{16};Sampled=0`,
 	} {
 		w.do("GET", "/Prod/shop", "", "X-Amzn-Trace-Id: "+given)
@@ -312,9 +313,11 @@ func TestATraceIsMadeOrTakenOver(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", given, got, want)
 		}
 	}
-	w.do("GET", "/web/a/b", "", "X-Amzn-Trace-Id: Root=nonsense")
-	if header, _ := at(w.event(), "headers", "x-amzn-trace-id").(string); !strings.HasPrefix(header, "Root=1-5e6a879e-") {
-		t.Errorf("nonsense was kept: %q", header)
+	for _, nonsense := range []string{"Root=nonsense", "Root=1-5759e988-bd862e3fe1be46a99427279g", "Parent=53995c3f42cd8ad8", root + strings.Repeat(";x=y", 200)} {
+		w.do("GET", "/web/a/b", "", "X-Amzn-Trace-Id: "+nonsense)
+		if header, _ := at(w.event(), "headers", "x-amzn-trace-id").(string); !strings.HasPrefix(header, "Root=1-5e6a879e-") {
+			t.Errorf("%q was kept as %q", nonsense, header)
+		}
 	}
 }
 

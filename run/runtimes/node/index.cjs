@@ -18,6 +18,7 @@ const address = { host: api.slice(0, colon).replace(/^\[|\]$/g, ''), port: Numbe
 const ROOT = '/2018-06-01/runtime/';
 const NEXT = `GET ${ROOT}invocation/next HTTP/1.1\r\nHost: ${api}\r\n\r\n`;
 const READ_BYTES = 64 * 1024;
+const LARGE = 16 * 1024; // from here on a body is encoded by itself
 const RECONNECTS_MAX = 3; // in a row, without a byte in between
 
 let socket;
@@ -30,15 +31,19 @@ const CALLBACKS = major < 24; // Node.js 24 and later know promises only
 
 // ---- The connection ----
 
-function open(first, due) {
+function open(due) {
   waiting = [due];
-  held = [];
-  heldBytes = 0;
+  held = partial = null;
   socket = net.connect({ host: address.host, port: address.port, onread: { buffer: Buffer.allocUnsafe(READ_BYTES), callback: received } });
   socket.setNoDelay(true);
   socket.on('error', () => {}); // 'close' follows
   socket.on('close', closed);
-  socket.write(first);
+}
+
+// ask opens a connection and asks for an event on it.
+function ask() {
+  open(deliver);
+  socket.write(NEXT);
 }
 
 // A connection that ends while we wait for an event is opened anew: the
@@ -46,29 +51,27 @@ function open(first, due) {
 function closed() {
   if (exiting !== null) process.exit(exiting);
   if (++reconnects > RECONNECTS_MAX) process.exit(1);
-  if (current === null) open(NEXT, deliver);
+  if (current === null) ask();
 }
 
-let held = []; // bytes of an answer that is not complete yet
-let heldBytes = 0;
-let wanted = 0; // no use in looking before that many are there
+let held = null; // the bytes of an answer whose length is not known yet
+let partial = null; // an answer whose body is still coming: { due, status, headers, body, at }
 
 function received(n, chunk) {
   reconnects = 0;
   let bytes = chunk.subarray(0, n);
-  if (heldBytes > 0) {
-    held.push(Buffer.from(bytes));
-    heldBytes += n;
-    if (heldBytes < wanted) return true;
-    bytes = Buffer.concat(held, heldBytes);
-    held = [];
-    heldBytes = 0;
+  if (partial !== null) {
+    bytes = fill(bytes);
+    if (partial !== null) return true;
+  }
+  if (held !== null) {
+    bytes = Buffer.concat([held, bytes]);
+    held = null;
   }
   while (bytes.length > 0) {
     const used = answer(bytes);
     if (used === 0) {
-      held = [Buffer.from(bytes)];
-      heldBytes = bytes.length;
+      held = Buffer.from(bytes); // chunk is read into again
       break;
     }
     bytes = bytes.subarray(used);
@@ -76,41 +79,49 @@ function received(n, chunk) {
   return true;
 }
 
-// answer takes one HTTP answer from the front of bytes and returns its length,
-// or 0 when it is not complete.
+// fill adds bytes to the partial answer, hands it on when it is complete, and
+// returns the bytes after it.
+function fill(bytes) {
+  const p = partial;
+  const n = Math.min(bytes.length, p.body.length - p.at);
+  bytes.copy(p.body, p.at, 0, n);
+  p.at += n;
+  if (p.at === p.body.length) {
+    partial = null;
+    p.due(p.status, p.headers, p.body.toString('utf8'));
+  }
+  return bytes.subarray(n);
+}
+
+// answer takes one HTTP answer from the front of bytes and returns how many it
+// took: 0 when its head is not complete. A body that is not is taken as far as
+// it is there; fill takes the rest.
 function answer(bytes) {
   const end = bytes.indexOf('\r\n\r\n');
-  if (end < 0) {
-    wanted = bytes.length + 1;
-    return 0;
-  }
+  if (end < 0) return 0;
   const lines = bytes.toString('utf8', 0, end).split('\r\n');
   const headers = {};
   for (let i = 1; i < lines.length; i++) {
     const at = lines[i].indexOf(':');
     headers[lines[i].slice(0, at).toLowerCase()] = lines[i].slice(at + 1).trim();
   }
+  const status = Number(lines[0].slice(9, 12));
   const start = end + 4;
-  let body, length;
   if (headers['transfer-encoding'] === 'chunked') {
     const chunks = unchunk(bytes, start);
-    if (chunks === null) {
-      wanted = bytes.length + 1;
-      return 0;
-    }
-    body = chunks.body.toString('utf8');
-    length = chunks.end;
-  } else {
-    length = start + Number(headers['content-length'] || 0);
-    if (bytes.length < length) {
-      wanted = length;
-      return 0;
-    }
-    body = bytes.toString('utf8', start, length);
+    if (chunks === null) return 0;
+    (waiting.shift() || ignore)(status, headers, chunks.body.toString('utf8'));
+    return chunks.end;
   }
-  const due = waiting.shift();
-  if (due !== undefined) due(Number(lines[0].slice(9, 12)), headers, body);
-  return length;
+  const length = Number(headers['content-length'] || 0);
+  const due = waiting.shift() || ignore;
+  if (bytes.length >= start + length) {
+    due(status, headers, bytes.toString('utf8', start, start + length));
+    return start + length;
+  }
+  const body = Buffer.allocUnsafe(length);
+  partial = { due, status, headers, body, at: bytes.copy(body, 0, start) };
+  return bytes.length;
 }
 
 function unchunk(bytes, at) {
@@ -127,8 +138,19 @@ function unchunk(bytes, at) {
   }
 }
 
-function post(path, headers, body) {
-  return `POST ${ROOT}${path} HTTP/1.1\r\nHost: ${api}\r\nContent-Type: application/json\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+// post sends a request, and next after it, in one write.
+function post(path, headers, body, next) {
+  const head = (length) => `POST ${ROOT}${path} HTTP/1.1\r\nHost: ${api}\r\nContent-Type: application/json\r\n${headers}Content-Length: ${length}\r\n\r\n`;
+  if (body.length < LARGE) {
+    socket.write(head(Buffer.byteLength(body)) + body + next);
+    return;
+  }
+  const bytes = Buffer.from(body); // encoded once
+  socket.cork();
+  socket.write(head(bytes.length));
+  socket.write(bytes);
+  if (next !== '') socket.write(next);
+  socket.uncork();
 }
 
 function typeHeader(described) {
@@ -158,7 +180,7 @@ class Invocation {
       throw CALLBACKS ? new Error('Unable to stringify response body') : new JSONStringifyError('Unable to stringify response body');
     }
     this.answered = true;
-    this.next(post(`invocation/${this.id}/response`, '', body === undefined ? 'null' : body));
+    this.next('response', '', body === undefined ? 'null' : body);
   }
 
   fail(error) {
@@ -166,7 +188,7 @@ class Invocation {
     log.error('Invoke Error', error);
     this.answered = true;
     const described = describe(error);
-    this.next(post(`invocation/${this.id}/error`, typeHeader(described), JSON.stringify(described)));
+    this.next('error', typeHeader(described), JSON.stringify(described));
   }
 
   // settle answers with result, or with the error that result turns out to be.
@@ -178,15 +200,19 @@ class Invocation {
     }
   }
 
-  // next sends text, when there is any, and asks for the next event.
-  next(text) {
+  // next sends an answer of this kind, when there is one, and asks for the next event.
+  next(kind, headers, body) {
     idle = null;
     current = null;
-    if (socket.destroyed) return open(NEXT, deliver);
+    if (socket.destroyed) return ask();
     socket.ref();
-    if (text !== '') waiting.push(ignore);
-    waiting.push(deliver);
-    socket.write(text + NEXT);
+    if (kind === undefined) {
+      waiting.push(deliver);
+      socket.write(NEXT);
+      return;
+    }
+    waiting.push(ignore, deliver);
+    post(`invocation/${this.id}/${kind}`, headers, body, NEXT);
   }
 }
 
@@ -312,9 +338,10 @@ function crash(title, error, code) {
   if (invocation !== null && !invocation.answered) {
     waiting.push(end);
     socket.ref();
-    socket.write(post(`invocation/${invocation.id}/error`, typeHeader(described), body));
+    post(`invocation/${invocation.id}/error`, typeHeader(described), body, '');
   } else if (handler === undefined) {
-    open(post('init/error', typeHeader(described), body), end);
+    open(end);
+    post('init/error', typeHeader(described), body, '');
   } else end(); // between two events there is nobody to tell
 }
 
@@ -330,7 +357,7 @@ load(env.LAMBDA_TASK_ROOT || process.cwd(), env._HANDLER || '').then(
   (loaded) => {
     if (!CALLBACKS && loaded.length >= 3 && !streaming(loaded)) return crash('Init Error', new CallbackHandlerDeprecated(), 129);
     handler = loaded;
-    open(NEXT, deliver);
+    ask();
   },
   (error) => crash('Uncaught Exception', error, 129),
 );

@@ -105,8 +105,8 @@ async function invoke(handler, invocation, body, describeInto, connection) {
   invocation.stream = stream;
   const next = () => {
     invocation.answered = true;
-    if (waits) connection.whenIdle(() => invocation.next(''));
-    else invocation.next('');
+    if (waits) connection.whenIdle(() => invocation.next());
+    else invocation.next();
   };
   const fail = (error) => {
     log.error('Invoke Error', error);

@@ -340,17 +340,19 @@ class RuntimeAPI:
         self._held = b""
         self._due = 0  # answers to results that were not read yet
 
-    def next(self, answer=b""):
+    def next(self, answer=None):
         """Sends answer, when there is one, and returns the next event's headers and body."""
         for attempt in range(RECONNECTS_MAX + 1):
             try:
                 if self._socket is None:
                     self._connect()
-                    answer = b""  # whether it arrived cannot be known; the platform has it or will time the event out
-                if answer:
+                    answer = None  # whether it arrived cannot be known; the platform has it or will time the event out
+                if answer is None:
+                    self._socket.sendall(self._next)
+                else:
                     self._due += 1
-                self._socket.sendall(answer + self._next)
-                answer = b""
+                    self._send(*answer)
+                answer = None
                 while self._due:
                     self._read()
                     self._due -= 1
@@ -362,15 +364,25 @@ class RuntimeAPI:
                 self.close()
         sys.exit(1)
 
+    def _send(self, head, body):
+        if len(body) < READ_BYTES:
+            self._socket.sendall(b"".join((head, body, self._next)))
+        else:  # a copy would cost more than a write
+            self._socket.sendall(head)
+            self._socket.sendall(body)
+            self._socket.sendall(self._next)
+
     def post(self, path, headers, body):
         """Sends a request on a connection of its own and waits until it is answered."""
         self.close()
         self._connect()
-        self._socket.sendall(self.request(path, headers, body))
+        for part in self.request(path, headers, body):
+            self._socket.sendall(part)
         self._read()
 
     def request(self, path, headers, body):
-        return b"POST /2018-06-01/runtime/%s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %d\r\n\r\n" % (path, self._host, headers, len(body)) + body
+        """Returns a request's head and its body."""
+        return b"POST /2018-06-01/runtime/%s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %d\r\n\r\n" % (path, self._host, headers, len(body)), body
 
     def close(self):
         if self._socket is not None:
@@ -388,36 +400,40 @@ class RuntimeAPI:
         return got
 
     def _read(self):
-        held = self._held
+        """Reads one answer: its status, its headers in lower case, its body."""
+        held = self._held or self._more()
         end = held.find(b"\r\n\r\n")
         while end < 0:
             held += self._more()
             end = held.find(b"\r\n\r\n")
-        lines = held[:end].decode("utf-8", "replace").split("\r\n")
         headers = {}
-        for line in lines[1:]:
+        for line in held[:end].decode("utf-8", "replace").split("\r\n")[1:]:
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
         start = end + 4
+        status = int(held[9:12])
         if headers.get("transfer-encoding") == "chunked":
             body, self._held = self._unchunk(held[start:])
+            return status, headers, body
+        stop = start + int(headers.get("content-length") or 0)
+        if len(held) < stop:
+            body, self._held = self._rest(held, start, stop - start), b""
         else:
-            length = int(headers.get("content-length") or 0)
-            if len(held) - start < length:
-                held = held[:start] + self._rest(held[start:], length)
-            body, self._held = held[start : start + length], held[start + length :]
-        return int(lines[0][9:12]), headers, body
+            body, self._held = held[start:stop], held[stop:]
+        return status, headers, body
 
-    def _rest(self, begun, length):
+    def _rest(self, held, start, length):
+        """Returns a body of this length that begins in held, reading the rest in place."""
         whole = bytearray(length)
-        whole[: len(begun)] = begun
-        view, at = memoryview(whole), len(begun)
+        at = len(held) - start
+        whole[:at] = held[start:]
+        view = memoryview(whole)
         while at < length:
             n = self._socket.recv_into(view[at:])
             if n == 0:
                 raise Disconnected()
             at += n
-        return bytes(whole)
+        return whole
 
     def _unchunk(self, held):
         parts = []
@@ -450,13 +466,13 @@ def to_json_bytes(error):
 
 
 def invoke(api, handler, encoder, headers, body):
-    """Runs handler for one event and returns the request that answers it."""
+    """Runs handler for one event and returns the head and the body of the request that answers it."""
     request_id = headers.get("lambda-runtime-aws-request-id", "")
     path = b"invocation/" + request_id.encode()
     try:
         context = LambdaContext(headers)
         try:
-            event = json.loads(body)
+            event = json.loads(body.decode("utf-8", "surrogatepass"))
         except Exception as error:
             raise RuntimeFault("Runtime.UnmarshalError", "Unable to unmarshal input: %s" % error)
         answer, content_type = marshal(encoder, handler(event, context))
@@ -481,7 +497,7 @@ def main():
         api.post(b"init/error", type_header(told), to_json_bytes(told))
         sys.exit(1)
     encoder = Encoder()
-    answer = b""
+    answer = None
     while True:
         headers, body = api.next(answer)
         _request_id = headers.get("lambda-runtime-aws-request-id")

@@ -188,6 +188,9 @@ func TestRawResourcesAreChecked(t *testing.T) {
 		{"bucket", "Resources:\n  F: { Type: AWS::Lambda::Function, Properties: { Role: r, Runtime: nodejs20.x, Handler: a.b, Code: { S3Bucket: b, S3Key: k } } }\n", "code in S3 is not supported"},
 		{"authorization", base + "  A: { Type: AWS::ApiGateway::RestApi, Properties: { Name: a } }\n  M: { Type: AWS::ApiGateway::Method, Properties: { RestApiId: !Ref A, ResourceId: !GetAtt A.RootResourceId, HttpMethod: GET, AuthorizationType: AWS_IAM, Integration: { Type: AWS_PROXY, Uri: !GetAtt F.Arn } } }\n", "authorization of type AWS_IAM is not supported"},
 	})
+	if app := loads(t, strings.Replace(base, "Role: r, ", "", 1)); len(app.Warnings) != 1 || !strings.Contains(app.Warnings[0].Message, "has no Role") {
+		t.Errorf("got %v, want a warning about the role", app.Warnings)
+	}
 	app := loads(t, base+"  H: { Type: AWS::ApiGatewayV2::Api, Properties: { ProtocolType: HTTP, Name: h, Target: !GetAtt F.Arn } }\n")
 	if r := route(t, app.APIs[0], "ANY", "$default"); r.Target.Function != "F" || app.APIs[0].Stages[0].Name != "$default" {
 		t.Errorf("got %+v, want quick create's default route", r)

@@ -86,7 +86,7 @@ func (d *Disk) Restart() error {
 	}
 	old := d.image
 	d.copies++
-	d.image = fmt.Sprintf("%s.%d", old, d.copies)
+	d.image = filepath.Join(filepath.Dir(old), fmt.Sprintf("image-%d", d.copies))
 	if out, err := exec.Command("cp", "--sparse=always", old, d.image).CombinedOutput(); err != nil {
 		return fmt.Errorf("copy image: %w: %s", err, out)
 	}

@@ -151,6 +151,9 @@ func (r *Runtimes) candidates(k kin, v version) []string {
 			globs = append(globs, filepath.Join(r.config.Home, g))
 		}
 	}
+	if k.name == kins[node].name {
+		globs = append(globs, filepath.Join(r.config.Cache, nodeShelf+v.String(), "node_modules", nodePackage(), "bin", "node"))
+	}
 	for _, g := range append(globs, k.fixed...) {
 		files, _ := filepath.Glob(g) // the only error is a bad pattern, and these are ours
 		for _, file := range files {

@@ -178,6 +178,52 @@ func (r *Runtimes) Launch(ctx context.Context, f *catalog.Function) (run.Launch,
 	return launch, named(err, f)
 }
 
+// Interpreter returns the program that functions of a runtime run on, and
+// what installs packages for them must run on too.
+func (r *Runtimes) Interpreter(ctx context.Context, runtime string) (string, error) {
+	id, err := parse(runtime)
+	if err != nil {
+		return "", err
+	}
+	if id.family == custom {
+		return "", &daruma.Error{Op: "find interpreter", Ref: runtime, Kind: daruma.KindInvalid, Err: fmt.Errorf("functions of %s bring their own", runtime)}
+	}
+	i, err := r.interpreter(ctx, id)
+	return i.file, err
+}
+
+// Install fetches the newest Node.js of the version a nodejs* runtime names,
+// from the npm registry, into the cache, where Launch finds it. Runtimes of
+// other languages are KindUnsupported.
+func (r *Runtimes) Install(ctx context.Context, runtime string) error {
+	id, err := parse(runtime)
+	if err != nil {
+		return err
+	}
+	if id.family != node {
+		return &daruma.Error{Op: "install", Ref: runtime, Kind: daruma.KindUnsupported, Err: fmt.Errorf("only Node.js can be fetched"), Hint: fmt.Sprintf(kins[id.family].hint, id.version)}
+	}
+	_, err = r.shelf.take(ctx, nodeShelf+id.version.String(), func(ctx context.Context, dir string) error {
+		return r.npmInstall(ctx, dir, []string{nodePackage() + "@" + id.version.String()})
+	})
+	r.mu.Lock()
+	delete(r.interpreters, id.text)
+	r.mu.Unlock()
+	return err
+}
+
+// nodeShelf begins the names of fetched interpreters in the cache.
+const nodeShelf = "node-"
+
+// nodePackage is the npm package that holds Node.js for this machine.
+func nodePackage() string {
+	arch := "x64"
+	if runtime.GOARCH == "arm64" {
+		arch = "arm64"
+	}
+	return "node-" + runtime.GOOS + "-" + arch
+}
+
 // named puts the function's name in front of an error of ours.
 func named(err error, f *catalog.Function) error {
 	if err == nil {
@@ -217,7 +263,7 @@ func (r *Runtimes) command(f *catalog.Function, path func(string) string, bin st
 	}
 	if t := r.config.Trust; t != "" {
 		for _, name := range []string{"NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"} {
-			c.Env = append(c.Env, name+"="+t)
+			c.Env = append(c.Env, name+"="+path(t))
 		}
 	}
 	return c

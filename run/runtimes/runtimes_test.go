@@ -267,6 +267,40 @@ func TestAnUnreachableRegistryIsAnErrorThatNamesThePackageAndTheFunction(t *test
 	}
 }
 
+func TestNodeOfTheExactVersionCanBeFetched(t *testing.T) {
+	needRegistry(t)
+	var warnings []string
+	r := newRuntimes(t, func(c *runtimes.Config) {
+		c.Home = ""
+		c.Warn = func(_, text string) { warnings = append(warnings, text) }
+	})
+	if err := r.Install(t.Context(), "nodejs22.x"); err != nil {
+		t.Fatal(err)
+	}
+	startWith(t, r, node(t, node22, `exports.handler = async () => process.version.split('.')[0]`)).invoke(`{}`).want(t, "response", `"v22"`)
+	if len(warnings) != 0 {
+		t.Errorf("got %q, want no warnings", warnings)
+	}
+	if err := r.Install(t.Context(), "python3.12"); daruma.KindOf(err) != daruma.KindUnsupported || daruma.HintOf(err) == "" {
+		t.Errorf("got %v, want it refused with a hint", err)
+	}
+}
+
+func TestTheInterpreterForPackagesIsTheOneFunctionsRunOn(t *testing.T) {
+	r := newRuntimes(t)
+	file, err := r.Interpreter(t.Context(), "python3.11")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := launch(t, r, function(t, "python3.11", "app.handler", nil))
+	if got := places(l)(command(t, l).Argv[0]); got != file {
+		t.Errorf("got %s, want %s", file, got)
+	}
+	if _, err := r.Interpreter(t.Context(), "provided.al2023"); daruma.KindOf(err) != daruma.KindInvalid {
+		t.Errorf("got %v, want a custom runtime refused", err)
+	}
+}
+
 // reachable asks the npm registry once whether it is there.
 var reachable = sync.OnceValue(func() error {
 	out, err := exec.Command("npm", "view", "@aws-sdk/client-sqs", "name").CombinedOutput()

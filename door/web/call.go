@@ -40,7 +40,7 @@ type call struct {
 	request  string // requestId: a UUID, or the short form for HTTP APIs
 	extended string // the short form
 	trace    string // the X-Amzn-Trace-Id header
-	root     string // trace with parent and sampling, for the function
+	root     string // the trace as the function is given it
 }
 
 // A Caller is who signed a request to a function URL with AuthIAM.
@@ -100,20 +100,22 @@ func (c *call) identify() {
 	c.root = handedOn(c.trace, random[23:])
 }
 
-// handedOn is a trace as a function is given it: with a parent and the
-// decision on sampling, and with the lineage, if any, that loops are found by.
+// handedOn is a trace as a function is given it: with a parent, with the
+// caller's decision on sampling, if it made one, and with the lineage, if
+// any, that loops are found by. Who runs the function decides what is left.
 func handedOn(trace string, random []byte) string {
-	parent, sampled, lineage := tracePart(trace, "Parent"), "0", tracePart(trace, "Lineage")
+	parent, sampled, lineage := tracePart(trace, "Parent"), tracePart(trace, "Sampled"), tracePart(trace, "Lineage")
 	if !isHex(parent, 16) {
 		parent = hex.EncodeToString(random)
 	}
-	if tracePart(trace, "Sampled") == "1" {
-		sampled = "1"
+	out := "Root=" + traceRoot(trace) + ";Parent=" + parent
+	if sampled == "0" || sampled == "1" {
+		out += ";Sampled=" + sampled
 	}
 	if lineage != "" {
-		lineage = ";Lineage=" + lineage
+		out += ";Lineage=" + lineage
 	}
-	return "Root=" + traceRoot(trace) + ";Parent=" + parent + ";Sampled=" + sampled + lineage
+	return out
 }
 
 const (

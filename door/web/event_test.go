@@ -297,14 +297,14 @@ func TestATraceIsMadeOrTakenOver(t *testing.T) {
 	if !regexp.MustCompile(`^Root=1-5e6a879e-[0-9a-f]{24}$`).MatchString(header) {
 		t.Errorf("made: got %q", header)
 	}
-	if inv := w.runner.last(t); !regexp.MustCompile(`^` + header + `;Parent=[0-9a-f]{16};Sampled=0$`).MatchString(inv.Trace) {
+	if inv := w.runner.last(t); !regexp.MustCompile(`^` + header + `;Parent=[0-9a-f]{16}$`).MatchString(inv.Trace) {
 		t.Errorf("handed on: got %q for %q", inv.Trace, header)
 	}
 	root := "Root=1-5759e988-bd862e3fe1be46a994272793"
 	for given, want := range map[string]string{
 		root + ";Parent=53995c3f42cd8ad8;Sampled=1": root + ";Parent=53995c3f42cd8ad8;Sampled=1",
 		root + ";Sampled=1":                         root + `;Parent=[0-9a-f]{16};Sampled=1`,
-		root + ";Parent=no;Sampled=x;Lineage=a:1":   root + `;Parent=[0-9a-f]{16};Sampled=0;Lineage=a:1`,
+		root + ";Parent=no;Sampled=x;Lineage=a:1":   root + `;Parent=[0-9a-f]{16};Lineage=a:1`,
 		"Sampled=0; " + root:                        root + `;Parent=[0-9a-f]{16};Sampled=0`,
 	} {
 		w.do("GET", "/Prod/shop", "", "X-Amzn-Trace-Id: "+given)

@@ -242,3 +242,85 @@ func trial(t *testing.T, base string, want map[string][]byte, trials int, closed
 		t.Logf("%-22s found %d, named exactly %d, harmless %d", kind, c.found, c.named, c.harmless)
 	}
 }
+
+// spoil zeroes the beginning of every table while the journal is open.
+func spoil(t *testing.T, dir string) {
+	t.Helper()
+	tables, err := filepath.Glob(dir + "/store/*.sst")
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("got %d tables, %v", len(tables), err)
+	}
+	for _, path := range tables {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt(make([]byte, 8192), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestDamageThatComesLaterIsFoundWhenItIsRead(t *testing.T) {
+	_, _, dir := history(t)
+	j := openDisk(t, dir)
+	spoil(t, dir)
+	s, err := j.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Scan(journal.Range{Lower: []byte("k")}, false, func(k, v []byte) bool { return true })
+	e, ok := errors.AsType[*daruma.Error](err)
+	if !ok || e.Kind != daruma.KindCorrupt || filepath.Ext(e.Ref) != ".sst" {
+		t.Errorf("got %v, want corrupt, with the name of a table", err)
+	}
+	if s := j.Status(); daruma.KindOf(s.Damage) != daruma.KindCorrupt || s.Damage == nil {
+		t.Errorf("got %v, want the damage to be known", s.Damage)
+	}
+	_ = s.Close()
+	write(t, j, "zzz", []byte("what is not damaged goes on"))
+	_ = j.Close()
+}
+
+func TestDamageThatNobodyReadsIsFoundByTheScrub(t *testing.T) {
+	_, _, dir := history(t)
+	p := place(dir)
+	p.ScrubEvery = time.Millisecond
+	j, err := p.Open(t.Context(), apply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spoil(t, dir)
+	for deadline := time.Now().Add(20 * time.Second); j.Status().Damage == nil; <-time.After(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the damage was not found")
+		}
+	}
+	_ = j.Close()
+}
+
+func TestALostTableIsFoundByTheScrub(t *testing.T) {
+	_, _, dir := history(t)
+	p := place(dir)
+	p.ScrubEvery = time.Millisecond
+	j, err := p.Open(t.Context(), apply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, _ := filepath.Glob(dir + "/store/*.sst")
+	if err := os.Remove(tables[0]); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); j.Status().Damage == nil; <-time.After(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the loss was not found")
+		}
+	}
+	if e, ok := errors.AsType[*daruma.Error](j.Status().Damage); !ok || e.Ref != tables[0] {
+		t.Errorf("got %v, want %s to be named", j.Status().Damage, tables[0])
+	}
+	_ = j.Close()
+}

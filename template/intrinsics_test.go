@@ -16,6 +16,7 @@ Conditions:
   Yes: !Equals [!Ref P, p]
   No: !Not [!Condition Yes]
   Both: !And [!Condition Yes, !Equals [7, !Ref N]]
+  Half: !And [!Condition Yes, !Condition No]
   One: !Or [!Condition No, !Condition Both]
 `
 
@@ -44,6 +45,7 @@ func TestFunctionsAreWorkedOut(t *testing.T) {
 		{"Select with text", "!Select ['2', !Ref L]", "c"},
 		{"If", "!If [Yes, a, !Ref Gone]", "a"},
 		{"nested If", "!If [No, a, !If [Both, b, c]]", "b"},
+		{"And", "!If [Half, a, b]", "b"},
 		{"Or", "!If [One, a, b]", "a"},
 		{"FindInMap", "!FindInMap [M, a, text]", "t"},
 		{"FindInMap of a list", "!Join ['', !FindInMap [M, !Select [0, [a]], list]]", "xy"},
@@ -168,6 +170,9 @@ func TestParametersAreChecked(t *testing.T) {
 		{"no type", one("{ Default: x }"), "Every Parameters object must contain a Type member."},
 		{"unknown property", one("{ Type: String, Defalt: x }"), "Invalid template parameter property 'Defalt' (did you mean Default?)"},
 	})
+	if loads(t, one("{ Type: Number, Default: 2, MinValue: 2, MaxValue: 2 }")) == nil {
+		t.Error("a number at its bounds is refused")
+	}
 	app, problems := read(t, sam+"Parameters: { P: { Type: 'AWS::SSM::Parameter::Value<String>', Default: /a }, V: { Type: AWS::EC2::VPC::Id, Default: vpc-1 }, S: { Type: String, NoEcho: true } }\n"+
 		function("F", "Environment: { Variables: { P1: !Ref P } }"), Options{Params: map[string]string{"P": "given", "S": "hidden"}})
 	if app == nil || app.Functions[0].Env["P1"] != "given" || app.Parameters[2].Value != "****" || len(app.Unsupported) != 0 {

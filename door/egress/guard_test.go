@@ -49,6 +49,10 @@ func TestPeersBeyondTheBoundAreCountedTogether(t *testing.T) {
 	if got := f.seen("*", 0); got.Connections != 7 {
 		t.Errorf("got %+v, want the seven beyond", got)
 	}
+	f.peer(Ref{Function: "other"}, "elsewhere", 443).connections.Add(1)
+	if got := f.seen("elsewhere", 443); got.Connections != 1 {
+		t.Errorf("got %+v, want another function's peers kept apart still", got)
+	}
 	f.peer(who, "host1", 443).connections.Add(1)
 	if got := f.seen("host1", 443); got.Connections != 2 {
 		t.Errorf("got %+v, want a known one counted on its own", got)

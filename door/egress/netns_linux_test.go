@@ -63,13 +63,13 @@ func makeWorld() error {
 // A network is the network of one function environment, as the platform
 // prepares it.
 type network struct {
-	t    *testing.T
+	t    testing.TB
 	jobs chan func()
 }
 
 // newNetwork makes one: an empty namespace with a loopback, a route that
 // keeps every packet inside, and the redirects. It lives until the test ends.
-func newNetwork(t *testing.T, tcp, dns uint16) *network {
+func newNetwork(t testing.TB, tcp, dns uint16) *network {
 	t.Helper()
 	needWorld(t)
 	n := &network{t: t, jobs: make(chan func())}
@@ -148,56 +148,35 @@ func (n *network) run(env []string, argv ...string) (string, error) {
 	return out.String(), err
 }
 
-// redirect sends every TCP connection that leaves for an address other than
-// loopback to port tcp, and every DNS packet to port dns, and refuses all
-// else: one table "egress" of family ip, with a nat chain and a filter chain
-// on the output and input hooks.
+// redirect sends every TCP connection to an address other than loopback to
+// port tcp, and every DNS packet to port dns: one table, one nat chain on the
+// output hook. What else is sent finds no socket, and is refused.
 func redirect(tcp, dns uint16) error {
 	c, err := nftables.New()
 	if err != nil {
 		return err
 	}
-	table := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "egress"})
-	accept := nftables.ChainPolicyAccept
-	nat := c.AddChain(&nftables.Chain{Name: "output", Table: table, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest, Policy: &accept})
-	input := c.AddChain(&nftables.Chain{Name: "input", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter, Policy: &accept})
-
-	// ip daddr != 127.0.0.0/8
-	away := []expr.Any{
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: []byte{255, 0, 0, 0}, Xor: []byte{0, 0, 0, 0}},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{127, 0, 0, 0}},
-	}
-	protocol := func(p byte) []expr.Any {
-		return []expr.Any{
+	table := c.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "redirect"})
+	chain := c.AddChain(&nftables.Chain{Name: "out", Table: table, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest})
+	// ip daddr != 127.0.0.0/8 meta l4proto PROTOCOL [th dport PORT] redirect to :TO
+	rule := func(protocol byte, port, to uint16) {
+		e := []expr.Any{
+			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4},
+			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: []byte{255, 0, 0, 0}, Xor: []byte{0, 0, 0, 0}},
+			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{127, 0, 0, 0}},
 			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{p}},
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocol}},
 		}
-	}
-	to := func(port uint16) []expr.Any {
-		return []expr.Any{
-			&expr.Immediate{Register: 1, Data: binary.BigEndian.AppendUint16(nil, port)},
-			&expr.Redir{RegisterProtoMin: 1},
+		if port != 0 {
+			e = append(e,
+				&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, port)})
 		}
+		e = append(e, &expr.Immediate{Register: 1, Data: binary.BigEndian.AppendUint16(nil, to)}, &expr.Redir{RegisterProtoMin: 1})
+		c.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: e})
 	}
-	dport := func(port uint16) []expr.Any {
-		return []expr.Any{
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binary.BigEndian.AppendUint16(nil, port)},
-		}
-	}
-	all := func(parts ...[]expr.Any) (e []expr.Any) {
-		for _, p := range parts {
-			e = append(e, p...)
-		}
-		return e
-	}
-	// ip daddr != 127.0.0.0/8 meta l4proto tcp redirect to :tcp
-	c.AddRule(&nftables.Rule{Table: table, Chain: nat, Exprs: all(away, protocol(unix.IPPROTO_TCP), to(tcp))})
-	// ip daddr != 127.0.0.0/8 meta l4proto udp udp dport 53 redirect to :dns
-	c.AddRule(&nftables.Rule{Table: table, Chain: nat, Exprs: all(away, protocol(unix.IPPROTO_UDP), dport(53), to(dns))})
-	// ip daddr != 127.0.0.0/8 reject with icmp port-unreachable
-	c.AddRule(&nftables.Rule{Table: table, Chain: input, Exprs: all(away, []expr.Any{&expr.Reject{Type: unix.NFT_REJECT_ICMP_UNREACH, Code: 3}})})
+	rule(unix.IPPROTO_UDP, 53, dns)
+	rule(unix.IPPROTO_TCP, 0, tcp)
 	return c.Flush()
 }
 

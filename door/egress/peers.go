@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// peersMax bounds the peers kept apart; those beyond are counted together
-// under the host "*", each function's ports too.
-const peersMax = 10_000
+// peersMax bounds the peers of one function that are kept apart; those beyond
+// are counted together under the host "*". What has no host, as a connection
+// for which there was no slot, is counted there too.
+const peersMax = 1000
 
 // A Peer is one host and port that a function reached, or tried to.
 type Peer struct {
 	Function    string    `json:"function"`
-	Host        string    `json:"host"` // a name, an address, or "*" for those beyond the limit
+	Host        string    `json:"host"` // a name, an address, or "*" for the rest
 	Port        uint16    `json:"port"` // 0: the name was looked up
 	Connections int64     `json:"connections"`
 	BytesIn     int64     `json:"bytesIn"`  // to the function
@@ -32,8 +33,9 @@ type Peer struct {
 
 // peers is the list of all that was reached.
 type peers struct {
-	mu sync.Mutex // guards by
-	by map[peerKey]*peer
+	mu     sync.Mutex // guards what follows
+	by     map[peerKey]*peer
+	counts map[string]int // of each function
 }
 
 type peerKey struct {
@@ -55,16 +57,17 @@ func (e *Egress) peer(who Ref, host string, port uint16) *peer {
 	key := peerKey{who.Function, host, port}
 	e.peers.mu.Lock()
 	p := e.peers.by[key]
-	if p == nil && len(e.peers.by) >= peersMax {
+	if p == nil && e.peers.counts[who.Function] >= peersMax {
 		key = peerKey{who.Function, "*", 0}
 		p = e.peers.by[key]
 	}
 	if p == nil {
 		p = &peer{key: key, first: now}
 		if e.peers.by == nil {
-			e.peers.by = map[peerKey]*peer{}
+			e.peers.by, e.peers.counts = map[peerKey]*peer{}, map[string]int{}
 		}
 		e.peers.by[key] = p
+		e.peers.counts[who.Function]++
 	}
 	e.peers.mu.Unlock()
 	p.lastRun.Store(now.UnixNano())

@@ -25,7 +25,7 @@ type place struct {
 const placeTCP = 9999 // where connections are redirected to
 
 // newPlace prepares a network and serves it.
-func (f *fixture) newPlace(t *testing.T) *place {
+func (f *fixture) newPlace(t testing.TB) *place {
 	t.Helper()
 	n := newNetwork(t, placeTCP, 53)
 	p := &place{network: n, f: f}
@@ -110,7 +110,7 @@ type server struct {
 }
 
 // newServer serves connections to address with handle until the test ends.
-func newServer(t *testing.T, address string, handle func(*net.TCPConn)) *server {
+func newServer(t testing.TB, address string, handle func(*net.TCPConn)) *server {
 	t.Helper()
 	needWorld(t)
 	ln, err := net.Listen("tcp", address)

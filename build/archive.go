@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/daruma-io/daruma"
 )
@@ -112,6 +113,9 @@ func unpackEntry(root *os.Root, f *zip.File, left int64) (int64, error) {
 		mode = 0o644
 	}
 	closed := errors.Join(out.Chmod(mode|0o444), out.Close())
+	if !f.Modified.IsZero() {
+		closed = errors.Join(closed, root.Chtimes(name, time.Time{}, f.Modified))
+	}
 	switch {
 	case n > left:
 		return n, tooFar(left)

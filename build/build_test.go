@@ -474,3 +474,45 @@ func TestPipInstallsRequirementsOnce(t *testing.T) {
 	_, err := build.Build(t.Context(), catalog.Source{Path: write(t, map[string]string{"requirements.txt": "six==0.0.0.1\n"})}, o)
 	wantError(t, err, daruma.KindInvalid, "install requirements.txt: ", "six==0.0.0.1")
 }
+
+func TestUvInstallsALockedProject(t *testing.T) {
+	uv, err := exec.LookPath("uv")
+	if err != nil {
+		t.Skip("uv is not installed on this machine")
+	}
+	needRegistry(t)
+	dir := write(t, map[string]string{
+		"app.py":         "import six\n",
+		"pyproject.toml": "[project]\nname = \"orders\"\nversion = \"1\"\nrequires-python = \">=3.8\"\ndependencies = [\"six==1.16.0\"]\n[dependency-groups]\ndev = [\"colorama\"]\n",
+	})
+	lock := exec.Command(uv, "lock", "--quiet")
+	lock.Dir = dir
+	if out, err := lock.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, src := range map[string]catalog.Source{
+		"project":      {Path: dir, Method: "python-uv"},
+		"requirements": {Path: write(t, map[string]string{"app.py": "import six\n", "requirements.txt": "six==1.16.0\n"}), Method: "python-uv"},
+	} {
+		files := tree(t, mustBuild(t, src, options(t, "python3.11", "app.handler")).Dir)
+		if !slices.Contains(files, "six.py") || !slices.Contains(files, "app.py") || slices.Contains(files, "colorama/__init__.py") {
+			t.Errorf("%s: got %v, want the production packages beside the code", name, files)
+		}
+	}
+}
+
+func TestCargoLambdaCompilesARustFunction(t *testing.T) {
+	if _, err := exec.LookPath("cargo-lambda"); err != nil {
+		t.Skip("cargo-lambda is not installed on this machine")
+	}
+	dir := write(t, map[string]string{
+		"Cargo.toml":  "[package]\nname = \"orders\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\n",
+		"src/main.rs": "fn main() { println!(\"rust\"); }\n",
+	})
+	code := mustBuild(t, catalog.Source{Path: dir, Method: "rust-cargolambda"}, options(t, "provided.al2023", "bootstrap"))
+	wantTree(t, code, "bootstrap")
+	out, err := exec.Command(filepath.Join(code.Dir, "bootstrap")).CombinedOutput()
+	if err != nil || string(out) != "rust\n" {
+		t.Errorf("got %q (%v), want what the program prints", out, err)
+	}
+}

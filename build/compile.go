@@ -2,6 +2,8 @@ package build
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,7 +64,8 @@ func (j *job) cargoLambda(ctx context.Context) error {
 	if _, err := exec.LookPath("cargo-lambda"); err != nil {
 		return refused("Install cargo-lambda, or build with a Makefile.", "BuildMethod rust-cargolambda needs cargo-lambda, which was not found")
 	}
-	args := []string{"lambda", "build", "--release", "--target-dir", filepath.Join(j.dir, "target")}
+	made := filepath.Join(j.dir, "lambda")
+	args := []string{"lambda", "build", "--release", "--lambda-dir", made}
 	for name, v := range j.src.Properties {
 		text, ok := v.(string)
 		if name != "Binary" || !ok {
@@ -70,14 +73,17 @@ func (j *job) cargoLambda(ctx context.Context) error {
 		}
 		args = append(args, "--bin", text)
 	}
-	if err := j.tool(ctx, j.src.Path, nil, "cargo", args...); err != nil {
+	// What cargo compiled for this source is kept, so the next build is a short one.
+	target := sha256.Sum256([]byte(j.src.Path))
+	env := []string{"CARGO_TARGET_DIR=" + filepath.Join(j.Cache, "cargo-"+hex.EncodeToString(target[:16]))}
+	if err := j.tool(ctx, j.src.Path, env, "cargo", args...); err != nil {
 		return err
 	}
-	made, _ := filepath.Glob(filepath.Join(j.dir, "target", "lambda", "*", "bootstrap"))
-	if len(made) != 1 {
-		return invalid("cargo lambda made %d binaries, want one; name it in BuildProperties.Binary", len(made))
+	binaries, _ := filepath.Glob(filepath.Join(made, "*", "bootstrap"))
+	if len(binaries) != 1 {
+		return invalid("cargo lambda made %d binaries, want one; name it in BuildProperties.Binary", len(binaries))
 	}
-	return os.Rename(made[0], filepath.Join(j.out, "bootstrap"))
+	return os.Rename(binaries[0], filepath.Join(j.out, "bootstrap"))
 }
 
 // java returns how a Java source is built: by Maven, or not at all when its classes are there.

@@ -35,6 +35,10 @@ func (s store) put(dir string) (catalog.Code, error) {
 	if err := os.MkdirAll(filepath.Dir(code.Dir), 0o755); err != nil {
 		return catalog.Code{}, err
 	}
+	// On disk before it has its name: after a power failure it is whole or not there.
+	if err := flush(dir); err != nil {
+		return catalog.Code{}, err
+	}
 	err = os.Rename(dir, code.Dir)
 	if errors.Is(err, syscall.EXDEV) {
 		err = s.carry(dir, code.Dir)
@@ -42,7 +46,16 @@ func (s store) put(dir string) (catalog.Code, error) {
 	if err != nil && !isDir(code.Dir) { // else another build was faster
 		return catalog.Code{}, fmt.Errorf("keep code: %w", err)
 	}
-	return code, nil
+	return code, flushDirectory(filepath.Dir(code.Dir))
+}
+
+// flushDirectory waits until the names in dir are on disk.
+func flushDirectory(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // carry brings dir over from another file system, whole or not at all.
@@ -55,7 +68,7 @@ func (s store) carry(dir, to string) error {
 	if err := copyTree(dir, near, nil); err != nil {
 		return err
 	}
-	if err := os.Chmod(near, 0o755); err != nil {
+	if err := errors.Join(os.Chmod(near, 0o755), flush(near)); err != nil {
 		return err
 	}
 	return os.Rename(near, to)
@@ -153,7 +166,7 @@ func take(ctx context.Context, dir, name string, fill func(ctx context.Context, 
 	if err := fill(ctx, work); err != nil {
 		return "", err
 	}
-	if err := os.Chmod(work, 0o755); err != nil {
+	if err := openToAll(work); err != nil {
 		return "", err
 	}
 	return done, os.Rename(work, done)

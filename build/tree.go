@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // debris is what is never part of finished code, by name, at any depth.
@@ -164,8 +165,32 @@ func (c *copier) file(from, to string) error {
 		return err
 	}
 	_, err = io.Copy(out, io.LimitReader(in, BytesMax+1)) // a file that grows meanwhile ends at the limit
-	if err = errors.Join(err, out.Chmod(stat.Mode().Perm()|0o444), out.Close()); err != nil {
+	err = errors.Join(err, out.Chmod(stat.Mode().Perm()|0o444), out.Close())
+	// Compiled Python names the time of its source.
+	if err = errors.Join(err, os.Chtimes(to, time.Time{}, stat.ModTime())); err != nil {
 		return fmt.Errorf("copy %s: %w", from, err)
 	}
 	return nil
+}
+
+// openToAll lets everyone read what a tool installed below dir: functions may
+// run as another user.
+func openToAll(dir string) error {
+	return filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type() == fs.ModeSymlink {
+			return err
+		}
+		stat, err := d.Info()
+		if err != nil {
+			return err
+		}
+		want := stat.Mode().Perm() | 0o444
+		if d.IsDir() {
+			want |= 0o555
+		}
+		if want == stat.Mode().Perm() {
+			return nil
+		}
+		return os.Chmod(file, want)
+	})
 }

@@ -333,3 +333,11 @@ func TestANodeProcessOutlivesAClosedConnection(t *testing.T) {
 	}
 	p.invoke(`2`).want(t, "response", `2`)
 }
+
+func TestANodeErrorNamesTheLineThatWasWritten(t *testing.T) {
+	f := function(t, node22, "app.handler", map[string]string{
+		"app.js":     "exports.handler=async()=>{throw new Error('mapped')};\n//# sourceMappingURL=app.js.map\n",
+		"app.js.map": `{"version":3,"sources":["src/app.ts"],"sourcesContent":["\n\nexport const handler = async () => { throw new Error('mapped') }"],"names":[],"mappings":"AAEA,yBAAyB"}`,
+	})
+	contains(t, strings.Join(start(t, f).invoke(`{}`).failed(t, "error", "Error", "mapped").Trace, "\n"), "src/app.ts:3:")
+}

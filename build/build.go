@@ -52,7 +52,7 @@ type Options struct {
 	// Python returns the interpreter that a python3.* runtime will run on, so
 	// that what is installed fits it. nil looks for pythonX.Y and python3 in PATH.
 	Python func(ctx context.Context, runtime string) (string, error)
-	// Progress is told about long work, a line each. May be nil.
+	// Progress is told about long work ("npm ci"), a line each. May be nil.
 	Progress func(text string)
 	// Log takes the tools' whole output. May be nil.
 	Log io.Writer
@@ -160,7 +160,7 @@ func (j *job) asItIs() error {
 }
 
 func (j *job) progress(format string, args ...any) {
-	j.Progress(j.Name + ": " + fmt.Sprintf(format, args...))
+	j.Progress(fmt.Sprintf(format, args...))
 }
 
 func invalid(format string, args ...any) error {

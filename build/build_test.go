@@ -407,7 +407,7 @@ func TestNpmInstallsWhatProductionNeedsOnce(t *testing.T) {
 	if err != nil || string(out) != "1001\n" {
 		t.Errorf("got %q (%v), want the installed packages to work", out, err)
 	}
-	if len(said) != 1 || said[0] != "Orders: npm install" {
+	if len(said) != 1 || said[0] != "npm install" {
 		t.Errorf("got %q, want one line of progress", said)
 	}
 	simple := map[string]string{"index.js": "1", "package.json": `{"dependencies":{"ms":"2.1.3"}}`}

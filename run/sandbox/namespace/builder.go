@@ -41,7 +41,7 @@ type builder struct {
 
 // newBuilder starts the process; close ends it and every room it made.
 func newBuilder(log *slog.Logger) (*builder, error) {
-	l, other, err := newLink(nil)
+	l, other, err := newLink(nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/run/sandbox"
 	"github.com/daruma-io/daruma/run/sandbox/sandboxtest"
 )
@@ -140,6 +141,59 @@ func TestMakingAndClosingLeavesNothing(t *testing.T) {
 	if got := count("/proc/self/task"); got > threads+6 {
 		t.Errorf("threads: got %d, want about %d", got, threads)
 	}
+}
+
+func TestTheFirstProcessIsNotOfTheFunctionsUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("an unprivileged platform has one user only")
+	}
+	m := open(t, Config{})
+	for i := range 10 {
+		p, err := m.Make(t.Context(), sandbox.Spec{ID: fmt.Sprintf("first-%d", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pidOf(p.(*place).room.pidfd)))
+		if err != nil || !strings.Contains(string(status), "Uid:\t0\t0\t0\t0\n") {
+			t.Errorf("got %v and\n%s\nwant user 0", err, status)
+		}
+	}
+}
+
+func TestARoomThatDiesIsReplaced(t *testing.T) {
+	m := open(t, Config{Spare: 1})
+	make := func(id string) (sandbox.Place, sandbox.Process) {
+		t.Helper()
+		p, err := m.Make(t.Context(), sandbox.Spec{ID: id, MemoryBytes: 64 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pr, err := p.Start(sandbox.Command{Argv: []string{"/bin/sleep", "1000"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, pr
+	}
+	p, pr := make("room")
+	if err := syscall.Kill(pidOf(p.(*place).room.pidfd), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-pr.Done()
+	if want := (sandbox.Exit{Signal: syscall.SIGKILL}); pr.Exit() != want {
+		t.Errorf("the first process of the place died: got %+v, want %+v", pr.Exit(), want)
+	}
+	if _, err := p.Start(sandbox.Command{Argv: []string{"/bin/true"}}); daruma.KindOf(err) != daruma.KindUnavailable {
+		t.Errorf("start in a dead place: got %v, want unavailable", err)
+	}
+	_, pr = make("builder")
+	m.mu.Lock()
+	builder := m.builder.command.Process
+	m.mu.Unlock()
+	if err := builder.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-pr.Done()
+	make("after")
 }
 
 // settle waits until all spare rooms are there.

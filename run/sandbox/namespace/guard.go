@@ -12,27 +12,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// How often the guard looks: while /tmp or too much is in use, and all the
+// time where the kernel does not tell.
+const (
+	pollGuard  = 10 * time.Millisecond
+	pollSeldom = 100 * time.Millisecond
+)
+
 // A guard keeps the memory of a place's processes under its limit. The
 // kernel counts the files of /tmp as their memory, which functions do not
 // expect: so the kernel's limit is memory and /tmp together, and the guard,
 // woken when more than the memory alone is used, tells one from the other.
 type guard struct {
-	place  *place
-	events *os.File
-	kills  atomic.Int64
-	stop   chan struct{}
-	done   sync.WaitGroup
+	place *place
+	kills atomic.Int64
+	stop  chan struct{}
+	done  sync.WaitGroup
+
+	mu     sync.Mutex // guards events
+	events *os.File   // nil until the kernel agreed to tell, and once closed
 }
 
 // newGuard starts one goroutine; close ends it.
-func newGuard(p *place) (*guard, error) {
-	events, err := p.room.group.Watch(p.spec.MemoryBytes)
-	if err != nil {
-		return nil, err
-	}
-	g := &guard{place: p, events: events, stop: make(chan struct{})}
+func newGuard(p *place) *guard {
+	g := &guard{place: p, stop: make(chan struct{})}
 	g.done.Go(g.run)
-	return g, nil
+	return g
 }
 
 func (g *guard) close() {
@@ -40,32 +45,60 @@ func (g *guard) close() {
 		return
 	}
 	close(g.stop)
-	_ = g.events.Close()
+	g.mu.Lock()
+	if g.events != nil {
+		_ = g.events.Close()
+	}
+	g.mu.Unlock()
 	g.done.Wait()
 }
 
+// watch asks the kernel to tell. It takes milliseconds, which nobody waits for.
+func (g *guard) watch() *os.File {
+	events, err := g.place.room.group.Watch(g.place.spec.MemoryBytes)
+	if err != nil {
+		g.place.maker.log.Warn("memory of a place is looked at now and then", "place", g.place.spec.ID, "err", err)
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.stop:
+		_ = events.Close()
+		return nil
+	default:
+	}
+	g.events = events
+	return events
+}
+
 func (g *guard) run() {
+	events := g.watch()
 	buf := make([]byte, 4096)
 	var seen int64
-	for {
-		if _, err := g.events.Read(buf); err != nil {
-			return
+	for pause := time.Duration(0); ; pause = pollGuard {
+		now := g.place.room.group.OutOfMemory()
+		if now > seen {
+			seen = now // the kernel ended one; the place is of no use without it
+			g.place.killAll()
 		}
-		for {
-			now := g.place.room.group.OutOfMemory()
-			if now > seen {
-				seen = now // the kernel ended one; the place is of no use without it
-				g.place.killAll()
-			}
-			above, err := g.look()
-			if err != nil || !above {
-				break
-			}
-			select {
-			case <-g.stop:
+		above, err := g.look()
+		switch {
+		case err != nil:
+			return // the group is gone
+		case above:
+		case events == nil:
+			pause = pollSeldom
+		default:
+			if _, err := events.Read(buf); err != nil {
 				return
-			case <-time.After(pollGuard):
 			}
+			continue
+		}
+		select {
+		case <-g.stop:
+			return
+		case <-time.After(pause):
 		}
 	}
 }

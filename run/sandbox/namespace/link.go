@@ -22,6 +22,7 @@ import (
 type link struct {
 	conn   *net.UnixConn
 	ended  func(*inside.Reply) // told of ended processes, by the reader
+	lost   func()              // told of the other side's end, by the reader
 	done   chan struct{}
 	mu     sync.Mutex // guards what follows
 	next   uint64
@@ -44,7 +45,7 @@ type answer struct {
 var errGone = errors.New("the place is gone")
 
 // newLink makes a pair of sockets: the link and the file for the other side.
-func newLink(ended func(*inside.Reply)) (*link, *os.File, error) {
+func newLink(ended func(*inside.Reply), lost func()) (*link, *os.File, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a socket: %w", err)
@@ -56,7 +57,7 @@ func newLink(ended func(*inside.Reply)) (*link, *os.File, error) {
 		_ = other.Close()
 		return nil, nil, fmt.Errorf("make a socket: %w", err)
 	}
-	l := &link{conn: conn.(*net.UnixConn), ended: ended, done: make(chan struct{}), calls: map[uint64]*call{}}
+	l := &link{conn: conn.(*net.UnixConn), ended: ended, lost: lost, done: make(chan struct{}), calls: map[uint64]*call{}}
 	go l.read()
 	return l, other, nil
 }
@@ -143,6 +144,9 @@ func (l *link) read() {
 	l.broken = true
 	l.mu.Unlock()
 	_ = l.conn.Close()
+	if l.lost != nil {
+		l.lost()
+	}
 }
 
 func (l *link) hand(r *inside.Reply, files []int) {

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/run/sandbox"
@@ -55,7 +54,8 @@ func (m *maker) furnish(ctx context.Context, spec sandbox.Spec) (*place, error) 
 	if err != nil {
 		return nil, errors.Join(err, p.removeLayers())
 	}
-	p.room, r.place = r, p
+	p.room = r
+	r.place.Store(p)
 	if err := p.limit(request); err != nil {
 		return nil, errors.Join(err, m.closeRoom(r), p.removeLayers())
 	}
@@ -69,9 +69,7 @@ func (m *maker) furnish(ctx context.Context, spec sandbox.Spec) (*place, error) 
 	}
 	p.tmp = os.NewFile(uintptr(files[0]), "/tmp")
 	if spec.MemoryBytes > 0 && r.group.CountsMemory() {
-		if p.guard, err = newGuard(p); err != nil {
-			return nil, errors.Join(err, p.remove())
-		}
+		p.guard = newGuard(p)
 	}
 	return p, nil
 }
@@ -329,13 +327,6 @@ func (p *place) remove() error {
 	}
 	p.guard.close()
 	err := p.maker.closeRoom(p.room)
-	p.mu.Lock()
-	rest := p.processes
-	p.processes = nil
-	p.mu.Unlock()
-	for _, process := range rest {
-		process.end(sandbox.Exit{Signal: syscall.SIGKILL})
-	}
 	_ = p.tmp.Close()
 	p.maker.mu.Lock()
 	delete(p.maker.places, p.spec.ID)
@@ -386,7 +377,18 @@ func (p *place) ended(r *inside.Reply) {
 	process.end(exit)
 }
 
-var _ sandbox.Place = (*place)(nil)
+// lost is told that the room ended, by whatever cause: then everything in it did.
+func (p *place) lost() {
+	if err := gone(p.room.pidfd, closeWait); err != nil {
+		p.maker.log.Warn("a place does not end", "place", p.spec.ID, "err", err)
+	}
+	p.mu.Lock()
+	rest := p.processes
+	p.processes = nil
+	p.mu.Unlock()
+	for _, process := range rest {
+		process.end(sandbox.Exit{Signal: syscall.SIGKILL, OutOfMemory: p.outOfMemory() > process.outOfMemory})
+	}
+}
 
-// pollGuard is how often the guard looks while /tmp or too much is in use.
-const pollGuard = 10 * time.Millisecond
+var _ sandbox.Place = (*place)(nil)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ type room struct {
 	group *cgroup.Group
 	uid   int
 	lacks []string
-	place *place // set before the first process starts
+	place atomic.Pointer[place] // set before the first process starts
 }
 
 // The users of processes when the platform is root: one for each place, from
@@ -56,8 +57,12 @@ func (m *maker) newRoom(ctx context.Context) (*room, error) {
 // fork starts the room's first process and has it prepare everything.
 func (m *maker) fork(ctx context.Context, b *builder, r *room, gid int) error {
 	l, other, err := newLink(func(reply *inside.Reply) {
-		if r.place != nil {
-			r.place.ended(reply)
+		if p := r.place.Load(); p != nil {
+			p.ended(reply)
+		}
+	}, func() {
+		if p := r.place.Load(); p != nil {
+			p.lost()
 		}
 	})
 	if err != nil {
@@ -101,11 +106,13 @@ func (m *maker) closeRoom(r *room) error {
 	if r.pidfd >= 0 {
 		_ = unix.PidfdSendSignal(r.pidfd, unix.SIGKILL, nil, 0)
 		err = gone(r.pidfd, closeWait)
-		_ = unix.Close(r.pidfd)
-		r.pidfd = -1
 	}
 	if r.link != nil {
-		r.link.close()
+		r.link.close() // whose reader may be waiting for the same end
+	}
+	if r.pidfd >= 0 {
+		_ = unix.Close(r.pidfd)
+		r.pidfd = -1
 	}
 	err = errors.Join(err, r.group.Remove())
 	m.giveUser(r.uid)

@@ -51,8 +51,14 @@ func newStarter(p *Prepare, files []int) (*starter, []string, error) {
 		err   error
 	}
 	ready := make(chan outcome)
-	go func() {
+	var work func()
+	work = func() {
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The main thread stands for the process: its user is the process's.
+			go work()
+			select {}
+		}
 		lacks, err := s.become(p, files[:p.Tasks])
 		ready <- outcome{lacks, err}
 		if err != nil {
@@ -61,7 +67,8 @@ func newStarter(p *Prepare, files []int) (*starter, []string, error) {
 		for j := range s.jobs {
 			j.result <- s.fork(j)
 		}
-	}()
+	}
+	go work()
 	o := <-ready
 	return s, o.lacks, o.err
 }

@@ -218,9 +218,12 @@ func Descriptors(oob []byte) ([]int, error) {
 	}
 	var files []int
 	for i := range messages {
+		if len(messages[i].Data)%4 != 0 {
+			return nil, fmt.Errorf("parse control message: %d bytes of descriptors: %w", len(messages[i].Data), unix.EBADMSG)
+		}
 		fds, err := unix.ParseUnixRights(&messages[i])
 		if err != nil {
-			continue
+			continue // of another kind
 		}
 		files = append(files, fds...)
 	}

@@ -201,7 +201,9 @@ func (l logFile) positions(yield func(uint64) bool) error {
 		if err != nil {
 			return err
 		}
-		position, ok, err := positionIn(batch)
+		var position uint64
+		var ok bool
+		err = caught(func() (err error) { position, ok, err = positionIn(batch); return err })
 		if err != nil {
 			return err
 		}

@@ -38,6 +38,7 @@ type Config struct {
 	AllowUnsupported bool              // go on without what is not supported
 	Egress           string            // "allow" or "deny"; "allow" when ""
 	Isolation        string            // "auto", "namespaces" or "processes"; "auto" when ""
+	ExactRuntimes    bool              // fetch the version of Node.js a function asks for, rather than take the nearest
 	Watch            bool              // build again when code changes
 	Version          string            // of this program, to be shown
 

@@ -50,12 +50,29 @@ func (a *app) failure(function string) error {
 // load reads the template. What is wrong, and what is not supported unless one
 // goes on without, is one error with the whole list.
 func (n *Node) load(ctx context.Context) (*template.App, error) {
-	t, err := template.Load(ctx, template.Options{
+	o := template.Options{
 		Path: n.cfg.Template, Params: n.cfg.Params, Region: n.cfg.Region, Account: Account,
 		StackName: n.cfg.StackName, ConfigEnv: n.cfg.ConfigEnv,
-		APIURL: n.apiAddress, FunctionURL: func(f *catalog.Function) string { return n.urlOf(f) },
-	})
+	}
+	t, err := template.Load(ctx, o)
 	if err != nil {
+		return nil, err
+	}
+	// Outputs name addresses, and an address depends on which other APIs there are.
+	addresses := web.URLs(catalog.NewView(t.Place, t.Functions, nil, t.APIs, nil), n.listeners.web.Addr().String())
+	find := func(logicalID, stage string) string {
+		for _, a := range addresses {
+			if a.LogicalID == logicalID && (stage == "" || a.Stage == stage) {
+				return a.URL
+			}
+		}
+		return ""
+	}
+	o.APIURL = func(api *catalog.API, stage string) string {
+		return strings.TrimSuffix(find(api.LogicalID, stage), "/")
+	}
+	o.FunctionURL = func(f *catalog.Function) string { return find(f.LogicalID, "") }
+	if t, err = template.Load(ctx, o); err != nil {
 		return nil, err
 	}
 	if len(t.Unsupported) > 0 && !n.cfg.AllowUnsupported {
@@ -99,7 +116,7 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 			code, err := n.build(ctx, f.LogicalID, f.Source, build.Options{Runtime: f.Runtime, Handler: f.Handler, Architecture: f.Architecture})
 			f.Code = code
 			if err == nil {
-				_, err = n.runtimes.Launch(ctx, &f)
+				err = n.prepare(ctx, &f)
 			}
 			failures[f.Name] = err
 		}
@@ -131,6 +148,18 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 		n.pool.Retire(name)
 	}
 	return nil
+}
+
+// prepare makes sure that a function can be started: that there is an
+// interpreter for it, and what its runtime brings along.
+func (n *Node) prepare(ctx context.Context, f *catalog.Function) error {
+	if n.cfg.ExactRuntimes && strings.HasPrefix(f.Runtime, "nodejs") {
+		if err := n.runtimes.Install(ctx, f.Runtime); err != nil {
+			return err
+		}
+	}
+	_, err := n.runtimes.Launch(ctx, f)
+	return err
 }
 
 func everyFailure(failures map[string]error) error {
@@ -170,7 +199,7 @@ func (n *Node) layerARN(name string) string {
 // build makes a source into code. What the build tools say is shown only when they fail.
 func (n *Node) build(ctx context.Context, name string, s catalog.Source, o build.Options) (catalog.Code, error) {
 	o.Out, o.Cache = filepath.Join(n.cfg.Data, "build"), n.cfg.cacheDir(n.cfg.Data)
-	o.Name = name
+	o.Name, o.Python = name, n.runtimes.Interpreter
 	o.Progress = func(text string) { n.cfg.Progress(name + ": " + text) }
 	o.Log = io.Discard
 	return build.Build(ctx, s, o)
@@ -233,29 +262,17 @@ func removeAll(path string) error {
 	return errors.Join(err, os.RemoveAll(path))
 }
 
-// apiAddress is where people reach a stage of an API, without a slash at its end.
-func (n *Node) apiAddress(api *catalog.API, stage string) string {
-	for _, a := range web.URLs(catalog.NewView(catalog.Place{}, nil, nil, []*catalog.API{api}, nil), n.listeners.web.Addr().String()) {
-		if a.LogicalID == api.LogicalID && (a.Stage == stage || stage == "") {
-			return strings.TrimSuffix(a.URL, "/")
-		}
-	}
-	return ""
-}
-
-// urlOf is where people reach a function's URL.
-func (n *Node) urlOf(f *catalog.Function) string {
-	for _, a := range web.URLs(catalog.NewView(catalog.Place{}, []*catalog.Function{f}, nil, nil, nil), n.listeners.web.Addr().String()) {
-		return a.URL
-	}
-	return ""
-}
-
 // urlAddress is where people reach a function URL.
 func (n *Node) urlAddress(u *catalog.URL) string {
-	for _, f := range n.catalog.View().Functions() {
-		if f.URL != nil && f.URL.ID == u.ID {
-			return n.urlOf(f)
+	v := n.catalog.View()
+	for _, f := range v.Functions() {
+		if f.URL == nil || f.URL.ID != u.ID {
+			continue
+		}
+		for _, a := range web.URLs(v, n.listeners.web.Addr().String()) {
+			if a.Kind == web.KindURL && a.LogicalID == f.LogicalID {
+				return a.URL
+			}
 		}
 	}
 	return ""

@@ -62,6 +62,7 @@ Ctrl-C stops: running invocations may end; a second Ctrl-C does not wait.`,
 	fl.BoolVar(&f.cfg.AllowUnsupported, "allow-unsupported", false, "go on without what is not supported, and say what will be missing")
 	fl.StringVar(&f.cfg.Egress, "egress", "allow", "what functions may reach outside: allow or deny")
 	fl.StringVar(&f.cfg.Isolation, "isolation", "auto", "how functions are kept apart: auto, namespaces or processes")
+	fl.BoolVar(&f.cfg.ExactRuntimes, "exact-runtimes", false, "fetch the very version of Node.js that a function asks for (from npm), not the nearest one here")
 	fl.BoolVar(&f.noWatch, "no-watch", false, "do not build again when code changes")
 	fl.BoolVarP(&f.detach, "detach", "d", false, "return when everything is ready and go on in the background")
 	fl.BoolVar(&f.json, "json", false, "print one line of JSON when ready")

@@ -1,0 +1,121 @@
+// Command bench measures Daruma beside floors and peers, in one run, and
+// prints ratios: absolute numbers depend on the machine and on what else it
+// does, and are printed for orientation only.
+//
+// Floors: a canned answer over HTTP (what any server costs) and a bare Runtime
+// API loop with the same function processes (what any platform costs that
+// keeps the protocol). Peers are measured when they can be installed: AWS's
+// Runtime Interface Emulator and serverless-offline.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+var levels = []int{1, 16, 64}
+
+func main() {
+	duration := flag.Duration("d", 3*time.Second, "measured time per figure")
+	rounds := flag.Int("rounds", 3, "rounds; the median of each figure is printed")
+	only := flag.String("only", "", "measure only what contains this text")
+	floor := flag.String("floor", "", "be this floor, until standard input ends (used by the benchmark itself)")
+	function := flag.String("function", "", "the floor's function")
+	app := flag.String("app", "", "where the functions' sources are")
+	dir := flag.String("dir", "", "where to build them")
+	flag.Parse()
+	if *floor != "" {
+		if err := serveFloor(*floor, *function, *app, *dir); err != nil {
+			fmt.Fprintln(os.Stderr, "floor:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := bench(ctx, *duration, *rounds, *only); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func bench(ctx context.Context, duration time.Duration, rounds int, only string) error {
+	dir, err := os.MkdirTemp("", "daruma-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	w, err := prepare(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer w.stop()
+	subjects := []subject{w.canned()}
+	for _, lang := range languages {
+		subjects = append(subjects, w.bare(lang), w.web(lang), w.invoke(lang))
+	}
+	subjects = append(subjects, w.peers(ctx)...)
+	results := map[string]*figures{}
+	for round := range rounds {
+		for _, s := range subjects {
+			if !strings.Contains(s.name, only) {
+				continue
+			}
+			fmt.Fprintf(os.Stderr, "round %d: %s\n", round+1, s.name)
+			got, err := s.measure(ctx, duration)
+			if err != nil {
+				fmt.Fprintf(os.Stderr, "  not measured: %v\n", err)
+				continue
+			}
+			if results[s.name] == nil {
+				results[s.name] = &figures{}
+			}
+			results[s.name].add(got)
+		}
+	}
+	print(os.Stdout, subjects, results)
+	return w.atRest(ctx, os.Stdout)
+}
+
+// print prints one line per subject, with the ratio to its floor.
+func print(out *os.File, subjects []subject, results map[string]*figures) {
+	t := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprint(t, "\n\tin flight\trequests/s\tp50 µs\tp99 µs\tCPU µs each\tMB\t÷ floor\tp50 × floor\n")
+	for _, s := range subjects {
+		got := results[s.name]
+		if got == nil {
+			continue
+		}
+		for _, c := range levels {
+			m := got.median(c)
+			if m.rate == 0 {
+				continue
+			}
+			ratio, slower := "", ""
+			if floor := results[s.floor]; floor != nil {
+				f := floor.median(c)
+				ratio = fmt.Sprintf("%.2f", m.rate/f.rate)
+				slower = fmt.Sprintf("%.2f", m.p50/f.p50)
+			}
+			fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\n", s.name, c, m.rate, m.p50, m.p99, m.cpu, m.memory, ratio, slower)
+		}
+	}
+	t.Flush()
+}
+
+// root returns the module's directory.
+func root() (string, error) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/daruma-io/daruma").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	return filepath.Clean(strings.TrimSpace(string(out))), nil
+}

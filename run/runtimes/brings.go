@@ -6,6 +6,9 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -26,9 +29,30 @@ const (
 	scanFileBytesMax = 64 << 20
 )
 
+// An installer puts packages into a directory.
+type installer func(ctx context.Context, dir string, packages []string) error
+
+// runtimeDirectory returns a directory for /var/runtime with what f must find
+// there and, where it can be had, what it may.
+func (r *Runtimes) runtimeDirectory(ctx context.Context, f *catalog.Function, name string, files embed.FS, i imports, install installer) (string, error) {
+	if len(i.May) > 0 {
+		all := slices.Concat(i.Must, i.May)
+		slices.Sort(all)
+		dir, err := r.runtimeFiles(ctx, name, files, all, install)
+		if err == nil {
+			return dir, nil
+		}
+		r.warn(f, fmt.Sprintf("packages it brings may need what the runtime has on AWS and is not here: %v", err))
+		r.mu.Lock()
+		r.brought[contentOf(f)] = imports{Must: i.Must} // until the next start: no start of a process waits for a registry again
+		r.mu.Unlock()
+	}
+	return r.runtimeFiles(ctx, name, files, i.Must, install)
+}
+
 // runtimeFiles returns a directory for /var/runtime: our bootstrap and, when
 // packages are named, what install puts beside it.
-func (r *Runtimes) runtimeFiles(ctx context.Context, name string, files embed.FS, packages []string, install func(ctx context.Context, dir string) error) (string, error) {
+func (r *Runtimes) runtimeFiles(ctx context.Context, name string, files embed.FS, packages []string, install installer) (string, error) {
 	h := sha256.New()
 	err := fs.WalkDir(files, ".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -45,7 +69,7 @@ func (r *Runtimes) runtimeFiles(ctx context.Context, name string, files embed.FS
 	key := "runtime-" + name + "-" + hex.EncodeToString(h.Sum(nil)[:8])
 	return r.shelf.take(ctx, key, func(ctx context.Context, dir string) error {
 		if len(packages) > 0 {
-			if err := install(ctx, dir); err != nil {
+			if err := install(ctx, dir, packages); err != nil {
 				return err
 			}
 		}
@@ -64,85 +88,143 @@ func (r *Runtimes) runtimeFiles(ctx context.Context, name string, files embed.FS
 
 var (
 	nodeImport   = regexp.MustCompile(`(?:\bfrom|\bimport|\brequire\s*\(|\bimport\s*\(|\brequire\.resolve\s*\()\s*["'` + "`" + `]((?:@aws-sdk|@smithy)/[a-z0-9][a-z0-9._-]*|aws-sdk)(?:/[^"'` + "`" + `]*)?["'` + "`" + `]`)
-	pythonImport = regexp.MustCompile(`(?m)^[ \t]*(?:import|from)[ \t]+(boto3|botocore|s3transfer|jmespath|dateutil|urllib3|six)\b`)
+	pythonImport = regexp.MustCompile(`(?m)(?:^|;)[ \t]*(?:from[ \t]+|import[ \t]+(?:[\w.]+(?:[ \t]+as[ \t]+\w+)?[ \t]*,[ \t]*)*)(boto3|botocore|s3transfer|jmespath|dateutil|urllib3|six)\b`)
+	nodeSuffixes = []string{".js", ".mjs", ".cjs"}
+	// theSDK are scopes that need no look: they bring what they import.
+	theSDK = map[string]bool{"@aws-sdk": true, "@smithy": true, "@aws-crypto": true}
 )
 
-// nodeImports returns the packages of the AWS SDK for JavaScript that f's code
-// imports and neither it nor a layer brings: version 3 from Node.js 18 on,
-// version 2 before, as AWS has them. Sorted.
-func (r *Runtimes) nodeImports(f *catalog.Function, id id) []string {
-	v2 := id.version[0] < 18
-	return r.imports(f, nodeImport, []string{".js", ".mjs", ".cjs"}, func(name string) bool {
-		if (name == "aws-sdk") != v2 {
-			return false
-		}
+// Imports are packages that code imports and does not bring.
+type imports struct {
+	Must []string `json:"must,omitempty"` // the function's own code imports them
+	May  []string `json:"may,omitempty"`  // packages it brings do, perhaps on ways it never takes
+}
+
+// nodeImports returns the packages of the AWS SDK for JavaScript that are
+// imported and neither f nor a layer brings: version 3 from Node.js 18 on,
+// version 2 before, as AWS has them.
+func (r *Runtimes) nodeImports(f *catalog.Function, id id) imports {
+	return r.imports(f, func() imports {
+		must, may := map[string]bool{}, map[string]bool{}
 		for i, root := range roots(f) {
-			places := []string{"node_modules"}
-			if i > 0 {
-				places = []string{"nodejs/node_modules", "nodejs/node" + id.version.String() + "/node_modules"}
+			scan(root, nodeImport, nodeSuffixes, must)
+			for _, modules := range nodeModules(root, i > 0, id) {
+				scan(modules, nodeImport, nodeSuffixes, may)
 			}
-			for _, place := range places {
-				if exists(filepath.Join(root, place, name)) {
+		}
+		missing := func(name string) bool {
+			if (name == "aws-sdk") != (id.version[0] < 18) {
+				return false
+			}
+			for i, root := range roots(f) {
+				if in(nodeModules(root, i > 0, id), name) != "" {
 					return false
 				}
 			}
+			return true
 		}
-		return true
+		found := imports{Must: those(must, missing)}
+		found.May = those(may, func(name string) bool { return missing(name) && !must[name] })
+		return found
 	})
 }
 
-// pythonImports returns boto3 when f's code imports it, or one of the packages
-// that come with it, and neither it nor a layer brings that.
-func (r *Runtimes) pythonImports(f *catalog.Function) []string {
-	missing := r.imports(f, pythonImport, []string{".py"}, func(name string) bool {
-		for i, root := range roots(f) {
-			if i > 0 {
-				root = filepath.Join(root, "python")
-			}
-			if exists(filepath.Join(root, name)) || exists(filepath.Join(root, name+".py")) {
-				return false
-			}
-			if deep, _ := filepath.Glob(filepath.Join(root, "lib/python3.*/site-packages", name)); len(deep) > 0 {
-				return false
-			}
-		}
-		return true
-	})
-	if len(missing) == 0 {
-		return nil
+// nodeModules returns where a function's code, or a layer, has its packages.
+func nodeModules(root string, layer bool, id id) []string {
+	if !layer {
+		return []string{filepath.Join(root, "node_modules")}
 	}
-	return []string{"boto3"}
+	return []string{filepath.Join(root, "nodejs/node_modules"), filepath.Join(root, "nodejs/node"+id.version.String()+"/node_modules")}
 }
 
-// imports returns the names that re finds in f's own sources and its layers'
-// and that missing says are not there. Packages that were installed are not
-// read. The answer is kept by content.
-func (r *Runtimes) imports(f *catalog.Function, re *regexp.Regexp, suffixes []string, missing func(name string) bool) []string {
-	key := f.Runtime
-	for _, root := range roots(f) {
-		key += "\x00" + root
+// pythonImports returns boto3 when f's code, packages it brings among it,
+// imports it or one of the packages that come with it, and neither f nor a layer brings that.
+func (r *Runtimes) pythonImports(f *catalog.Function) imports {
+	return r.imports(f, func() imports {
+		found := map[string]bool{}
+		for _, root := range roots(f) {
+			scan(root, pythonImport, []string{".py"}, found)
+		}
+		missing := those(found, func(name string) bool {
+			for i, root := range roots(f) {
+				if i > 0 {
+					root = filepath.Join(root, "python")
+				}
+				dirs := []string{root}
+				deep, _ := filepath.Glob(filepath.Join(root, "lib/python3.*/site-packages")) // the only error is a bad pattern
+				dirs = append(dirs, deep...)
+				if in(dirs, name) != "" || in(dirs, name+".py") != "" {
+					return false
+				}
+			}
+			return true
+		})
+		if len(missing) == 0 {
+			return imports{}
+		}
+		return imports{Must: []string{"boto3"}}
+	})
+}
+
+// those returns the names that is says yes to, sorted.
+func those(names map[string]bool, is func(string) bool) []string {
+	var yes []string
+	for name := range names {
+		if is(name) {
+			yes = append(yes, name)
+		}
 	}
+	slices.Sort(yes)
+	return yes
+}
+
+// imports returns what look finds. Code never changes once it is finished, so
+// the answer is kept, beyond this process too.
+func (r *Runtimes) imports(f *catalog.Function, look func() imports) imports {
+	key := contentOf(f)
 	r.mu.Lock()
 	kept, ok := r.brought[key]
 	r.mu.Unlock()
 	if ok {
 		return kept
 	}
-	found := map[string]bool{}
-	for _, root := range roots(f) {
-		scan(root, re, suffixes, found)
-	}
-	var names []string
-	for name := range found {
-		if missing(name) {
-			names = append(names, name)
+	var found imports
+	h := sha256.Sum256([]byte(importsVersion + key))
+	file := filepath.Join(r.config.Cache, "imports", hex.EncodeToString(h[:16])+".json")
+	if b, err := os.ReadFile(file); f.Code.SHA256 == "" || err != nil || json.Unmarshal(b, &found) != nil {
+		found = look()
+		if f.Code.SHA256 != "" {
+			keep(file, found)
 		}
 	}
-	slices.Sort(names)
 	r.mu.Lock()
-	r.brought[key] = names
+	r.brought[key] = found
 	r.mu.Unlock()
-	return names
+	return found
+}
+
+// contentOf names what decides f's imports.
+func contentOf(f *catalog.Function) string {
+	return strings.Join(append(roots(f), f.Runtime), "\x00")
+}
+
+// importsVersion changes when the same code would be read differently.
+const importsVersion = "1"
+
+// keep writes found down. It is only a saving of time: when that fails the next process looks again.
+func keep(file string, found imports) {
+	b, err := json.Marshal(found)
+	if err != nil || os.MkdirAll(filepath.Dir(file), 0o755) != nil {
+		return
+	}
+	temp, err := os.CreateTemp(filepath.Dir(file), "keep-*")
+	if err != nil {
+		return
+	}
+	_, err = temp.Write(b)
+	if errors.Join(err, temp.Close()) != nil || os.Rename(temp.Name(), file) != nil {
+		os.Remove(temp.Name())
+	}
 }
 
 func scan(root string, re *regexp.Regexp, suffixes []string, found map[string]bool) {
@@ -153,7 +235,7 @@ func scan(root string, re *regexp.Regexp, suffixes []string, found map[string]bo
 			return nil
 		}
 		if d.IsDir() {
-			if d.Name() == "node_modules" || strings.HasSuffix(d.Name(), ".dist-info") || d.Name() == "__pycache__" {
+			if file != root && (d.Name() == "node_modules" || theSDK[d.Name()] || strings.HasSuffix(d.Name(), ".dist-info") || d.Name() == "__pycache__") {
 				return fs.SkipDir
 			}
 			return nil

@@ -29,10 +29,7 @@ func (r *Runtimes) launchNode(ctx context.Context, f *catalog.Function, id id, l
 		return err
 	}
 	r.stateVersion(f, id, i)
-	packages := r.nodeImports(f, id)
-	dir, err := r.runtimeFiles(ctx, "node", nodeFiles, packages, func(ctx context.Context, dir string) error {
-		return r.npmInstall(ctx, dir, packages)
-	})
+	dir, err := r.runtimeDirectory(ctx, f, "node", nodeFiles, r.nodeImports(f, id), r.npmInstall)
 	if err != nil {
 		return err
 	}

@@ -21,10 +21,10 @@ func (r *Runtimes) launchPython(ctx context.Context, f *catalog.Function, id id,
 		return err
 	}
 	r.stateVersion(f, id, i)
-	packages := r.pythonImports(f)
-	dir, err := r.runtimeFiles(ctx, "python"+i.version[:2].String(), pythonFiles, packages, func(ctx context.Context, dir string) error {
+	install := func(ctx context.Context, dir string, packages []string) error {
 		return r.pipInstall(ctx, i, dir, packages)
-	})
+	}
+	dir, err := r.runtimeDirectory(ctx, f, "python"+i.version[:2].String(), pythonFiles, r.pythonImports(f), install)
 	if err != nil {
 		return err
 	}

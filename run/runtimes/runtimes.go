@@ -65,7 +65,7 @@ type Runtimes struct {
 	mu           sync.Mutex
 	interpreters map[string]interpreter // by runtime id
 	warned       map[string]bool        // function and text
-	brought      map[string][]string    // what code imports and does not bring, by content
+	brought      map[string]imports     // by runtime and content
 }
 
 // New returns runtimes that look where c says. It touches nothing.
@@ -81,7 +81,7 @@ func New(c Config) *Runtimes {
 		shelf:        shelf{dir: c.Cache},
 		interpreters: map[string]interpreter{},
 		warned:       map[string]bool{},
-		brought:      map[string][]string{},
+		brought:      map[string]imports{},
 	}
 }
 

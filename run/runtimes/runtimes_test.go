@@ -227,8 +227,9 @@ func TestWhatTheRuntimeBringsIsFetchedWhenTheCodeImportsIt(t *testing.T) {
 	for id, files := range map[string]map[string]string{
 		"nodejs20.x":  {"index.js": `const { SQSClient } = require('@aws-sdk/client-sqs'); exports.handler = async () => typeof SQSClient`},
 		"nodejs22.x":  {"index.mjs": `import { SQSClient } from '@aws-sdk/client-sqs'; export const handler = async () => typeof SQSClient`},
-		"python3.11":  {"index.py": "import boto3\ndef handler(e, c): return 'function' if callable(boto3.client) else ''"},
+		"python3.11":  {"index.py": "import sys, os as o, boto3\ndef handler(e, c): return 'function' if callable(boto3.client) else ''"},
 		" python3.11": {"index.py": "def handler(e, c):\n    from botocore.session import Session\n    return 'function' if Session else ''"},
+		" nodejs22.x": {"index.js": `exports.handler = require('dep')`, "node_modules/dep/index.js": `const { SQSClient } = require("@aws-sdk/client-sqs"); module.exports = async () => typeof SQSClient`},
 	} {
 		f := function(t, strings.TrimSpace(id), "index.handler", files)
 		start(t, f).invoke(`{}`).want(t, "response", `"function"`)
@@ -257,13 +258,25 @@ func TestAnUnreachableRegistryIsAnErrorThatNamesThePackageAndTheFunction(t *test
 	t.Setenv("npm_config_fetch_retries", "0")
 	t.Setenv("npm_config_offline", "true")
 	t.Setenv("npm_config_cache", t.TempDir())
-	r := newRuntimes(t, func(c *runtimes.Config) { c.Cache = t.TempDir() })
+	var warnings []string
+	r := newRuntimes(t, func(c *runtimes.Config) {
+		c.Cache = t.TempDir()
+		c.Warn = func(_, text string) { warnings = append(warnings, text) }
+	})
 	_, err := r.Launch(t.Context(), function(t, "nodejs22.x", "index.handler", map[string]string{"index.js": `require('@aws-sdk/client-sqs')`}))
 	if daruma.KindOf(err) != daruma.KindUnavailable || !strings.Contains(err.Error(), "f: ") || !strings.Contains(err.Error(), "@aws-sdk/client-sqs") || daruma.HintOf(err) == "" {
 		t.Errorf("got %v, want the function and the package named, and a hint", err)
 	}
-	if _, err := r.Launch(t.Context(), function(t, "nodejs22.x", "index.handler", map[string]string{"index.js": `1`})); err != nil {
-		t.Errorf("got %v, want other functions not to mind", err)
+	for name, files := range map[string]map[string]string{
+		"one that does not import it": {"index.js": `1`},
+		"one whose packages might":    {"index.js": `1`, "node_modules/dep/index.js": `try { require('@aws-sdk/client-sqs') } catch {}`},
+	} {
+		if _, err := r.Launch(t.Context(), function(t, "nodejs22.x", "index.handler", files)); err != nil {
+			t.Errorf("%s: got %v, want it not to mind", name, err)
+		}
+	}
+	if got := strings.Join(warnings, "|"); strings.Count(got, "packages it brings may need") != 1 {
+		t.Errorf("got warnings %q, want one for the packages", warnings)
 	}
 }
 
@@ -316,4 +329,19 @@ func needRegistry(t testing.TB) {
 	if err := reachable(); err != nil {
 		t.Skipf("no package registry is reachable from here: %v", err)
 	}
+}
+
+func TestWhatCodeImportsIsReadOnce(t *testing.T) {
+	cache := t.TempDir()
+	f := function(t, "python3.11", "app.handler", map[string]string{"app.py": "x = 1\n"})
+	f.Code.SHA256 = "of finished code"
+	launch(t, newRuntimes(t, func(c *runtimes.Config) { c.Cache = cache }), f)
+	// Finished code never changes; when it does, that shows whether it was read again.
+	if err := os.WriteFile(filepath.Join(f.Code.Dir, "app.py"), []byte("import boto3\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	launch(t, newRuntimes(t, func(c *runtimes.Config) {
+		c.Cache = cache
+		c.Progress = func(text string) { t.Errorf("got %q, want the code not read again", text) }
+	}), f)
 }

@@ -208,15 +208,16 @@ func (c *Cell) start() {
 	c.running.Go(func() { c.sing(ctx) })
 }
 
-// Close ends the cell once the commands it has taken are durable. Commands
-// that still wait are refused with KindUnavailable. A second Close returns
-// what the first did.
+// Close ends the cell once the commands it has applied are durable, and the
+// views are done. Commands that still wait are refused with KindUnavailable. A
+// disk that takes nothing is given up after five seconds, and what was on its
+// way is in doubt. A second Close returns what the first did.
 func (c *Cell) Close() error {
 	c.closing.Do(func() {
 		c.stop()
 		c.intake.close()
+		c.closeErr = c.journal.Close() // first: the loop may be waiting for it
 		c.running.Wait()
-		c.closeErr = c.journal.Close()
 		c.watch.close()
 	})
 	return c.closeErr

@@ -210,6 +210,35 @@ func TestADiskThatIsFullToTheLastByteIsWaitedOut(t *testing.T) {
 	}
 }
 
+func TestClosingOnAFullDiskEnds(t *testing.T) {
+	d := celltest.NewDisk(t, 64)
+	c := openLedger(t, d.Dir+"/cell")
+	ended := make(chan error, 8)
+	for w := range uint32(8) {
+		go func() {
+			var err error
+			for n := uint64(1); err == nil; n++ {
+				err = say(context.Background(), c, w, n, true)
+			}
+			ended <- err
+		}()
+	}
+	within(t, 30*time.Second, "nothing can be written", func() bool {
+		_, err := d.Fill(0)
+		return err == nil && strings.Contains(c.Health().Reason, "nothing can be written")
+	})
+	started := time.Now()
+	_ = c.Close() // it says that the disk takes nothing, if anything was on its way
+	if took := time.Since(started); took > 15*time.Second {
+		t.Errorf("closing took %v", took)
+	}
+	for range 8 {
+		if k := daruma.KindOf(<-ended); k != daruma.KindFull && k != daruma.KindDoubtful && k != daruma.KindUnavailable {
+			t.Errorf("got %v, want full, doubtful or unavailable", k)
+		}
+	}
+}
+
 func TestASecondProcessIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	c := openLedger(t, dir)

@@ -454,3 +454,21 @@ func TestEndingTheServingEndsEveryConnection(t *testing.T) {
 	}
 	s.close() // every connection outside has ended too, or this does not return
 }
+
+func TestConnectingTakesNoLongerThanItsBound(t *testing.T) {
+	f := newFixture(t, func(c *Config) {
+		c.Limits.Dial = 100 * time.Millisecond
+		c.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+	})
+	p := f.newPlace(t)
+	env, leave := f.enter(who)
+	defer leave()
+	c, err := p.dial(netip.AddrPortFrom(env.names.address("silent.example", time.Time{}), 80).String())
+	mustReset(t, c, err)
+	if got := f.seen("silent.example", 80); got.Failures != 1 {
+		t.Errorf("got %+v, want one failure", got)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/door/wire"
 )
 
 // Where a node listens unless it is told otherwise.
@@ -89,7 +90,10 @@ func (c *Config) Validate() error {
 		if *addr.value == "" {
 			*addr.value = addr.def
 		}
-		errs = append(errs, checkBind(addr.name, *addr.value))
+		// No door has TLS, and web APIs have no authentication but the app's own.
+		if err := wire.CheckBind(*addr.value, false); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", addr.name, err))
+		}
 	}
 	if c.Template == "" {
 		errs = append(errs, errors.New("no template is named"))
@@ -98,19 +102,6 @@ func (c *Config) Validate() error {
 		return &daruma.Error{Op: "configure the node", Kind: daruma.KindInvalid, Err: err}
 	}
 	return nil
-}
-
-// checkBind refuses addresses that other machines could reach: nothing here
-// speaks TLS, and web APIs have no authentication but the app's own.
-func checkBind(name, addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("%s: %q is not an address such as %s", name, addr, AWSAddrDefault)
-	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	return fmt.Errorf("%s: %s can be reached by other machines, and this door has no TLS; only loopback addresses are served", name, addr)
 }
 
 // DataFor returns the data directory of the node that cfg describes, absolute.

@@ -47,14 +47,29 @@ func (a *app) failure(function string) error {
 	return errors.New("it was not built")
 }
 
-// load reads the template. What is wrong, and what is not supported unless one
+// read reads the template. What is wrong, and what is not supported unless one
 // goes on without, is one error with the whole list.
-func (n *Node) load(ctx context.Context) (*template.App, error) {
+func (n *Node) read(ctx context.Context, change func(*template.Options)) (*template.App, error) {
 	o := template.Options{
 		Path: n.cfg.Template, Params: n.cfg.Params, Region: n.cfg.Region, Account: Account,
 		StackName: n.cfg.StackName, ConfigEnv: n.cfg.ConfigEnv,
 	}
+	if change != nil {
+		change(&o)
+	}
 	t, err := template.Load(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if len(t.Unsupported) > 0 && !n.cfg.AllowUnsupported {
+		return nil, &daruma.Error{Op: "read template", Ref: t.Path, Kind: daruma.KindUnsupported, Err: fmt.Errorf("not supported here:\n%w", t.Unsupported), Hint: "--allow-unsupported goes on without"}
+	}
+	return t, nil
+}
+
+// load reads the template and fills addresses of this node into its outputs.
+func (n *Node) load(ctx context.Context) (*template.App, error) {
+	t, err := n.read(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -68,20 +83,15 @@ func (n *Node) load(ctx context.Context) (*template.App, error) {
 		}
 		return ""
 	}
-	o.APIURL = func(api *catalog.API, stage string) string {
-		return strings.TrimSuffix(find(api.LogicalID, stage), "/")
-	}
-	o.FunctionURL = func(f *catalog.Function) string { return find(f.LogicalID, "") }
-	if t, err = template.Load(ctx, o); err != nil {
-		return nil, err
-	}
-	if len(t.Unsupported) > 0 && !n.cfg.AllowUnsupported {
-		return nil, &daruma.Error{Op: "read template", Ref: t.Path, Kind: daruma.KindUnsupported, Err: fmt.Errorf("not supported here:\n%w", t.Unsupported), Hint: "--allow-unsupported goes on without"}
-	}
 	for _, w := range t.Warnings {
 		n.cfg.Progress(w.Error())
 	}
-	return t, nil
+	return n.read(ctx, func(o *template.Options) {
+		o.APIURL = func(api *catalog.API, stage string) string {
+			return strings.TrimSuffix(find(api.LogicalID, stage), "/")
+		}
+		o.FunctionURL = func(f *catalog.Function) string { return find(f.LogicalID, "") }
+	})
 }
 
 // deploy builds what t asks for and makes it what there is. A function that

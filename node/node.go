@@ -95,6 +95,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 			err = errors.Join(err, n.close())
 		}
 	}()
+	if _, err := n.read(ctx, nil); err != nil {
+		return nil, err
+	}
 	if err := n.openListeners(ctx); err != nil {
 		return nil, err
 	}

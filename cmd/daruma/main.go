@@ -94,7 +94,19 @@ Falls seven times, stands up eight.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			text := fmt.Sprintf("unknown command %q", args[0])
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				text += "; did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return errUsage{fmt.Errorf("%s\nSee: daruma --help", text)}
+		},
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("daruma {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return errUsage{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}

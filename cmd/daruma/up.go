@@ -204,10 +204,12 @@ func upDetached(ctx context.Context, w world, f upFlags) error {
 	interrupted := context.AfterFunc(ctx, func() { cmd.Process.Signal(os.Interrupt) })
 	defer interrupted()
 	var line node.Ready
-	if err := json.NewDecoder(ready).Decode(&line); err != nil {
-		cmd.Wait()
-		text, _ := os.ReadFile(logName)
+	notReady := json.NewDecoder(ready).Decode(&line)
+	if text, err := os.ReadFile(logName); err == nil { // what it said until now
 		fmt.Fprint(w.err, string(text))
+	}
+	if notReady != nil {
+		cmd.Wait()
 		return errShown
 	}
 	a, err := node.Find("", data)

@@ -71,7 +71,11 @@ func New(config Config) (sandbox.Maker, error) {
 	m.files = limit.Max
 	ctx, cancel := context.WithTimeout(context.Background(), roomWait)
 	defer cancel()
-	r, err := m.newRoom(ctx)
+	first := config.Redirect
+	if first == (sandbox.Redirect{}) {
+		first = sandbox.Redirect{TCP: 1, DNS: 1} // to see whether it works
+	}
+	r, err := m.newRoom(ctx, first)
 	if err != nil {
 		err = errors.Join(err, m.closeBuilder(), m.tree.Close())
 		return nil, &daruma.Error{Op: "make namespaces", Kind: daruma.KindUnsupported, Err: err, Hint: hint()}
@@ -96,6 +100,11 @@ func (m *maker) told() {
 	if !m.overlay {
 		m.log.Info("layers are laid over each other on disk", "why", "no overlay file system")
 	}
+}
+
+// lacking says whether Missing lists something.
+func (m *maker) lacking(what string) bool {
+	return slices.ContainsFunc(m.lacks, func(line string) bool { return strings.HasPrefix(line, what+": ") })
 }
 
 // hint says what commonly forbids namespaces.
@@ -167,7 +176,7 @@ const refillPause = 50 * time.Millisecond
 func (m *maker) fill(ctx context.Context) {
 	for ctx.Err() == nil {
 		for len(m.spare) < m.config.Spare && ctx.Err() == nil {
-			r, err := m.newRoom(ctx)
+			r, err := m.newRoom(ctx, m.config.Redirect)
 			if err != nil {
 				if ctx.Err() == nil {
 					m.log.Warn("no spare place", "err", err)
@@ -206,7 +215,7 @@ func (m *maker) take(ctx context.Context) (*room, error) {
 				return r, nil
 			}
 		default:
-			return m.newRoom(ctx)
+			return m.newRoom(ctx, m.config.Redirect)
 		}
 	}
 }

@@ -80,6 +80,9 @@ func (p *place) request() (*inside.Furnish, error) {
 		Mounts: p.spec.Mounts, Opt: p.spec.Opt, TmpBytes: p.spec.TmpBytes, Files: p.spec.Files,
 		Resolver: p.spec.Resolver, Trust: p.spec.Trust, Redirect: p.spec.Redirect,
 	}
+	if p.maker.lacking(sandbox.NoRedirect) {
+		f.Redirect = sandbox.Redirect{} // and nothing leaves
+	}
 	if len(f.Opt) < 2 || p.maker.overlay {
 		return f, nil
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/daruma-io/daruma/run/sandbox"
 	"github.com/daruma-io/daruma/run/sandbox/cgroup"
 	"github.com/daruma-io/daruma/run/sandbox/namespace/inside"
 )
@@ -33,8 +34,8 @@ const (
 	userCount = 1 << 20
 )
 
-// newRoom makes a room. The caller closes it.
-func (m *maker) newRoom(ctx context.Context) (*room, error) {
+// newRoom makes a room that leads where most places will want. The caller closes it.
+func (m *maker) newRoom(ctx context.Context, lead sandbox.Redirect) (*room, error) {
 	b, err := m.building()
 	if err != nil {
 		return nil, err
@@ -48,14 +49,14 @@ func (m *maker) newRoom(ctx context.Context) (*room, error) {
 		m.giveUser(uid)
 		return nil, err
 	}
-	if err := m.fork(ctx, b, r, gid); err != nil {
+	if err := m.fork(ctx, b, r, gid, lead); err != nil {
 		return nil, errors.Join(err, m.closeRoom(r))
 	}
 	return r, nil
 }
 
 // fork starts the room's first process and has it prepare everything.
-func (m *maker) fork(ctx context.Context, b *builder, r *room, gid int) error {
+func (m *maker) fork(ctx context.Context, b *builder, r *room, gid int, lead sandbox.Redirect) error {
 	l, other, err := newLink(func(reply *inside.Reply) {
 		if p := r.place.Load(); p != nil {
 			p.ended(reply)
@@ -83,7 +84,7 @@ func (m *maker) fork(ctx context.Context, b *builder, r *room, gid int) error {
 			_ = f.Close()
 		}
 	}()
-	p := &inside.Prepare{UID: r.uid, GID: gid, Switch: !b.room.Own, Hide: m.config.Hide, Tasks: len(tasks), Redirect: m.config.Redirect}
+	p := &inside.Prepare{UID: r.uid, GID: gid, Switch: !b.room.Own, Hide: m.config.Hide, Tasks: len(tasks), Redirect: lead}
 	var files []int
 	for _, f := range tasks {
 		files = append(files, int(f.Fd()))

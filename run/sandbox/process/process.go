@@ -220,11 +220,12 @@ func (m *maker) Close() error {
 	return all
 }
 
-// How often memory and numbers are looked at: at most a twentieth of a
-// processor goes into it.
+// How often memory and numbers are looked at: a twentieth of a processor goes
+// into it, unless that were too seldom.
 const (
-	watchEvery = 50 * time.Millisecond
-	watchShare = 20
+	watchEvery  = 50 * time.Millisecond
+	watchSeldom = 500 * time.Millisecond
+	watchShare  = 20
 )
 
 // watch ends places that have more memory or processes than they may.
@@ -248,7 +249,7 @@ func (m *maker) watch(ctx context.Context) {
 			for _, p := range places {
 				p.look(all)
 			}
-			timer.Reset(max(watchEvery, watchShare*time.Since(begin)))
+			timer.Reset(min(watchSeldom, max(watchEvery, watchShare*time.Since(begin))))
 		}
 	}
 }

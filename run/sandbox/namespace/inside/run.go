@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/daruma-io/daruma/run/sandbox"
 )
 
 // socketFD is where a builder and a room find their socket.
@@ -133,7 +135,7 @@ func (a *life) prepare(p *Prepare, files []int) ([]string, error) {
 	}
 	var lacks []string
 	if err := a.net.lead(p.Redirect); err != nil {
-		lacks = append(lacks, "no redirect: "+err.Error())
+		lacks = append(lacks, sandbox.NoRedirect+": "+err.Error())
 	}
 	for _, step := range []func() error{a.root.enter, a.root.system, a.root.processes, a.root.devicesAndShm, deaf, expendable} {
 		if err := step(); err != nil {

@@ -14,6 +14,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/daruma-io/daruma/run/sandbox"
 )
 
 // A starter is the one thread that starts processes. It gave up everything a
@@ -160,7 +162,7 @@ func (s *starter) become(p *Prepare, tasks []int) ([]string, error) {
 	}
 	switch err := filterCalls(); {
 	case errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL):
-		return []string{"no system call filter: the kernel has none for this architecture"}, nil
+		return []string{sandbox.NoCallFilter + ": there is none for this kernel or architecture"}, nil
 	case err != nil:
 		return nil, err
 	}

@@ -53,6 +53,7 @@ func (e *Environment) live() {
 		e.pool.gone(e)
 	}()
 	c := <-e.calls
+	e.set(daruma.Starting, c.inv.ID, "")
 	for cold := true; ; cold = false {
 		if s, ok := e.start(c, cold); ok {
 			c = e.keep(s)
@@ -125,13 +126,18 @@ func (e *Environment) refuse(c *call, s *Session, f *fault) bool {
 	return false
 }
 
-// first hands a session its first call. A life that is over already is left to keep.
+// first hands a session its first call, without waiting for processes that
+// may never read it: who waits for them here could not end them. A life that
+// is over already is left to keep.
 func (e *Environment) first(s *Session, c *call) bool {
-	if !s.begin(c) {
+	l, events, ok := s.enter(c)
+	if !ok {
 		s.mu.Lock()
 		s.call = c
 		s.mu.Unlock()
+		return true
 	}
+	s.wait.Go(func() { s.deliver(c, l, events) })
 	return true
 }
 

@@ -140,6 +140,7 @@ func must(err error) {
 }
 
 var programs = map[string]func(g *guest){
+	"lean": lean,
 	"echo": func(g *guest) { g.loop(func(e event) []byte { return e.payload }) },
 	"count": func(g *guest) {
 		n := 0
@@ -226,7 +227,9 @@ var programs = map[string]func(g *guest){
 		g.loop(func(e event) []byte {
 			n, _ := strconv.Atoi(string(e.payload))
 			status, body := g.respond(e, bytes.Repeat([]byte("z"), n))
-			os.WriteFile(tmp("answer"), fmt.Appendf(nil, "%d %s", status, body), 0o644)
+			if status != 202 {
+				os.WriteFile(tmp("answer"), fmt.Appendf(nil, "%d %s", status, body), 0o644)
+			}
 			return nil
 		})
 	},
@@ -299,6 +302,14 @@ var programs = map[string]func(g *guest){
 		e := g.next()
 		fmt.Fprintf(g.conn, "POST %s%s/response HTTP/1.1\r\nHost: r\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nonly ", invocation, e.id)
 		os.Exit(1)
+	},
+	"stubborn": func(g *guest) {
+		signal.Ignore(syscall.SIGTERM)
+		x := &guest{api: g.api}
+		x.do("POST /2020-01-01/extension/register HTTP/1.1\r\nHost: r\r\nLambda-Extension-Name: inside\r\nContent-Length: 13\r\n\r\n{\"events\":[]}")
+		go x.get("/none")
+		g.next()
+		select {}
 	},
 	"never-reads": func(g *guest) {
 		g.dial()

@@ -283,7 +283,7 @@ func (s *Session) shutdown(reason string) {
 	}
 	s.mu.Unlock()
 	for _, deliver := range tell {
-		deliver(event) // one that is gone needs not be told
+		s.wait.Go(func() { deliver(event) }) // one that is gone needs not be told
 	}
 	for _, p := range wait {
 		gone(p, time.Until(deadline))

@@ -162,3 +162,10 @@ func contains(t *testing.T, text string, parts ...string) {
 }
 
 var _ sandbox.Maker = (*runtest.Maker)(nil)
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}

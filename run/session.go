@@ -80,28 +80,38 @@ func (s *Session) endLocked(f *fault) {
 }
 
 // begin hands a call to the waiting runtime and tells the extensions. It
-// returns false when the life is over.
+// returns false when the life is over. It blocks while they do not read.
 func (s *Session) begin(c *call) bool {
+	l, events, ok := s.enter(c)
+	if ok {
+		s.deliver(c, l, events)
+	}
+	return ok
+}
+
+// enter makes c the call under way, and returns who is to be told.
+func (s *Session) enter(c *call) (l link, events []func(daruma.ExtensionEvent) error, ok bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.fault != nil {
-		s.mu.Unlock()
-		return false
+		return link{}, nil, false
 	}
 	s.call, s.state, s.deliveredTo = c, running, 0
 	s.watch(c.delivery.Deadline)
-	var l link
 	if n := len(s.parked); n > 0 {
 		l = s.link(s.parked[n-1])
 		s.parked = s.parked[:n-1]
 		s.deliveredTo = l.id
 	}
-	events := s.extensions.invoked()
-	s.mu.Unlock()
+	return l, s.extensions.invoked(), true
+}
+
+// deliver tells those whom enter named.
+func (s *Session) deliver(c *call, l link, events []func(daruma.ExtensionEvent) error) {
 	for _, deliver := range events {
 		deliver(daruma.ExtensionEvent{ID: daruma.NewID(), Invoke: &c.delivery, Deadline: c.delivery.Deadline.UnixMilli()}) // an extension that is gone ends the life by itself
 	}
 	s.hand(l, c)
-	return true
 }
 
 // hand writes the call to l. When that fails the call waits for the runtime's next next.

@@ -1,0 +1,248 @@
+package run_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/run"
+)
+
+// busy starts n calls that last until release is called, and waits until they run.
+func (w *world) busy(n int, target daruma.Target) (release func() []daruma.Outcome) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	outcomes := make([]daruma.Outcome, n)
+	var wait sync.WaitGroup
+	for i := range n {
+		wait.Go(func() {
+			outcomes[i] = w.pool.Run(ctx, daruma.Invocation{ID: daruma.NewID(), Target: target, Payload: []byte(`"2s"`)})
+		})
+	}
+	w.await("busy environments", func() bool {
+		running := 0
+		for _, e := range w.pool.Environments() {
+			if e.State == daruma.Busy {
+				running++
+			}
+		}
+		return running >= n
+	})
+	return func() []daruma.Outcome {
+		cancel()
+		wait.Wait()
+		return outcomes
+	}
+}
+
+func reserved(f *catalog.Function, n int) *catalog.Function {
+	f.Reserved = &n
+	return f
+}
+
+func TestReservedConcurrencyIsTheMost(t *testing.T) {
+	w := newWorld(t, nil, reserved(function("sleep"), 1))
+	defer w.busy(1, daruma.Target{Function: "f"})()
+	o := w.run(`"0s"`)
+	if o.Kind != daruma.Throttled || o.Failure.Reason != "ReservedFunctionConcurrentInvocationLimitExceeded" || o.Failure.Message != "Rate Exceeded." || o.Failure.Kind != daruma.KindThrottled {
+		t.Errorf("got %v %+v", o.Kind, o.Failure)
+	}
+}
+
+func TestReservedConcurrencyOfZeroAlwaysThrottles(t *testing.T) {
+	w := newWorld(t, nil, reserved(function("echo"), 0))
+	if o := w.run("{}"); o.Kind != daruma.Throttled || o.Failure.Reason != "ReservedFunctionConcurrentInvocationLimitExceeded" {
+		t.Errorf("got %v %+v", o.Kind, o.Failure)
+	}
+	if n := w.maker.Made.Load(); n != 0 {
+		t.Errorf("got %d environments, want none", n)
+	}
+}
+
+func TestReservedConcurrencyIsTakenFromTheAccount(t *testing.T) {
+	g := reserved(function("sleep"), 2)
+	g.Name = "g"
+	w := newWorld(t, func(c *run.Config) { c.AccountConcurrency = 3 }, function("sleep"), g)
+	defer w.busy(1, daruma.Target{Function: "f"})()
+	o := w.run(`"0s"`)
+	if o.Kind != daruma.Throttled || o.Failure.Reason != "ConcurrentInvocationLimitExceeded" {
+		t.Errorf("got %v %+v, want the one unreserved place to be taken", o.Kind, o.Failure)
+	}
+	want(t, w.runInvocation(daruma.Invocation{Target: daruma.Target{Function: "g"}, Payload: []byte(`"0s"`)}), daruma.Done, `"slept"`)
+}
+
+func TestEnvironmentsRunOneInvocationAtATime(t *testing.T) {
+	w := newWorld(t, nil, function("sleep"))
+	var wait sync.WaitGroup
+	seen := make([]daruma.Outcome, 5)
+	for i := range seen {
+		wait.Go(func() { seen[i] = w.run(`"500ms"`) })
+	}
+	wait.Wait()
+	environments := map[string]bool{}
+	for _, o := range seen {
+		want(t, o, daruma.Done, `"slept"`)
+		environments[o.Environment] = true
+	}
+	if len(environments) != 5 {
+		t.Errorf("got %d environments for five calls at once, want 5", len(environments))
+	}
+}
+
+func TestWithoutRoomAnEventWaitsAndIsTurnedAwayAfterASecond(t *testing.T) {
+	w := newWorld(t, func(c *run.Config) { c.EnvironmentsMax = 1 }, timeout("sleep", 10*time.Second))
+	release := w.busy(1, daruma.Target{Function: "f"})
+	o := w.run(`"0s"`)
+	if o.Kind != daruma.NoCapacity || o.Failure.Kind != daruma.KindNoCapacity {
+		t.Errorf("got %v %v, want no capacity", o.Kind, o.Failure)
+	}
+	release()
+	w.await("the end of the first", func() bool { return len(w.obs.Runs()) == 1 })
+	want(t, w.run(`"0s"`), daruma.Done, `"slept"`)
+}
+
+func TestAnIdleEnvironmentMakesRoomForAnotherFunction(t *testing.T) {
+	g := function("pid")
+	g.Name = "g"
+	w := newWorld(t, func(c *run.Config) { c.EnvironmentsMax = 1 }, function("echo"), g)
+	want(t, w.run("1"), daruma.Done, "1")
+	w.awaitState("warm")
+	if o := w.runInvocation(daruma.Invocation{Target: daruma.Target{Function: "g"}}); o.Kind != daruma.Done {
+		t.Errorf("got %v %v", o.Kind, o.Failure)
+	}
+	contains(t, strings.Join(w.states(), ","), "gone capacity")
+}
+
+func TestACallerThatLeavesTheQueueLeavesNothing(t *testing.T) {
+	w := newWorld(t, func(c *run.Config) { c.EnvironmentsMax = 1 }, timeout("sleep", 10*time.Second))
+	release := w.busy(1, daruma.Target{Function: "f"})
+	defer release()
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	o := w.pool.Run(ctx, daruma.Invocation{ID: requestID, Target: daruma.Target{Function: "f"}})
+	if o.Kind != daruma.NoCapacity || o.Failure.Kind != daruma.KindUnavailable {
+		t.Errorf("got %v %v, want no capacity: it was never handed over", o.Kind, o.Failure)
+	}
+}
+
+func TestTheLastUsedEnvironmentIsUsedFirst(t *testing.T) {
+	w := newWorld(t, nil, function("sleep"))
+	w.busy(2, daruma.Target{Function: "f"})()
+	w.await("both to be warm", func() bool {
+		for _, e := range w.pool.Environments() {
+			if e.State != daruma.Warm {
+				return false
+			}
+		}
+		return true
+	})
+	first := w.run(`"0s"`)
+	w.awaitState("warm")
+	for range 3 {
+		if o := w.run(`"0s"`); o.Environment != first.Environment {
+			t.Errorf("got %s, want %s again", o.Environment, first.Environment)
+		}
+		w.awaitState("warm")
+	}
+}
+
+func TestAnIdleEnvironmentIsClosedAfterAWhile(t *testing.T) {
+	w := newWorld(t, func(c *run.Config) { c.IdleTimeout = 100 * time.Millisecond }, function("echo"))
+	want(t, w.run("1"), daruma.Done, "1")
+	w.awaitState("gone idle")
+	want(t, w.run("2"), daruma.Done, "2")
+}
+
+func TestAnIdleEnvironmentIsFrozenAndThawedForTheNextEvent(t *testing.T) {
+	w := newWorld(t, func(c *run.Config) { c.FreezeAfter = 20 * time.Millisecond }, function("echo"))
+	want(t, w.run("1"), daruma.Done, "1")
+	deadline := time.Now().Add(10 * time.Second)
+	for w.maker.Freezes.Load() == 0 { // an outside process: there is no event to wait for
+		if time.Now().After(deadline) {
+			t.Fatal("the environment was not frozen")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	want(t, w.run("2"), daruma.Done, "2")
+	if n := w.maker.Thaws.Load(); n != 1 {
+		t.Errorf("got %d thaws, want 1", n)
+	}
+}
+
+func TestRetireReplacesEnvironmentsOnceTheyAreIdle(t *testing.T) {
+	w := newWorld(t, nil, function("sleep"))
+	idle := w.run(`"0s"`)
+	w.awaitState("warm")
+	release := w.busy(1, daruma.Target{Function: "f"})
+	w.pool.Retire("f")
+	o := w.run(`"0s"`)
+	want(t, o, daruma.Done, `"slept"`)
+	if o.Environment == idle.Environment || o.Init == 0 {
+		t.Errorf("got a retired environment")
+	}
+	release()
+	w.await("the end of the busy one", func() bool {
+		return strings.Contains(strings.Join(w.states(), ","), "gone deploy")
+	})
+}
+
+func TestNewCodeIsRunByNewEnvironments(t *testing.T) {
+	w := newWorld(t, nil, function("count"))
+	want(t, w.run(""), daruma.Done, "1")
+	w.awaitState("warm")
+	f := function("count")
+	f.Revision = "2"
+	w.set(f)
+	want(t, w.run(""), daruma.Done, "1")
+	w.await("the old one to go", func() bool { return strings.Contains(strings.Join(w.states(), ","), "gone deploy") })
+}
+
+func TestCloseWaitsForWhatRunsAndTakesNoMore(t *testing.T) {
+	w := newWorld(t, nil, function("sleep"))
+	answered := make(chan daruma.Outcome, 1)
+	go func() { answered <- w.run(`"500ms"`) }()
+	w.awaitState("busy")
+	w.close()
+	want(t, <-answered, daruma.Done, `"slept"`)
+	if o := w.run(`"0s"`); o.Kind != daruma.NoCapacity || o.Failure.Kind != daruma.KindUnavailable {
+		t.Errorf("got %v %v, want no capacity, unavailable", o.Kind, o.Failure)
+	}
+	if n := w.maker.Open(); n != 0 {
+		t.Errorf("got %d places, want none", n)
+	}
+}
+
+func TestCloseKillsWhatRunsTooLong(t *testing.T) {
+	w := newWorld(t, nil, timeout("sleep", 30*time.Second))
+	answered := make(chan daruma.Outcome, 1)
+	go func() { answered <- w.run(`"20s"`) }()
+	w.awaitState("busy")
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := w.pool.Close(ctx); err == nil {
+		t.Error("got no error, want the deadline's")
+	}
+	if o := <-answered; o.Kind != daruma.Unknown || o.Failure.Kind != daruma.KindDoubtful {
+		t.Errorf("got %v %v, want unknown", o.Kind, o.Failure)
+	}
+}
+
+func TestManyCallersOfOneFunctionAllGetTheirOwnAnswer(t *testing.T) {
+	w := newWorld(t, func(c *run.Config) { c.EnvironmentsMax = 4 }, function("echo"))
+	var wait sync.WaitGroup
+	for i := range 16 {
+		wait.Go(func() {
+			for j := range 50 {
+				payload := `"` + strings.Repeat(string(rune('a'+i)), j+1) + `"`
+				if o := w.run(payload); o.Kind != daruma.Done || string(o.Payload) != payload {
+					t.Errorf("got %v %q, want %q", o.Kind, o.Payload, payload)
+				}
+			}
+		})
+	}
+	wait.Wait()
+}

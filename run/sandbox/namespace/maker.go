@@ -220,6 +220,10 @@ func (m *maker) take(ctx context.Context) (*room, error) {
 	}
 }
 
+// makeTries is how many rooms may die under a place being made, with the
+// builder for one, before that is an error.
+const makeTries = 4
+
 var idForm = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
 
 // Make furnishes a room. Errors: KindInvalid for a spec that cannot be,
@@ -249,6 +253,9 @@ func (m *maker) Make(ctx context.Context, spec sandbox.Spec) (sandbox.Place, err
 	ctx, cancel := context.WithTimeout(ctx, roomWait)
 	defer cancel()
 	p, err := m.furnish(ctx, spec)
+	for try := 1; try < makeTries && errors.Is(err, errGone) && ctx.Err() == nil; try++ {
+		p, err = m.furnish(ctx, spec)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err != nil {

@@ -72,6 +72,12 @@ func (m *maker) fork(ctx context.Context, b *builder, r *room, gid int, lead san
 	r.link = l
 	r.pidfd, err = b.make(ctx, other)
 	_ = other.Close()
+	if errors.Is(err, errGone) {
+		select { // so that the next try finds it dead
+		case <-b.link.done:
+		case <-ctx.Done():
+		}
+	}
 	if err != nil {
 		return err
 	}

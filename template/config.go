@@ -75,6 +75,7 @@ func decodeConfig(name string, data []byte) (map[string]any, error) {
 		return all, err
 	}
 	n, problems := tree.Read(name, data)
+	problems = slices.DeleteFunc(problems, func(p Problem) bool { return p.Warning }) // of duplicate keys the last counts there too
 	if len(problems) > 0 {
 		return nil, problems
 	}

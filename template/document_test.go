@@ -21,7 +21,10 @@ func TestADocumentThatIsWrongIsRefusedInCloudFormationsWords(t *testing.T) {
 		{"unknown section", "Resorces: {}\n" + minimal, "Invalid template property or properties [Resorces] (did you mean Resources?)"},
 		{"unknown attribute", "Resources:\n  A: { Type: AWS::Logs::LogGroup, Propertes: {} }\n", "Invalid template resource property 'Propertes' (did you mean Properties?)"},
 		{"name with a dash", "Resources:\n  a-b: { Type: AWS::Logs::LogGroup }\n", "Resource name a-b is non alphanumeric."},
-		{"duplicate key", minimal + "  F: { Type: AWS::Logs::LogGroup }\n", `template.yaml:4:3: duplicate key "F": it is already at template.yaml:3:3`},
+		{"near attribute of SAM's", strings.Replace(minimal, "Properties:", "Propertes:", 1), "Invalid template resource property 'Propertes' (did you mean Properties?)"},
+		{"tab", "Resources:\n\tA: {}\n", "(YAML is indented with spaces, never with tabs)"},
+		{"template of a template", "Resources:\n  {%- if x %}\n", "make the application of it first, with sam init or cookiecutter"},
+		{"value to be quoted", "Description: `x`\nResources: {}\n", "(put the value that begins with ` in quotes)"},
 		{"SAM without its transform", strings.TrimPrefix(minimal, "Transform: AWS::Serverless-2016-10-31\n"), "Unrecognized resource types: [AWS::Serverless::Function] (add Transform: AWS::Serverless-2016-10-31)"},
 		{"mistyped type", strings.Replace(minimal, "Function,", "Functon,", 1), "Unrecognized resource types: [AWS::Serverless::Functon] (did you mean AWS::Serverless::Function?)"},
 		{"mistyped transform", strings.Replace(minimal, "10-31", "10-13", 1), "did you mean AWS::Serverless-2016-10-31?"},
@@ -35,6 +38,28 @@ func TestADocumentThatIsWrongIsRefusedInCloudFormationsWords(t *testing.T) {
 		{"not YAML", "a: [\n", "YAML not well-formed"},
 		{"empty", "", "the template is empty"},
 	})
+}
+
+func TestOutputsMayNameWhatSAMWouldMakeOfWhatIsNotSupported(t *testing.T) {
+	refused(t, []line{
+		{"key of a GraphQL API", minimal + "  G: { Type: AWS::Serverless::GraphQLApi, Properties: { SchemaInline: x, Auth: { Type: API_KEY } } }\nOutputs:\n  K: { Value: !GetAtt GMyApiKey.ApiKey }\n", "AWS::Serverless::GraphQLApi is not supported"},
+		{"deployment of a function", sam + function("F", "InlineCode: x", "AutoPublishAlias: live", "DeploymentPreference: { Type: Canary10Percent5Minutes }") + "Outputs:\n  A: { Value: !Ref ServerlessDeploymentApplication }\n", "property 'DeploymentPreference' is not supported"},
+		{"mapping of a domain", minimal + "  G: { Type: AWS::Serverless::HttpApi, Properties: { Domain: { DomainName: a.example.com, CertificateArn: 'arn:aws:acm:us-east-1:123456789012:certificate/x', BasePath: [v1] } } }\nOutputs:\n  A: { Value: !Ref Gv1ApiMapping }\n", "property 'Domain' is not supported"},
+	})
+}
+
+func TestWhatSAMAndCloudFormationOverlookIsAWarning(t *testing.T) {
+	for _, l := range []line{
+		{"duplicate key", minimal + "  F: { Type: AWS::Logs::LogGroup }\n", `template.yaml:4:3: duplicate key "F": this one counts, the one at template.yaml:3:3 does not (remove or rename one of them)`},
+		{"attribute SAM does not know", sam + "Resources:\n  A: { Type: AWS::Serverless::HttpApi, OpenApiVersion: 3.0.1 }\n", "'OpenApiVersion' beside Type is left out, as SAM does (properties go below Properties)"},
+	} {
+		t.Run(l.name, func(t *testing.T) {
+			app, problems := read(t, l.text, Options{})
+			if len(problems) > 0 || !strings.Contains(app.Warnings.Error(), l.want) {
+				t.Errorf("got problems %v and warnings %v, want the warning %q", problems, app.Warnings, l.want)
+			}
+		})
+	}
 }
 
 func TestEveryProblemIsTold(t *testing.T) {

@@ -39,7 +39,13 @@ func load(ctx context.Context, src source, data []byte, c config, o Options) (*A
 	l.scope = &intrinsic.Scope{Region: l.app.Place.Region, Report: l.report, Parameters: l.pseudo()}
 	var problems Problems
 	l.doc, problems = tree.Read(src.name, data)
-	l.problems = append(l.problems, problems...)
+	for _, p := range problems {
+		if p.Warning {
+			l.app.Warnings = append(l.app.Warnings, p)
+		} else {
+			l.problems = append(l.problems, p)
+		}
+	}
 	if l.doc == nil {
 		return nil, l.problems.Sort()
 	}
@@ -253,8 +259,12 @@ func (l *loader) unknownParameter(p intrinsic.Parameter) {
 		intrinsic.Uses(l.doc.Get(section), func(u intrinsic.Use) { used = used || u.ID == p.Name })
 	}
 	if used {
+		instead := p.Value
+		if instead == "" {
+			instead = "the empty string"
+		}
 		l.report(Problem{Position: p.Position, Property: "Parameters." + p.Name, Message: "the value of " + p.Name + " is kept in Parameter Store, which is not supported",
-			Missing: "its value; " + p.Value + " stands in its place", Hint: "give a value for " + p.Name, Unsupported: true})
+			Missing: "its value; " + instead + " stands in its place", Hint: "give it one: --param " + p.Name + "=VALUE", Unsupported: true})
 	}
 }
 

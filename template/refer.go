@@ -53,12 +53,24 @@ func (l *loader) generated(id string) *resource {
 			if strings.HasPrefix(rest, "Deployment") || strings.HasSuffix(rest, "Stage") {
 				return r
 			}
+			if r.props.Get("Domain") != nil && (strings.HasSuffix(rest, "ApiMapping") || strings.HasSuffix(rest, "BasePathMapping")) {
+				return r
+			}
+		case "AWS::Serverless::GraphQLApi":
+			return r // its schema, keys, resolvers and so on: none of them is supported
 		case "AWS::Serverless::StateMachine":
 			if rest == "Role" || strings.HasPrefix(rest, "Alias") || strings.HasPrefix(rest, "Version") || isEventOf(r, rest) {
 				return r
 			}
 		case serverlessLayer:
 			if len(rest) == 10 && strings.Trim(rest, "0123456789abcdef") == "" {
+				return r
+			}
+		}
+	}
+	if id == "ServerlessDeploymentApplication" || id == "CodeDeployServiceRole" {
+		for _, r := range l.order {
+			if r.typ == serverlessFunction && r.props.Get("DeploymentPreference") != nil {
 				return r
 			}
 		}
@@ -104,7 +116,7 @@ func (l *loader) Ref(id string, at tree.Pos) *tree.Node {
 			if !l.there(owner, at) {
 				return nil
 			}
-			return l.refToGenerated(owner, id[len(owner.id):], at)
+			return l.refToGenerated(owner, strings.TrimPrefix(id, owner.id), at)
 		}
 		l.unresolved(id, l.block(), at)
 		return nil
@@ -347,7 +359,7 @@ func (l *loader) Attribute(id, name string, at tree.Pos) *tree.Node {
 
 // attributeOfGenerated returns an attribute of the role, the URL and the like that SAM makes.
 func (l *loader) attributeOfGenerated(owner *resource, id, name string, at tree.Pos) *tree.Node {
-	what := id[len(owner.id):]
+	what := strings.TrimPrefix(id, owner.id)
 	switch {
 	case what == "Role" && name == "Arn":
 		return tree.Text(at, l.arn("iam", "role/"+l.physical(id)))

@@ -123,7 +123,7 @@ func (l *loader) readResource(f tree.Field) *resource {
 	defer func() { l.current = nil }()
 	for _, a := range f.Value.Fields {
 		if !slices.Contains(resourceAttributes, a.Name) && !(a.Name == "Version" && isCustom(r.typ)) {
-			l.fault(a.Pos, "Template format error: Invalid template resource property '"+a.Name+"'", tree.Near(a.Name, resourceAttributes))
+			l.attribute(r, a)
 		}
 	}
 	if c := f.Value.Get("Condition"); c != nil {
@@ -248,6 +248,17 @@ func (l *loader) known(u intrinsic.Use, block string) {
 		id = owner
 	}
 	l.unresolved(id, block, u.At)
+}
+
+// attribute complains about an attribute that resources do not have. SAM's
+// own are made anew by its transform, which leaves out what it does not know.
+func (l *loader) attribute(r *resource, a tree.Field) {
+	near := tree.Near(a.Name, resourceAttributes)
+	if near == "" && slices.Contains(serverlessTypes, r.typ) {
+		l.warn(a.Pos, "'"+a.Name+"' beside Type is left out, as SAM does", "properties go below Properties")
+		return
+	}
+	l.fault(a.Pos, "Template format error: Invalid template resource property '"+a.Name+"'", near)
 }
 
 func (l *loader) unresolved(id, block string, at tree.Pos) {

@@ -54,7 +54,7 @@ func (s *Scope) Declare(section *tree.Node, given map[string]string) []Parameter
 		out = append(out, p)
 	}
 	if len(missing) > 0 {
-		s.fault(section.Field(missing[0]).Pos, "Parameters: ["+strings.Join(missing, ", ")+"] must have values", "give them a Default, in samconfig.toml or on the command line")
+		s.fault(section.Field(missing[0]).Pos, "Parameters: ["+strings.Join(missing, ", ")+"] must have values", "give them a Default, or values in samconfig.toml or on the command line: --param "+strings.Join(missing, "=… --param ")+"=…")
 	}
 	return out
 }

@@ -126,9 +126,8 @@ func (j *jsonReader) object(p Pos, depth int) (*Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		if first, found := places[name]; found {
-			j.duplicate(name, kp, first)
-			continue
+		if first, again := places[name]; again {
+			n.Fields = j.duplicate(n.Fields, name, kp, first)
 		}
 		places[name] = kp
 		n.Fields = append(n.Fields, Field{Name: name, Pos: kp, Value: v})

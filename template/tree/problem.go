@@ -19,6 +19,8 @@ type Problem struct {
 
 	// Unsupported is set when the template is right and one may go on without what is Missing.
 	Unsupported bool `json:"unsupported,omitempty"`
+	// Warning is set by Read for what is taken all the same, and hardly meant.
+	Warning bool `json:"-"`
 }
 
 // Error reads as "template.yaml:12:7: message (hint)".

@@ -26,7 +26,7 @@ func Read(file string, data []byte) (*Node, Problems) {
 }
 
 func readYAML(file string, data []byte) (*Node, Problems) {
-	r := reader{file: file}
+	r := reader{file: file, data: data}
 	var doc yaml.Node
 	if err := load(data, &doc); err != nil {
 		r.syntax(err)
@@ -56,6 +56,7 @@ func load(data []byte, doc *yaml.Node) (err error) {
 // reader turns the library's nodes into ours.
 type reader struct {
 	file     string
+	data     []byte
 	nodes    int
 	over     bool // a limit was reached
 	problems Problems
@@ -84,9 +85,29 @@ func (r *reader) syntax(err error) {
 	case strings.Contains(message, "no documents in stream"):
 		message = "the template is empty"
 	case strings.Contains(message, "found character that cannot start any token"):
-		hint = "YAML is indented with spaces, never with tabs"
+		hint = badStart(r.line(p.Line), p.Column)
 	}
 	r.fault(p, "Template format error: YAML not well-formed: "+message, hint)
+}
+
+// line is a line of the document, counted from 1.
+func (r *reader) line(number int) string {
+	lines := strings.SplitN(string(r.data), "\n", number+1)
+	return lines[min(max(number-1, 0), len(lines)-1)]
+}
+
+// badStart says what to do about a character that starts nothing in YAML.
+func badStart(line string, column int) string {
+	rest := string([]rune(line)[min(max(column-1, 0), len([]rune(line))):])
+	switch {
+	case strings.HasPrefix(rest, "\t"):
+		return "YAML is indented with spaces, never with tabs"
+	case strings.HasPrefix(rest, "{%"), strings.HasPrefix(rest, "%"):
+		return "this looks like a template of a template: make the application of it first, with sam init or cookiecutter"
+	case rest == "":
+		return ""
+	}
+	return "put the value that begins with " + string([]rune(rest)[0]) + " in quotes"
 }
 
 func (r *reader) pos(n *yaml.Node) Pos {
@@ -151,9 +172,9 @@ func (r *reader) mapping(n *yaml.Node, depth int) *Node {
 			merged = append(merged, v)
 			continue
 		}
-		if first, found := places[k.Value]; found {
-			r.duplicate(k.Value, p, first)
-			continue
+		first, again := places[k.Value]
+		if again {
+			m.Fields = r.duplicate(m.Fields, k.Value, p, first)
 		}
 		places[k.Value] = p
 		m.Fields = append(m.Fields, Field{Name: k.Value, Pos: p, Value: v})
@@ -178,6 +199,9 @@ func (r *reader) mapping(n *yaml.Node, depth int) *Node {
 	return m
 }
 
-func (r *reader) duplicate(name string, p, first Pos) {
-	r.fault(p, fmt.Sprintf("duplicate key %q: it is already at %s", name, first), "remove or rename one of them")
+// duplicate leaves out of fields the one that comes again at p: CloudFormation
+// and the SAM CLI take the last of several, and published templates live by that.
+func (r *reader) duplicate(fields []Field, name string, p, first Pos) []Field {
+	r.problems = append(r.problems, Problem{Position: p, Message: fmt.Sprintf("duplicate key %q: this one counts, the one at %s does not", name, first), Hint: "remove or rename one of them", Warning: true})
+	return slices.DeleteFunc(fields, func(f Field) bool { return f.Name == name })
 }

@@ -1,7 +1,7 @@
 // Package tree holds a template as it is written: a tree of nodes, each with
 // the place it was read from. It reads YAML with CloudFormation's short tags
 // (!Ref, !Sub, …) and JSON into the same tree, in long form, and refuses what
-// a template may not contain: duplicate keys, several documents, aliases that
+// a template may not contain: several documents, aliases that
 // grow without bound, unknown tags.
 //
 // Scalars keep their text as it was written, so that 1.10 stays 1.10 and a date stays a

@@ -76,15 +76,13 @@ func TestDocumentsThatGrowWithoutBoundAreRefused(t *testing.T) {
 
 func TestWhatATemplateMayNotContainIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"a: 1\nb: 2\na: 3\n":     `t.yaml:3:1: duplicate key "a": it is already at t.yaml:1:1`,
-		"{\"a\": 1,\n \"a\": 2}": `t.yaml:2:2: duplicate key "a": it is already at t.yaml:1:2`,
-		"a: !Reff x\n":           "t.yaml:1:4: unknown function !Reff (did you mean Ref?)",
-		"a: !!binary x\n":        "the tag !!binary is not supported",
-		"? [a]\n: b\n":           "a key must be a string",
-		"a: { <<: 5 }\n":         "<< takes a map",
-		"a: 1\n---\nb: 2\n":      "expected single document",
-		"a:\n\tb: c\n":           "YAML is indented with spaces",
-		"a: *b\n":                "unknown anchor 'b'",
+		"a: !Reff x\n":      "t.yaml:1:4: unknown function !Reff (did you mean Ref?)",
+		"a: !!binary x\n":   "the tag !!binary is not supported",
+		"? [a]\n: b\n":      "a key must be a string",
+		"a: { <<: 5 }\n":    "<< takes a map",
+		"a: 1\n---\nb: 2\n": "expected single document",
+		"a:\n\tb: c\n":      "YAML is indented with spaces",
+		"a: *b\n":           "unknown anchor 'b'",
 	} {
 		_, problems := Read("t.yaml", []byte(text))
 		if !strings.Contains(problems.Error(), want) {
@@ -94,6 +92,21 @@ func TestWhatATemplateMayNotContainIsRefused(t *testing.T) {
 	_, problems := Read("t.json", []byte("{\"a\": 1,\n}"))
 	if want := "t.json:2:1: Template format error: JSON not well-formed"; !strings.Contains(problems.Error(), want) {
 		t.Errorf("got %v, want %q", problems, want)
+	}
+}
+
+func TestOfDuplicateKeysTheLastCountsAndAWarningNamesBoth(t *testing.T) {
+	for text, want := range map[string]string{
+		"a: 1\nb: 2\na: 3\n":     `t.yaml:3:1: duplicate key "a": this one counts, the one at t.yaml:1:1 does not`,
+		"{\"a\": 1,\n \"a\": 3}": `t.yaml:2:2: duplicate key "a": this one counts, the one at t.yaml:1:2 does not`,
+	} {
+		n, problems := Read("t.yaml", []byte(text))
+		if len(problems) != 1 || !problems[0].Warning || !strings.Contains(problems.Error(), want) {
+			t.Errorf("%q: got %v, want the warning %q", text, problems, want)
+		}
+		if got := n.Get("a"); got == nil || got.Text != "3" {
+			t.Errorf("%q: a is %v, want 3", text, got)
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package run_test
 
 import (
+	"context"
 	"encoding/json"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -86,5 +88,29 @@ func TestReservedVariablesAreKnown(t *testing.T) {
 		if run.Reserved(name) {
 			t.Errorf("%q is reserved", name)
 		}
+	}
+}
+
+func TestJavaOptionsOfAFunctionComeAfterThoseOfServices(t *testing.T) {
+	f := function("environ")
+	f.Env = map[string]string{"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+	service := func(c *run.Config) {
+		c.Services = append(c.Services, run.Service{
+			Address: "127.0.0.1:0",
+			Env:     func(string) []string { return []string{"JAVA_TOOL_OPTIONS=-Dtrust=/t"} },
+			Serve:   func(ctx context.Context, _ net.Listener, _ run.Ref) error { <-ctx.Done(); return nil },
+		})
+	}
+	for _, c := range []struct {
+		change func(*run.Config)
+		want   string
+	}{{service, "-Dtrust=/t -XX:TieredStopAtLevel=1"}, {func(*run.Config) {}, "-XX:TieredStopAtLevel=1"}} {
+		if got := variables(t, c.change, f)["JAVA_TOOL_OPTIONS"]; got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
+	}
+	f.Env = nil
+	if got := variables(t, service, f)["JAVA_TOOL_OPTIONS"]; got != "-Dtrust=/t" {
+		t.Errorf("without the function's own: got %q, want the service's", got)
 	}
 }

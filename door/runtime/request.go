@@ -106,6 +106,9 @@ func (r *request) line(b []byte) error {
 	if q := bytes.IndexByte(r.path, '?'); q >= 0 {
 		r.path = r.path[:q]
 	}
+	if len(r.path) == 0 || r.path[0] != '/' {
+		return errMalformed
+	}
 	for _, c := range r.path {
 		if c <= ' ' || c == 0x7f {
 			return errMalformed

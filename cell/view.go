@@ -11,10 +11,11 @@ import (
 )
 
 // View has f read the state between two commands: the one that includes all
-// commands answered before View was called, and only what is durable. f may
-// take its time; the state does not change under it. It returns the error of
+// commands answered before View was called, and only what is durable. It does
+// not wait for commands on their way. f may take its time; the state does not
+// change under it. It returns the error of
 // f, or that of the first read that failed: KindCorrupt for a damaged file.
-// KindExpired when ctx ended first, KindUnavailable when the disk has failed.
+// KindUnavailable when the cell is closed or its disk has failed.
 func (c *Cell) View(ctx context.Context, machine string, f func(r *Reader) error) (err error) {
 	s, err := c.journal.Snapshot(ctx)
 	if err != nil {

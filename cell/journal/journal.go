@@ -120,8 +120,9 @@ type Journal interface {
 	// KindFull when there is no room, KindUnavailable when the journal has
 	// failed or is closed. One goroutine at a time may call it.
 	Append(e Entry, done Done) error
-	// Snapshot returns the state with all that was appended before the call,
-	// once it is durable. It may be called from any goroutine.
+	// Snapshot returns the durable state: with every entry of which Done was
+	// told before the call, and without those still on their way. It may be
+	// called from any goroutine.
 	Snapshot(ctx context.Context) (Snapshot, error)
 	// Checkpoint writes a copy of the durable state into dir, which must not
 	// exist. The copy can be opened as a journal of the same kind. Work goes

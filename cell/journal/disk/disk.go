@@ -51,6 +51,9 @@ type disk struct {
 	arrived   chan struct{}      // a token when there is something to settle
 	settling  sync.Mutex         // held while ends are told: by settle, or by fail
 
+	basing sync.Mutex
+	bases  []*base // the states before the entries in flight, and before the one being handed over; guarded by basing
+
 	mu      sync.Mutex
 	durable uint64
 	applied applied

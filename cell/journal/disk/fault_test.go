@@ -17,7 +17,7 @@ import (
 	"github.com/daruma-io/daruma/cell/journal"
 )
 
-var stride = flag.Int("every", 9, "of the faults at the Nth operation, every how many-th is tried")
+var stride = flag.Int("stride", 19, "of the faults at the Nth operation, every how many-th is tried")
 
 func setOnly(e journal.Entry, _ journal.Reader) (journal.Changes, any, error) {
 	var c journal.Changes

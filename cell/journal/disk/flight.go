@@ -45,6 +45,7 @@ func (d *disk) append(e journal.Entry, done journal.Done) error {
 		if f.batch, err = d.batch(changes, next); err != nil {
 			return err
 		}
+		d.putBase(d.last.position)
 		if err := d.hand(f.batch); err != nil {
 			<-d.failed
 			done(f.position, result, d.doubt(err))
@@ -187,6 +188,9 @@ func (d *disk) arrive(f flight) bool {
 	d.durable = f.position
 	d.wakeLocked()
 	d.mu.Unlock()
+	if f.batch != nil {
+		d.dropBase()
+	}
 	f.done(f.position, f.result, nil)
 	return true
 }

@@ -149,17 +149,17 @@ func noSpace(err error) bool {
 
 func (g *gate) Create(name string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
 	err = g.change(func() error { f, err = g.FS.Create(name, c); return err })
-	return g.guard(f, name, err)
+	return g.guard(f, err)
 }
 
 func (g *gate) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (f vfs.File, err error) {
 	err = g.change(func() error { f, err = g.FS.OpenReadWrite(name, c, opts...); return err })
-	return g.guard(f, name, err)
+	return g.guard(f, err)
 }
 
 func (g *gate) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (f vfs.File, err error) {
 	err = g.change(func() error { f, err = g.FS.ReuseForWrite(from, to, c); return err })
-	return g.guard(f, to, err)
+	return g.guard(f, err)
 }
 
 func (g *gate) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
@@ -169,12 +169,15 @@ func (g *gate) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 		err = errors.New(err.Error())
 		g.damaged(name, err)
 	}
-	return g.guard(f, name, err)
+	if err != nil {
+		return nil, err
+	}
+	return &watched{File: f, gate: g, name: name}, nil
 }
 
 func (g *gate) OpenDir(name string) (f vfs.File, err error) {
 	err = g.change(func() error { f, err = g.FS.OpenDir(name); return err })
-	return g.guard(f, name, err)
+	return g.guard(f, err)
 }
 
 func (g *gate) Link(from, to string) error {
@@ -204,18 +207,17 @@ func (g *gate) Lock(string) (io.Closer, error) { return io.NopCloser(nil), nil }
 
 func (g *gate) Unwrap() vfs.FS { return g.FS }
 
-func (g *gate) guard(f vfs.File, name string, err error) (vfs.File, error) {
+func (g *gate) guard(f vfs.File, err error) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &guarded{File: f, gate: g, name: name}, nil
+	return &guarded{File: f, gate: g}, nil
 }
 
-// guarded is a file behind a gate.
+// guarded is a file that is changed behind a gate.
 type guarded struct {
 	vfs.File
 	gate *gate
-	name string
 }
 
 func (f *guarded) Write(p []byte) (written int, err error) {
@@ -251,7 +253,14 @@ func (f *guarded) Stat() (info vfs.FileInfo, err error) {
 	return info, err
 }
 
-func (f *guarded) ReadAt(p []byte, at int64) (int, error) {
+// watched is a file that is only read. It can be read and closed behind a shut gate.
+type watched struct {
+	vfs.File
+	gate *gate
+	name string
+}
+
+func (f *watched) ReadAt(p []byte, at int64) (int, error) {
 	n, err := f.File.ReadAt(p, at)
 	if err != nil && err != io.EOF {
 		f.gate.damaged(f.name, err)

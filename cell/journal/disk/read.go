@@ -96,8 +96,9 @@ func (d *disk) unread(err error) error {
 	return &daruma.Error{Op: "read", Ref: d.place.Dir, Kind: daruma.KindUnavailable, Err: err}
 }
 
-// Snapshot returns the state once all that is in it is durable.
-func (d *disk) Snapshot(ctx context.Context) (journal.Snapshot, error) {
+// Snapshot returns the durable state: what there was before the oldest entry
+// in flight, or what there is when nothing is.
+func (d *disk) Snapshot(context.Context) (journal.Snapshot, error) {
 	d.mu.Lock()
 	if err := d.refusalLocked(); err != nil {
 		d.mu.Unlock()
@@ -105,22 +106,51 @@ func (d *disk) Snapshot(ctx context.Context) (journal.Snapshot, error) {
 	}
 	d.readers.Add(1)
 	d.mu.Unlock()
-	s := &snapshot{reader: reader{disk: d}}
-	err := protect(func() (err error) {
-		s.snap = d.db.NewSnapshot()
-		s.from = s.snap
-		s.last, err = readApplied(s.snap)
-		return err
-	})
-	if err == nil {
-		err = d.await(ctx, s.last.position)
+	d.basing.Lock()
+	defer d.basing.Unlock()
+	var b *base
+	if len(d.bases) > 0 {
+		b = d.bases[0]
 	} else {
-		err = d.unread(err)
+		b = &base{snap: d.db.NewSnapshot(), position: d.Status().Durable}
 	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
+	b.users++
+	return &snapshot{reader{d, b.snap}, b}, nil
+}
+
+// A base is the state before an entry that is in flight.
+type base struct {
+	snap     *pebble.Snapshot
+	position uint64
+	users    int // of it; guarded by basing
+}
+
+// putBase keeps the state as it is, before the next entry is handed to the store.
+func (d *disk) putBase(position uint64) {
+	d.basing.Lock()
+	defer d.basing.Unlock()
+	d.bases = append(d.bases, &base{snap: d.db.NewSnapshot(), position: position, users: 1})
+}
+
+// dropBase gives up the oldest base: the entry after it is durable.
+func (d *disk) dropBase() {
+	d.basing.Lock()
+	b := d.bases[0]
+	d.bases = d.bases[1:]
+	d.basing.Unlock()
+	_ = d.leave(b) // nothing can go wrong that a write would not tell
+}
+
+// leave gives up one use of a base.
+func (d *disk) leave(b *base) error {
+	d.basing.Lock()
+	b.users--
+	last := b.users == 0
+	d.basing.Unlock()
+	if !last {
+		return nil
 	}
-	return s, nil
+	return protect(b.snap.Close)
 }
 
 // await waits until position is durable.
@@ -151,18 +181,14 @@ func (d *disk) await(ctx context.Context, position uint64) error {
 // snapshot is a state of the store that does not change.
 type snapshot struct {
 	reader
-	snap *pebble.Snapshot
-	last applied
+	base *base
 }
 
 // Position is that of the last entry in it.
-func (s *snapshot) Position() uint64 { return s.last.position }
+func (s *snapshot) Position() uint64 { return s.base.position }
 
 // Close gives it up.
 func (s *snapshot) Close() error {
 	defer s.disk.readers.Done()
-	if s.snap == nil {
-		return nil
-	}
-	return protect(s.snap.Close)
+	return s.disk.leave(s.base)
 }

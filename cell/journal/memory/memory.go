@@ -26,8 +26,7 @@ type Medium struct {
 	durable state
 	waiting []waiting // applied and not durable, in order
 	held    bool
-	owner   *log          // the journal opened last; nil when closed or crashed
-	changed chan struct{} // closed when anything below mu changes; nil when nobody waits
+	owner   *log // the journal opened last; nil when closed or crashed
 }
 
 // A state is what a position leads to.
@@ -76,7 +75,6 @@ func (m *Medium) Crash() {
 	m.mu.Lock()
 	lost := m.waiting
 	m.waiting, m.held, m.owner = nil, false, nil
-	m.wakeLocked()
 	m.mu.Unlock()
 	for _, w := range lost {
 		w.done(w.after.position, w.result, &daruma.Error{Op: "sync entry", Kind: daruma.KindDoubtful, Err: errCrashed})
@@ -95,17 +93,9 @@ func (m *Medium) settleLocked() {
 		m.durable = settled[n-1].after
 	}
 	m.waiting = nil
-	m.wakeLocked()
 	m.mu.Unlock()
 	for _, w := range settled {
 		w.done(w.after.position, w.result, nil)
-	}
-}
-
-func (m *Medium) wakeLocked() {
-	if m.changed != nil {
-		close(m.changed)
-		m.changed = nil
 	}
 }
 
@@ -184,32 +174,15 @@ func change(data tree.Map[[]byte], c journal.Changes) tree.Map[[]byte] {
 	return data
 }
 
-// Snapshot waits until all that was appended is durable.
-func (l *log) Snapshot(ctx context.Context) (journal.Snapshot, error) {
+// Snapshot returns the durable state.
+func (l *log) Snapshot(context.Context) (journal.Snapshot, error) {
 	m := l.medium
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	applied := m.appliedLocked()
-	for {
-		if err := l.refusesLocked(); err != nil {
-			return nil, err
-		}
-		if m.durable.position >= applied.position {
-			return snapshot{reader{applied.data}, applied.position}, nil
-		}
-		if m.changed == nil {
-			m.changed = make(chan struct{})
-		}
-		changed := m.changed
-		m.mu.Unlock()
-		select {
-		case <-changed:
-			m.mu.Lock()
-		case <-ctx.Done():
-			m.mu.Lock()
-			return nil, &daruma.Error{Op: "wait for durable state", Kind: daruma.KindExpired, Err: context.Cause(ctx)}
-		}
+	if err := l.refusesLocked(); err != nil {
+		return nil, err
 	}
+	return snapshot{reader{m.durable.data}, m.durable.position}, nil
 }
 
 // Checkpoint is refused: a memory journal has no files.
@@ -236,7 +209,6 @@ func (l *log) Close() error {
 	}
 	l.closed = true
 	if m.owner != l {
-		m.wakeLocked()
 		m.mu.Unlock()
 		return nil
 	}

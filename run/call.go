@@ -8,6 +8,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/run/logs"
 )
 
 // A call is one invocation on its way through an environment.
@@ -15,7 +16,6 @@ type call struct {
 	inv      daruma.Invocation
 	function *catalog.Function
 	delivery daruma.Delivery
-	sampled  bool // the trace says so
 	queued   time.Time
 	began    time.Time     // when it was handed over; its deadline counts from here
 	init     time.Duration // of the environment, when it was started for this call
@@ -29,6 +29,11 @@ type call struct {
 
 	mu   sync.Mutex // guards gone, and is held while inv.Stream is written
 	gone bool       // the caller was answered or left: inv.Stream is not its any more
+}
+
+// told is what the log says of the call.
+func (c *call) told() *logs.Call {
+	return &logs.Call{ID: c.inv.ID, Trace: c.delivery.Trace, Root: traceRoot(c.delivery.Trace), Began: c.began, Init: c.init, Cold: c.cold}
 }
 
 var errCallerGone = errors.New("the caller is gone")

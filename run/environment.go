@@ -9,6 +9,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/run/logs"
 	"github.com/daruma-io/daruma/run/sandbox"
 )
 
@@ -22,7 +23,7 @@ type Environment struct {
 	function *catalog.Function
 	launch   Launch
 	place    sandbox.Place
-	logs     *logs
+	logs     *logs.Logs
 	services services
 
 	calls   chan *call    // at most one: a call for which processes have to be started
@@ -40,7 +41,7 @@ func newEnvironment(p *Pool, g *group, f *catalog.Function) *Environment {
 	now := time.Now()
 	e := &Environment{pool: p, group: g, function: f, calls: make(chan *call, 1), retired: make(chan struct{})}
 	e.record = daruma.Environment{ID: daruma.NewID(), Function: f.Name, Version: f.Version, State: daruma.Starting, Since: now, Started: now}
-	e.logs = newLogs(e)
+	e.logs = logs.New(p.cfg.Observer, f, e.record.ID, p.cfg.View().Place.Region)
 	return e
 }
 
@@ -93,7 +94,7 @@ func (e *Environment) start(c *call, cold bool) (s *Session, ok bool) {
 			e.enter(c)
 			return s, e.first(s, c)
 		}
-		e.logs.initFailed("init", time.Since(began), f)
+		e.logs.InitFailed("init", time.Since(began), f.kind == daruma.TimedOut, f.recorded())
 		if !f.again {
 			return s, e.refuse(c, s, f)
 		}
@@ -107,7 +108,7 @@ func (e *Environment) start(c *call, cold bool) (s *Session, ok bool) {
 	if f == nil {
 		return s, e.first(s, c)
 	}
-	e.logs.initFailed("invoke", time.Since(c.began), f)
+	e.logs.InitFailed("invoke", time.Since(c.began), f.kind == daruma.TimedOut, f.recorded())
 	if f.kind == daruma.TimedOut {
 		f = timedOut(c.function.Timeout.Seconds())
 	}
@@ -150,7 +151,7 @@ func (e *Environment) enter(c *call) {
 	}
 	c.entered = true
 	e.set(daruma.Busy, c.inv.ID, "")
-	e.logs.begin(c)
+	e.logs.Begin(c.told())
 }
 
 // begin takes a call while the environment is warm, and has its processes
@@ -230,7 +231,7 @@ func (e *Environment) answer(c *call, o daruma.Outcome) {
 	if c.entered {
 		o.Duration = now.Sub(c.began)
 		o.MemoryBytes = e.memory.peak(now)
-		o.LogTail = e.logs.end(c, now, &o)
+		o.LogTail = e.logs.End(c.told(), now, &o)
 	}
 	c.finish(o)
 	if obs := e.pool.cfg.Observer; obs != nil && c.entered {
@@ -299,7 +300,7 @@ func (e *Environment) dispose() {
 		return
 	}
 	if err := e.place.Close(); err != nil {
-		e.logs.remark("close the environment: " + err.Error())
+		e.logs.Remark("close the environment: " + err.Error())
 	}
 	e.services.close()
 	e.frost.use(nil)
@@ -392,7 +393,7 @@ type services struct {
 func (v *services) open(e *Environment) error {
 	ctx, stop := context.WithCancel(context.Background())
 	v.stop = stop
-	ref := Ref{Environment: e.record.ID, Function: e.function, Current: e.logs.current}
+	ref := Ref{Environment: e.record.ID, Function: e.function, Current: e.logs.Current}
 	for _, service := range e.pool.cfg.Services {
 		address, err := v.start(ctx, e, service, ref)
 		if err != nil {
@@ -409,7 +410,7 @@ func (v *services) open(e *Environment) error {
 func (v *services) start(ctx context.Context, e *Environment, service Service, ref Ref) (string, error) {
 	run := func(serve func() error) {
 		if err := serve(); err != nil && ctx.Err() == nil {
-			e.logs.remark("the service at " + service.Address + " ended: " + err.Error())
+			e.logs.Remark("the service at " + service.Address + " ended: " + err.Error())
 		}
 	}
 	if service.ServePacket != nil {

@@ -35,6 +35,14 @@ func (f *fault) outcome(id string) daruma.Outcome {
 	return o
 }
 
+// recorded is the error type as the platform's own lines have it.
+func (f *fault) recorded() string {
+	if f.payload != nil {
+		return category(f.errType)
+	}
+	return f.errType
+}
+
 // errorPayload is what AWS answers when the platform, not the function, reports an error.
 func errorPayload(errType, message string) []byte {
 	data, _ := json.Marshal(struct { // two strings cannot fail

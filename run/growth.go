@@ -163,7 +163,7 @@ func (e *Environment) freeze() {
 		return
 	}
 	if err := e.frost.freeze(); err != nil {
-		e.logs.remark("freeze: " + err.Error())
+		e.logs.Remark("freeze: " + err.Error())
 	}
 }
 

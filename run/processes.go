@@ -43,16 +43,16 @@ func (e *Environment) open(limit time.Duration) (*Session, *fault) {
 		return s, notStarted(err)
 	}
 	s.serve(ctx, ln)
-	if err := e.logs.open(&s.wait); err != nil {
+	if err := e.logs.Open(&s.wait); err != nil {
 		return s, notStarted(err)
 	}
-	defer e.logs.started() // the ends of the pipes that processes write to are theirs alone
+	defer e.logs.Started() // the ends of the pipes that processes write to are theirs alone
 	cmd, err := e.launch.Command(e.place.Path)
 	if err != nil {
 		return s, notStarted(err)
 	}
 	s.vars, s.extVars = environ(e, cmd, ln.Addr().String())
-	e.logs.initStart(e.runtimeVersion())
+	e.logs.InitStart(e.runtimeVersion())
 	e.session.Store(s)
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -63,7 +63,7 @@ func (e *Environment) open(limit time.Duration) (*Session, *fault) {
 		return s, f
 	}
 	start := sandbox.Command{Argv: cmd.Argv, Env: s.vars, Dir: cmd.Dir}
-	start.Stdout, start.Stderr = e.logs.files()
+	start.Stdout, start.Stderr = e.logs.Files()
 	if s.runtime, err = e.place.Start(start); err != nil {
 		return s, notExecuted("Runtime.InvalidEntrypoint", err)
 	}
@@ -85,7 +85,7 @@ func notExecuted(errType string, err error) *fault {
 func (s *Session) serve(ctx context.Context, ln net.Listener) {
 	s.wait.Go(func() {
 		if err := s.env.pool.cfg.Serve(ctx, ln, s); err != nil && ctx.Err() == nil {
-			s.env.logs.remark("runtime API: " + err.Error())
+			s.env.logs.Remark("runtime API: " + err.Error())
 			s.end(&fault{kind: daruma.Crashed, err: daruma.KindInternal, errType: "Sandbox.Failure", text: err.Error(), cause: "crash", again: true})
 		}
 	})
@@ -108,7 +108,7 @@ func (s *Session) startExtensions() *fault {
 	for _, x := range external {
 		path := filepath.Join(e.place.Path("/opt"), "extensions", x.name)
 		cmd := sandbox.Command{Argv: []string{path}, Env: s.extVars, Dir: "/"}
-		cmd.Stdout, cmd.Stderr = e.logs.files()
+		cmd.Stdout, cmd.Stderr = e.logs.Files()
 		p, err := e.place.Start(cmd)
 		if err != nil {
 			return notExecuted("Extension.LaunchError", err)
@@ -226,7 +226,7 @@ func (s *Session) close(reason string, last bool) {
 	if last {
 		e.place.Close() // dispose says what went wrong
 	} else if err := e.place.Reset(ctx); err != nil {
-		e.logs.remark("reset the environment: " + err.Error())
+		e.logs.Remark("reset the environment: " + err.Error())
 		defer e.dispose() // a new place will be made
 	}
 	e.session.CompareAndSwap(s, nil)
@@ -236,7 +236,7 @@ func (s *Session) close(reason string, last bool) {
 	}
 	s.mu.Unlock()
 	s.stop()
-	e.logs.close()
+	e.logs.Close()
 	s.wait.Wait()
 }
 

@@ -72,6 +72,7 @@ func TestAStreamThatIsCutOffIsTruncated(t *testing.T) {
 	if o.Kind != daruma.FunctionError || o.Failure.Type != "Runtime.TruncatedResponse" || s.data.String() != "first " {
 		t.Errorf("got %v %v after %q", o.Kind, o.Failure, s.data.String())
 	}
+	w.awaitState("warm")
 	if o := w.runStream(`"go"`, &s); o.Kind != daruma.Done || o.Init != 0 {
 		t.Errorf("got %v, want the environment to live on", o.Kind)
 	}

@@ -1,4 +1,13 @@
-package run
+// Package logs makes lines of what an environment's processes write, and adds
+// the lines in which the platform tells of invocations, as AWS writes them.
+//
+// It promises order (a call's START, what it wrote, its END and REPORT), that
+// no process ever waits because it writes too much, and bounded memory. What
+// is over the rate is dropped and counted. It keeps nothing: lines go to the
+// observer, and the last 4 KB of a call to whoever ends it.
+//
+// All methods may be called from any goroutine.
+package logs
 
 import (
 	"bytes"
@@ -10,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/catalog"
 )
 
 // Limits of what a function may log. What is over the rate is read and thrown
@@ -21,15 +31,17 @@ const (
 	pipeReadBytes = 64 << 10  // what a pipe holds
 )
 
-// Logs takes what an environment's processes write and makes lines of it,
-// each told to the observer with the request it belongs to: the one that is
+// Logs are one environment's. Each line is told to the observer with the request it belongs to: the one that is
 // under way, or the last one. Each pipe has a goroutine that waits for it to
 // become readable; whoever ends a call reads what is there by then, so that a
 // call's lines come before its END.
 //
 // The mutex is held while the observer is told: that is what keeps lines in order.
-type logs struct {
-	env *Environment
+type Logs struct {
+	observer    daruma.Observer // nil: nobody is told
+	function    *catalog.Function
+	environment string
+	region      string
 
 	mu      sync.Mutex // guards the rest
 	pipes   []*pipe
@@ -58,12 +70,13 @@ type budget struct {
 	lines, waste int64 // dropped since it was last said
 }
 
-func newLogs(e *Environment) *logs {
-	return &logs{env: e, budget: budget{bytes: logBurst}}
+// New returns the logs of an environment. It starts nothing. obs may be nil.
+func New(obs daruma.Observer, f *catalog.Function, environment, region string) *Logs {
+	return &Logs{observer: obs, function: f, environment: environment, region: region, budget: budget{bytes: logBurst}}
 }
 
-// open makes the pipes of a life, and starts reading them.
-func (l *logs) open(wait *sync.WaitGroup) error {
+// Open makes the pipes of a life, and starts reading them.
+func (l *Logs) Open(wait *sync.WaitGroup) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.buf = make([]byte, pipeReadBytes)
@@ -91,15 +104,15 @@ func (l *logs) open(wait *sync.WaitGroup) error {
 	return nil
 }
 
-// files returns the ends that processes write to.
-func (l *logs) files() (stdout, stderr *os.File) {
+// Files returns the ends that processes write to.
+func (l *Logs) Files() (stdout, stderr *os.File) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.pipes[0].w, l.pipes[1].w
 }
 
-// started closes our copies of the ends that processes write to.
-func (l *logs) started() {
+// Started closes our copies of the ends that processes write to.
+func (l *Logs) Started() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, p := range l.pipes {
@@ -110,9 +123,9 @@ func (l *logs) started() {
 	}
 }
 
-// close reads what the dead processes left behind, and closes the pipes.
-func (l *logs) close() {
-	l.started()
+// Close reads what the dead processes left behind, and closes the pipes.
+func (l *Logs) Close() {
+	l.Started()
 	l.mu.Lock()
 	pipes := l.pipes
 	for _, p := range pipes {
@@ -133,21 +146,21 @@ func (l *logs) close() {
 }
 
 // pump reads one piece. It returns false when nothing is there.
-func (l *logs) pump(p *pipe) bool {
+func (l *Logs) pump(p *pipe) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !p.closed && l.read(p)
 }
 
 // over says whether a pipe has come to its end.
-func (l *logs) over(p *pipe) bool {
+func (l *Logs) over(p *pipe) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return p.closed
 }
 
 // read reads one piece of a pipe. It returns false when nothing is there. l.mu is held.
-func (l *logs) read(p *pipe) bool {
+func (l *Logs) read(p *pipe) bool {
 	n, err := unix.Read(p.fd, l.buf)
 	if err == unix.EINTR {
 		return true
@@ -164,7 +177,7 @@ func (l *logs) read(p *pipe) bool {
 }
 
 // drain reads what the pipes hold at this moment. l.mu is held.
-func (l *logs) drain() {
+func (l *Logs) drain() {
 	if len(l.polled) == 0 {
 		return
 	}
@@ -179,7 +192,7 @@ func (l *logs) drain() {
 }
 
 // take cuts data into lines. l.mu is held.
-func (l *logs) take(p *pipe, data []byte) {
+func (l *Logs) take(p *pipe, data []byte) {
 	now := time.Now()
 	for len(data) > 0 {
 		end := bytes.IndexByte(data, '\n')
@@ -210,7 +223,7 @@ func (l *logs) take(p *pipe, data []byte) {
 }
 
 // emit makes a line of what has gathered. l.mu is held.
-func (l *logs) emit(now time.Time, p *pipe) {
+func (l *Logs) emit(now time.Time, p *pipe) {
 	l.line(now, p.stream, p.partial)
 	if p.partial = p.partial[:0]; cap(p.partial) > pipeReadBytes {
 		p.partial = nil
@@ -218,14 +231,14 @@ func (l *logs) emit(now time.Time, p *pipe) {
 }
 
 // flush makes a line of what has no end and will not get one. l.mu is held.
-func (l *logs) flush(p *pipe) {
+func (l *Logs) flush(p *pipe) {
 	if len(p.partial) > 0 {
 		l.emit(time.Now(), p)
 	}
 }
 
 // line takes a line of a process. l.mu is held.
-func (l *logs) line(now time.Time, stream string, text []byte) {
+func (l *Logs) line(now time.Time, stream string, text []byte) {
 	l.keepTail(text)
 	if !l.budget.take(now, int64(len(text))+1) {
 		return
@@ -237,31 +250,30 @@ func (l *logs) line(now time.Time, stream string, text []byte) {
 }
 
 // tell tells the observer. l.mu is held.
-func (l *logs) tell(now time.Time, stream, text string) {
-	if obs := l.env.pool.cfg.Observer; obs != nil {
-		f := l.env.function
-		obs.Logged(daruma.Line{At: now, Function: f.Name, Version: f.Version, Environment: l.env.record.ID,
+func (l *Logs) tell(now time.Time, stream, text string) {
+	if l.observer != nil {
+		l.observer.Logged(daruma.Line{At: now, Function: l.function.Name, Version: l.function.Version, Environment: l.environment,
 			Request: l.request, Trace: l.trace, Stream: stream, Text: text})
 	}
 }
 
 // platform takes a line of ours. l.mu is held.
-func (l *logs) platform(now time.Time, text []byte) {
+func (l *Logs) platform(now time.Time, text []byte) {
 	l.keepTail(text)
-	if l.env.pool.cfg.Observer != nil {
+	if l.observer != nil {
 		l.tell(now, daruma.Platform, string(text))
 	}
 }
 
-// remark says something about the environment that belongs to no call.
-func (l *logs) remark(text string) {
+// Remark says something about the environment that belongs to no call.
+func (l *Logs) Remark(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tell(time.Now(), daruma.Platform, text)
 }
 
 // sayDropped says how much was thrown away. l.mu is held.
-func (l *logs) sayDropped(now time.Time) {
+func (l *Logs) sayDropped(now time.Time) {
 	if l.budget.lines == 0 {
 		return
 	}
@@ -290,7 +302,7 @@ func (b *budget) take(now time.Time, n int64) bool {
 }
 
 // keepTail adds a line to the call's tail. l.mu is held.
-func (l *logs) keepTail(text []byte) {
+func (l *Logs) keepTail(text []byte) {
 	if len(text) >= daruma.LogTailBytesMax {
 		text = text[len(text)-daruma.LogTailBytesMax+1:]
 	}
@@ -300,8 +312,8 @@ func (l *logs) keepTail(text []byte) {
 	l.tail = append(append(l.tail, text...), '\n')
 }
 
-// current returns whose lines these are.
-func (l *logs) current() (request, trace string) {
+// Current returns whose lines these are.
+func (l *Logs) Current() (request, trace string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.request, l.trace

@@ -1,4 +1,4 @@
-package run
+package logs
 
 import (
 	"encoding/json"
@@ -14,38 +14,48 @@ import (
 // The lines in which the platform tells of an invocation, as AWS writes them:
 // text, or JSON records when the function asks for that format.
 
+// A Call is what the lines about an invocation say.
+type Call struct {
+	ID    string // the request's
+	Trace string // the whole header
+	Root  string // the trace's root
+	Began time.Time
+	Init  time.Duration // of the environment, when Cold
+	Cold  bool          // the environment was started for this call
+}
+
 const iso = "2006-01-02T15:04:05.000Z"
 
 // json says whether the function wants JSON.
-func (l *logs) json() bool { return l.env.function.LogFormat == "JSON" }
+func (l *Logs) json() bool { return l.function.LogFormat == "JSON" }
 
-// begin marks the start of a call.
-func (l *logs) begin(c *call) {
+// Begin marks the start of a call.
+func (l *Logs) Begin(c *Call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.drain() // still the last call's
 	for _, p := range l.pipes {
 		l.flush(p)
 	}
-	l.request, l.trace = c.inv.ID, traceRoot(c.delivery.Trace)
+	l.request, l.trace = c.ID, c.Root
 	l.tail = l.tail[:0]
-	version := l.env.function.Version
+	version := l.function.Version
 	if l.json() {
-		l.record(c.began, "platform.start", map[string]any{"requestId": c.inv.ID, "version": version, "tracing": tracing(c)})
+		l.record(c.Began, "platform.start", map[string]any{"requestId": c.ID, "version": version, "tracing": tracing(c)})
 		return
 	}
 	b := append(l.text[:0], "START RequestId: "...)
-	b = append(append(b, c.inv.ID...), " Version: "...)
+	b = append(append(b, c.ID...), " Version: "...)
 	l.text = append(b, version...)
-	l.platform(c.began, l.text)
+	l.platform(c.Began, l.text)
 }
 
-// end marks the end of a call, and returns the tail of its log. What the
+// End marks the end of a call, and returns the tail of its log. What the
 // processes had written when they answered comes before it.
-func (l *logs) end(c *call, now time.Time, o *daruma.Outcome) []byte {
+func (l *Logs) End(c *Call, now time.Time, o *daruma.Outcome) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c.inv.ID == l.request {
+	if c.ID == l.request {
 		l.drain()
 		for _, p := range l.pipes {
 			l.flush(p)
@@ -62,28 +72,28 @@ func (l *logs) end(c *call, now time.Time, o *daruma.Outcome) []byte {
 }
 
 // endLines writes END and REPORT.
-func (l *logs) endLines(c *call, now time.Time, o *daruma.Outcome) {
+func (l *Logs) endLines(c *Call, now time.Time, o *daruma.Outcome) {
 	status, errType := statusOf(o)
 	switch {
 	case o.Kind == daruma.TimedOut:
-		l.platform(now, fmt.Appendf(nil, "%s %s Task timed out after %.2f seconds", now.UTC().Format(iso), c.inv.ID, c.function.Timeout.Seconds()))
+		l.platform(now, fmt.Appendf(nil, "%s %s Task timed out after %.2f seconds", now.UTC().Format(iso), c.ID, l.function.Timeout.Seconds()))
 	case o.Kind == daruma.Crashed:
 		l.platform(now, []byte(o.Failure.Message))
 		l.platform(now, []byte(o.Failure.Type))
 	}
-	b := append(append(l.text[:0], "END RequestId: "...), c.inv.ID...)
+	b := append(append(l.text[:0], "END RequestId: "...), c.ID...)
 	l.platform(now, b)
-	b = append(append(b[:0], "REPORT RequestId: "...), c.inv.ID...)
+	b = append(append(b[:0], "REPORT RequestId: "...), c.ID...)
 	b = appendMilliseconds(append(b, "\tDuration: "...), o.Duration)
 	b = append(b, "\tBilled Duration: "...)
 	b = strconv.AppendInt(b, billed(o.Duration), 10)
 	b = append(b, " ms\tMemory Size: "...)
-	b = strconv.AppendInt(b, int64(l.env.function.MemoryMB), 10)
+	b = strconv.AppendInt(b, int64(l.function.MemoryMB), 10)
 	b = append(b, " MB\tMax Memory Used: "...)
 	b = strconv.AppendInt(b, megabytes(o.MemoryBytes), 10)
 	b = append(b, " MB\t"...)
-	if c.cold {
-		b = append(appendMilliseconds(append(b, "Init Duration: "...), c.init), '\t')
+	if c.Cold {
+		b = append(appendMilliseconds(append(b, "Init Duration: "...), c.Init), '\t')
 	}
 	if status != "" {
 		b = append(append(b, "Status: "...), status...)
@@ -107,7 +117,7 @@ func statusOf(o *daruma.Outcome) (status, errType string) {
 }
 
 // endRecords writes the JSON records.
-func (l *logs) endRecords(c *call, now time.Time, o *daruma.Outcome) {
+func (l *Logs) endRecords(c *Call, now time.Time, o *daruma.Outcome) {
 	status, errType := statusOf(o)
 	switch {
 	case status == "":
@@ -115,14 +125,14 @@ func (l *logs) endRecords(c *call, now time.Time, o *daruma.Outcome) {
 	case o.Kind == daruma.Crashed:
 		status = "failure"
 	}
-	l.record(now, "platform.runtimeDone", map[string]any{"requestId": c.inv.ID, "status": status, "spans": []any{}, "tracing": tracing(c),
+	l.record(now, "platform.runtimeDone", map[string]any{"requestId": c.ID, "status": status, "spans": []any{}, "tracing": tracing(c),
 		"metrics": map[string]any{"durationMs": milliseconds(o.Duration), "producedBytes": len(o.Payload)}})
 	metrics := map[string]any{"durationMs": milliseconds(o.Duration), "billedDurationMs": billed(o.Duration),
-		"memorySizeMB": l.env.function.MemoryMB, "maxMemoryUsedMB": megabytes(o.MemoryBytes)}
-	if c.cold {
-		metrics["initDurationMs"] = milliseconds(c.init)
+		"memorySizeMB": l.function.MemoryMB, "maxMemoryUsedMB": megabytes(o.MemoryBytes)}
+	if c.Cold {
+		metrics["initDurationMs"] = milliseconds(c.Init)
 	}
-	report := map[string]any{"requestId": c.inv.ID, "status": status, "metrics": metrics, "tracing": tracing(c)}
+	report := map[string]any{"requestId": c.ID, "status": status, "metrics": metrics, "tracing": tracing(c)}
 	if errType != "" {
 		report["errorType"] = errType
 	}
@@ -130,7 +140,7 @@ func (l *logs) endRecords(c *call, now time.Time, o *daruma.Outcome) {
 }
 
 // record writes one JSON record. l.mu is held.
-func (l *logs) record(now time.Time, kind string, record map[string]any) {
+func (l *Logs) record(now time.Time, kind string, record map[string]any) {
 	data, err := json.Marshal(struct {
 		Time   string         `json:"time"`
 		Type   string         `json:"type"`
@@ -142,16 +152,16 @@ func (l *logs) record(now time.Time, kind string, record map[string]any) {
 }
 
 // tracing is the trace of a call as JSON records have it.
-func tracing(c *call) map[string]any {
-	return map[string]any{"type": "X-Amzn-Trace-Id", "value": c.delivery.Trace}
+func tracing(c *Call) map[string]any {
+	return map[string]any{"type": "X-Amzn-Trace-Id", "value": c.Trace}
 }
 
-// initStart marks the start of processes.
-func (l *logs) initStart(version string) {
+// InitStart marks the start of processes.
+func (l *Logs) InitStart(version string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f, place := l.env.function, l.env.pool.cfg.View().Place
-	arn := "arn:aws:lambda:" + place.Region + "::runtime:" + strings.ReplaceAll(version, ":", "-")
+	f := l.function
+	arn := "arn:aws:lambda:" + l.region + "::runtime:" + strings.ReplaceAll(version, ":", "-")
 	now := time.Now()
 	if l.json() {
 		l.record(now, "platform.initStart", map[string]any{"initializationType": "on-demand", "phase": "init", "runtimeVersion": version,
@@ -161,17 +171,14 @@ func (l *logs) initStart(version string) {
 	l.platform(now, []byte("INIT_START Runtime Version: "+version+"\tRuntime Version ARN: "+arn))
 }
 
-// initFailed marks processes that did not come up.
-func (l *logs) initFailed(phase string, took time.Duration, f *fault) {
+// InitFailed marks processes that did not come up.
+func (l *Logs) InitFailed(phase string, took time.Duration, timeout bool, errType string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.drain()
-	now, status, errType := time.Now(), "error", f.errType
-	if f.kind == daruma.TimedOut {
+	now, status := time.Now(), "error"
+	if timeout {
 		status, errType = "timeout", ""
-	}
-	if f.payload != nil {
-		errType = category(f.errType)
 	}
 	if l.json() {
 		l.record(now, "platform.initReport", map[string]any{"initializationType": "on-demand", "phase": phase, "status": status,

@@ -203,9 +203,11 @@ func TestAnAnswerOfSixMegabytesIsTheMost(t *testing.T) {
 	if o.Kind != daruma.Done || len(o.Payload) != 6291556 {
 		t.Fatalf("got %v and %d bytes, want done and 6291556", o.Kind, len(o.Payload))
 	}
+	w.awaitState("warm")
 	o = w.runID("6291557")
 	want(t, o, daruma.FunctionError, `{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"RequestId: `+requestID+` Error: Response payload size exceeded maximum allowed payload size (6291556 bytes)."}`)
 	contains(t, w.obs.Text(), "\tStatus: error\tError Type: Function.ResponseSizeTooLarge\n")
+	w.awaitState("warm")
 	if o := w.run("3"); o.Kind != daruma.Done || string(o.Payload) != "zzz" || o.Init != 0 || w.maker.Resets.Load() != 0 {
 		t.Errorf("got %v %q after %d resets, want the environment to live on", o.Kind, o.Payload, w.maker.Resets.Load())
 	}

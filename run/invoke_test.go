@@ -21,6 +21,7 @@ func TestAWarmEnvironmentIsUsedAgain(t *testing.T) {
 	if o.Init <= 0 || o.Version != "$LATEST" {
 		t.Errorf("got init %v and version %q, want some time and $LATEST", o.Init, o.Version)
 	}
+	w.awaitState("warm")
 	second := w.run("{}")
 	want(t, second, daruma.Done, "2")
 	if second.Init != 0 || second.Environment != o.Environment {
@@ -35,6 +36,7 @@ func TestAnErrorIsPassedOnAndTheEnvironmentKept(t *testing.T) {
 	if o.Failure.Type != "MyError" || o.Failure.Message != "no" {
 		t.Errorf("got %v, want MyError: no", o.Failure)
 	}
+	w.awaitState("warm")
 	if again := w.run("{}"); again.Environment != o.Environment || again.Init != 0 {
 		t.Errorf("got another environment after an error")
 	}
@@ -89,7 +91,9 @@ func TestTheOfficialGoClientWorks(t *testing.T) {
 	o := w.runInvocation(daruma.Invocation{ID: "8476a536-e9f4-11e8-9739-2dfe598c3fcd", Payload: []byte(`{"x":1}`), Trace: "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0",
 		ClientContext: []byte(`{"custom":{"k":"v"}}`), Identity: []byte(`{"cognitoIdentityId":"i","cognitoIdentityPoolId":"p"}`), Tenant: "t"})
 	want(t, o, daruma.Done, `{"arn":"arn:aws:lambda:eu-west-1:123456789012:function:f","client":{"k":"v"},"id":"8476a536-e9f4-11e8-9739-2dfe598c3fcd","identity":"i","in":{"x":1},"left":true,"tenant":"t","trace":"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0"}`)
+	w.awaitState("warm")
 	want(t, w.run(`{"do":"error"}`), daruma.FunctionError, `{"errorMessage":"as asked","errorType":"errorString"}`)
+	w.awaitState("warm")
 	if n := len(w.pool.Environments()); n != 1 || w.maker.Resets.Load() != 0 {
 		t.Errorf("got %d environments and %d resets, want 1 and 0", n, w.maker.Resets.Load())
 	}
@@ -123,6 +127,7 @@ func TestTheRuntimeAPIRefusesWhatDoesNotFitItsState(t *testing.T) {
 		`403 {"errorMessage":"State transition from Running to InitError failed for runtime. Error: State transition is not allowed","errorType":"InvalidStateTransition"}`,
 	})
 	said = nil
+	w.awaitState("warm")
 	if err := json.Unmarshal(w.run("{}").Payload, &said); err != nil {
 		t.Fatal(err)
 	}

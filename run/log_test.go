@@ -40,6 +40,7 @@ func TestLinesComeInOrderAndKnowTheirRequest(t *testing.T) {
 func TestTheTailIsOfThisInvocationAndOfFourKilobytes(t *testing.T) {
 	w := newWorld(t, nil, function("log"))
 	w.run(`"` + strings.Repeat("long", 2000) + `"`)
+	w.awaitState("warm")
 	o := w.run(`"short"`)
 	tail := string(o.LogTail)
 	contains(t, tail, "START RequestId: ", "to stdout \"short\"\n", "to stderr, without an end\n", "END RequestId: ", "REPORT RequestId: ")
@@ -86,6 +87,7 @@ func TestPlatformLinesAreRecordsWhenTheFunctionLogsJSON(t *testing.T) {
 	f.LogFormat, f.LogLevel = "JSON", "WARN"
 	w := newWorld(t, nil, f)
 	w.runID(`"x"`)
+	w.awaitState("warm")
 	w.runID("3")
 	var kinds []string
 	for _, l := range w.obs.Lines() {

@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -185,7 +186,7 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 	if n.cfg.Egress == "deny" {
 		policy = egress.DenyAll
 	}
-	n.egress, err = egress.New(egress.Config{Cloud: n.front, Authority: authority, Policy: policy, Own: n.listeners.ports, Log: n.watch.Logged, Clock: n.cfg.Clock})
+	n.egress, err = egress.New(egress.Config{Cloud: http.HandlerFunc(n.cloud), Authority: authority, Policy: policy, Own: n.listeners.ports, Log: n.watch.Logged, Clock: n.cfg.Clock})
 	if err != nil {
 		return err
 	}
@@ -199,6 +200,16 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 	})
 	n.pool = run.New(n.poolConfig(authority.Files()))
 	return nil
+}
+
+// cloud answers what functions send to the cloud's names: APIs and function
+// URLs by the names they have on AWS, and the services.
+func (n *Node) cloud(w http.ResponseWriter, r *http.Request) {
+	if web.IsAddress(r.Host) {
+		n.web.ServeHTTP(w, r)
+		return
+	}
+	n.front.ServeHTTP(w, r)
 }
 
 // openDoors makes the ways in.

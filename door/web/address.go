@@ -70,6 +70,15 @@ func hostname(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
+// IsAddress says whether host is the name of an API or a function URL on AWS,
+// in whatever region and of whatever account: https://…execute-api… and the
+// like lead to a Door, all other names of the cloud to the services behind it.
+func IsAddress(host string) bool {
+	_, rest, _ := strings.Cut(hostname(host), ".")
+	label, rest, _ := strings.Cut(rest, ".")
+	return (label == apiLabel || label == urlLabel) && rest != ""
+}
+
 // labels takes an AWS host name apart. ok says whether it is one of our two
 // forms; id is "" when it is of another region.
 func (s *site) labels(host string) (id, label string, ok bool) {

@@ -165,3 +165,16 @@ func FuzzAddressing(f *testing.F) {
 		}
 	})
 }
+
+func TestNamesOfAPIsAndFunctionURLsAreToldFromOthers(t *testing.T) {
+	for host, want := range map[string]bool{
+		"abcdefghij.execute-api.us-east-1.amazonaws.com": true, "ABC.Execute-API.eu-west-1.amazonaws.com:443": true,
+		"abc.lambda-url.us-east-1.on.aws": true, "abc.lambda-url.us-east-1.on.aws.": true,
+		"lambda.us-east-1.amazonaws.com": false, "execute-api.us-east-1.amazonaws.com": false, "abc.execute-api": false,
+		"execute-api": false, "": false, "127.0.0.1:3000": false, "checkip.amazonaws.com": false,
+	} {
+		if got := IsAddress(host); got != want {
+			t.Errorf("%q: got %v, want %v", host, got, want)
+		}
+	}
+}

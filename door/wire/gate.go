@@ -30,16 +30,19 @@ func (x *exchange) admit() *Error {
 	if err != nil {
 		return err
 	}
-	service, ok := f.services[c.service]
-	if !ok {
-		service.BodyBytesMax = unservedBodyMax
-	}
-	if x.req.Body, err = x.body(service.BodyBytesMax, service.TooLarge); err != nil {
-		return err
-	}
 	x.req.Path = wirePath(r)
 	if !isS3(c.service) {
 		x.req.Path = normalPath(x.req.Path)
+	}
+	service, ok := f.services[c.service]
+	if !ok {
+		service.BodyBytesMax = unservedBodyMax
+		if len(r.TransferEncoding) > 0 { // uploads; what is wrong is not how they are sent
+			return f.unserved(&x.req)
+		}
+	}
+	if x.req.Body, err = x.body(service.BodyBytesMax, service.TooLarge); err != nil {
+		return err
 	}
 	x.req.Caller = cred.Identity
 	return f.verify(&c, &x.req, cred.Secret)

@@ -224,3 +224,14 @@ func FuzzProtocol(f *testing.F) {
 		}
 	})
 }
+
+func TestAnUploadToAServiceThatIsNotHereIsToldSoAndNotHowToUpload(t *testing.T) {
+	f, _ := newFront(t, "lambda")
+	for service, want := range map[string]string{"s3": "s3:PUT /b/k is not supported here", "lambda": "Transfer-Encoding is not accepted"} {
+		r := sign(t, request("PUT", "/b/k", "x"), "x", service)
+		r.TransferEncoding, r.ContentLength = []string{"chunked"}, -1
+		if w := do(f, r); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s: got %d %s, want %q", service, w.Code, w.Body, want)
+		}
+	}
+}

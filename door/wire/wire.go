@@ -140,6 +140,10 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.req.HTTP, x.req.ID, x.req.At = r, daruma.NewID(), f.cfg.Now()
 	w.Header()["X-Amzn-Requestid"] = []string{x.req.ID}
 	defer x.recovered()
+	if isCheckIP(r) {
+		tellAddress(&x.answer, r)
+		return
+	}
 	if err := x.admit(); err != nil {
 		x.refuse(err)
 		return

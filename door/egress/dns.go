@@ -210,9 +210,10 @@ func code(reply *dns.Msg, rcode int) *dns.Msg {
 }
 
 // answerLocal answers what needs no policy: names that stand for the
-// environment's own loopback (RFC 6761), and names for our own addresses.
+// environment's own loopback (RFC 6761; AWS's guide to extensions has them
+// listen at "sandbox"), and names for our own addresses.
 func (e *Egress) answerLocal(env *environment, reply *dns.Msg, q dns.Question, name string) (*dns.Msg, bool) {
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") || name == "sandbox" || name == "sandbox.localdomain" {
 		switch q.Qtype {
 		case dns.TypeA:
 			reply.Answer = []dns.RR{address(q.Name, netip.AddrFrom4([4]byte{127, 0, 0, 1}))}

@@ -168,7 +168,7 @@ func TestALongAnswerIsCutForPacketsAndWholeOverTCP(t *testing.T) {
 func TestLoopbacksNamesAreTheEnvironmentsOwn(t *testing.T) {
 	f := newFixture(t, func(c *Config) { c.Policy = DenyAll })
 	ask, _ := f.resolver(t)
-	for _, name := range []string{"localhost", "db.localhost"} {
+	for _, name := range []string{"localhost", "db.localhost", "sandbox", "sandbox.localdomain"} {
 		if a := one(t, ask(name, dns.TypeA)); a != netip.MustParseAddr("127.0.0.1") {
 			t.Errorf("%s: got %v, want 127.0.0.1", name, a)
 		}

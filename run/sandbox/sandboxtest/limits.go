@@ -123,7 +123,7 @@ var limitChecks = []check{
 		}
 		p := x.make(func(s *sandbox.Spec) { s.Resolver, s.Trust = "127.0.0.1", trust })
 		return errors.Join(
-			x.run(p, "begins", "/etc/resolv.conf", "nameserver 127.0.0.1\n"), x.run(p, "begins", "/etc/hosts", "127.0.0.1 localhost"),
+			x.run(p, "begins", "/etc/resolv.conf", "nameserver 127.0.0.1\n"), x.run(p, "begins", "/etc/hosts", "127.0.0.1 localhost sandbox.localdomain sandbox\n"),
 			x.run(p, "read", "/etc/ssl/certs/ca-certificates.crt", "roots"),
 		)
 	}},

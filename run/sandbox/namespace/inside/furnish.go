@@ -116,7 +116,7 @@ func (r *root) etcFiles(f *Furnish) (map[string][]byte, error) {
 	group, _ := r.read("/etc/group")
 	return map[string][]byte{
 		"/etc/resolv.conf": resolver,
-		"/etc/hosts":       []byte("127.0.0.1 localhost\n::1 localhost\n"),
+		"/etc/hosts":       []byte("127.0.0.1 localhost sandbox.localdomain sandbox\n::1 localhost\n"), // extensions listen at "sandbox", as AWS tells them to
 		"/etc/hostname":    []byte("localhost\n"),
 		"/etc/passwd":      fmt.Appendf(line(passwd), "function:x:%d:%d:function:/tmp:/sbin/nologin\n", r.uid, r.gid),
 		"/etc/group":       fmt.Appendf(line(group), "function:x:%d:\n", r.gid),

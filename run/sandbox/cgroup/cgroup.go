@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +46,7 @@ type Tree struct {
 // Where nothing is given, it gives an empty Tree and no error.
 func Open() *Tree {
 	t := &Tree{}
-	mounts, err := mounted()
+	mounts, points, err := mounted()
 	if err != nil {
 		t.why = err.Error()
 		return t
@@ -54,6 +55,9 @@ func Open() *Tree {
 	if err != nil {
 		t.why = err.Error()
 		return t
+	}
+	for _, point := range points {
+		sweep(point, name)
 	}
 	if dir, ok := mounts["memory"]; ok {
 		t.memory = t.claim(dir, name)
@@ -85,9 +89,8 @@ func (t *Tree) Lacks() (memory, processes string) {
 	return memory, processes
 }
 
-// claim makes this platform's directory in dir and sweeps those of dead ones.
+// claim makes this platform's directory in dir.
 func (t *Tree) claim(dir, name string) string {
-	sweep(dir, name)
 	path := filepath.Join(dir, name)
 	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		t.why = reason(err)
@@ -167,18 +170,25 @@ func (t *Tree) dirs() []string {
 	return dirs
 }
 
-// sweep removes what dead platforms left in dir. It kills nothing: processes
-// of a place end with its platform, and a directory with any left stays.
+// sweepMax bounds how many groups of a machine are looked at.
+const sweepMax = 20_000
+
+// sweep removes what dead platforms left anywhere below dir: the last one may
+// have been started from another group. It kills nothing: processes of a
+// place end with its platform, and a directory with any left stays.
 func sweep(dir, mine string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), treePrefix) || e.Name() == mine || alive(e.Name()) {
-			continue
+	looked := 0
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return nil
 		}
-		path := filepath.Join(dir, e.Name())
+		if looked++; looked > sweepMax {
+			return fs.SkipAll
+		}
+		name := d.Name()
+		if !strings.HasPrefix(name, treePrefix) || name == mine || alive(name) {
+			return nil
+		}
 		groups, _ := os.ReadDir(path)
 		for _, g := range groups {
 			if g.IsDir() {
@@ -186,7 +196,8 @@ func sweep(dir, mine string) {
 			}
 		}
 		_ = os.Remove(path)
-	}
+		return fs.SkipDir
+	})
 }
 
 // treeName names this process for ever: its process namespace, its number and
@@ -234,12 +245,13 @@ func startTime(pid int) (string, error) {
 }
 
 // mounted finds the directory of this process in every hierarchy: by
-// controller for version 1, by "" for version 2.
-func mounted() (map[string]string, error) {
+// controller for version 1, by "" for version 2; and where those are mounted
+// that this package uses.
+func mounted() (dirs map[string]string, points []string, err error) {
 	own := map[string]string{}
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for line := range strings.Lines(string(text)) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -251,7 +263,7 @@ func mounted() (map[string]string, error) {
 	}
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { _ = f.Close() }()
 	found := map[string]string{}
@@ -277,10 +289,13 @@ func mounted() (map[string]string, error) {
 			if c == "" && os.Geteuid() == 0 {
 				path = root // directories of the platform's own at the top: no other manager's are touched
 			}
+			if c == "" || c == "memory" || c == "pids" {
+				points = append(points, point)
+			}
 			found[c] = filepath.Join(point, strings.TrimPrefix(path, root))
 		}
 	}
-	return found, nil
+	return found, points, nil
 }
 
 func words(path string) []string {

@@ -32,7 +32,10 @@ bench: ## side by side with floors and peers, in one run
 	go run ./bench
 
 reliability: ## long crash, power-loss, corruption and hostile-function runs
-	DARUMA_LONG=1 go test -count=1 -timeout 80m -v -run 'Long|Crash|PowerLoss|Damage|Full|Hostile|Remains' ./cell/... ./run/... ./cmd/...
+	go test -count=1 -v -timeout 60m ./cell -run Acknowledged -rounds 100
+	go test -count=1 -v -timeout 60m ./cell/journal/disk -run DamageIsFound -damages 2000
+	go test -count=1 -v -timeout 60m ./cell/journal/disk -run AnyWrite -stride 3
+	DARUMA_LONG=1 go test -count=1 -v -timeout 60m ./run/... ./cmd/... -run 'Hostile|Killed|Remains|Crash'
 
 fuzz: ## every decoder for 20 seconds
 	sh tools/fuzz.sh 20s

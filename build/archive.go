@@ -31,8 +31,12 @@ const (
 	creatorMacOS = 19
 )
 
-// archive unpacks a .zip or .jar file.
-func (j *job) archive() error {
+// file takes code that is not a directory: an archive, or one file of code,
+// which is all there is then, as the SAM CLI packs it.
+func (j *job) file() error {
+	if ext := strings.ToLower(filepath.Ext(j.src.Path)); ext != ".zip" && ext != ".jar" {
+		return copyFile(j.src.Path, filepath.Join(j.out, filepath.Base(j.src.Path)))
+	}
 	if err := unpack(j.src.Path, j.out); err != nil {
 		return &daruma.Error{Op: "unpack " + j.src.Path, Kind: daruma.KindOf(err), Err: err}
 	}

@@ -99,6 +99,7 @@ func TestAnArchiveThatAttacksIsRefused(t *testing.T) {
 		"twice, other spelling": {[]entry{{"a", "1", 0}, {"./a", "2", 0}}, daruma.KindInvalid, "is there twice"},
 		"file as directory":     {[]entry{{"a", "1", 0}, {"a/b", "2", 0}}, daruma.KindInvalid, ""},
 		"bomb":                  {[]entry{{"zeros", strings.Repeat("\x00", ratioFree+1), 0}}, daruma.KindTooLarge, "expands to more than 200 times its size"},
+		"bomb in parts":         {[]entry{{"a", strings.Repeat("\x00", ratioFree*2/3), 0}, {"b", strings.Repeat("\x00", ratioFree*2/3), 0}}, daruma.KindTooLarge, "expands to more than 200 times its size"},
 		"many entries":          {many, daruma.KindTooLarge, "more than 200000 files"},
 	} {
 		t.Run(name, func(t *testing.T) {

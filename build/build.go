@@ -138,7 +138,7 @@ func (j *job) run(ctx context.Context) error {
 		return invalid("read source: %w", err)
 	}
 	if !stat.IsDir() {
-		return j.archive()
+		return j.file()
 	}
 	method, err := j.method()
 	if err != nil {
@@ -154,7 +154,7 @@ func (j *job) asItIs() error {
 		return invalid("read finished code: %w", err)
 	}
 	if !stat.IsDir() {
-		return j.archive()
+		return j.file()
 	}
 	return copyTree(j.src.Path, j.out, nil)
 }

@@ -97,6 +97,22 @@ func (j *job) java() (method, error) {
 	return func(context.Context) error { return copyTree(j.src.Path, j.out, debris) }, nil
 }
 
+// newerJava is how compilers say that they are older than the source.
+var newerJava = regexp.MustCompile(`(?:invalid target release|invalid source release|release version|Unsupported class file major version)[: ]+(\d+)`)
+
+// olderJDK adds to a failed build which JDK would do.
+func olderJDK(err error) error {
+	m := newerJava.FindStringSubmatch(err.Error())
+	if m == nil {
+		return err
+	}
+	version := m[1]
+	if n, _ := strconv.Atoi(version); strings.Contains(m[0], "class file") {
+		version = strconv.Itoa(n - 44) // JVM specification, table 4.1-A
+	}
+	return &daruma.Error{Kind: daruma.KindOf(err), Err: err, Hint: "It needs Java " + version + " and Maven runs on an older one: install JDK " + version + " and let JAVA_HOME name it."}
+}
+
 // maven compiles a module and lays out its classes, with what they need at run
 // time in lib/. A layer's go into java/lib.
 func (j *job) maven(ctx context.Context) error {
@@ -111,8 +127,8 @@ func (j *job) maven(ctx context.Context) error {
 	if j.src.Layer {
 		lib = filepath.Join(j.out, "java", "lib")
 	}
-	if err := j.tool(ctx, work, nil, "mvn", "-B", "-q", "-DskipTests", "package", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+lib); err != nil {
-		return err
+	if err := j.tool(ctx, work, nil, "mvn", "-B", "-q", "-Dstyle.color=never", "-DskipTests", "package", "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+lib); err != nil {
+		return olderJDK(err)
 	}
 	if j.src.Layer {
 		jars, _ := filepath.Glob(filepath.Join(work, "target", "*.jar"))

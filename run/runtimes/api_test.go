@@ -9,8 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ type api struct {
 	server  *httptest.Server
 	events  chan event
 	answers chan answer
+	polls   atomic.Int64  // how many "next" have arrived
 	gone    chan struct{} // one for each "next" whose asker went away
 }
 
@@ -62,6 +64,7 @@ func newAPI(t testing.TB) *api {
 }
 
 func (a *api) next(w http.ResponseWriter, r *http.Request) {
+	a.polls.Add(1)
 	select {
 	case <-r.Context().Done():
 		a.gone <- struct{}{}
@@ -114,7 +117,6 @@ type process struct {
 	cmd  *exec.Cmd
 	out  string // the file its output goes to
 	done chan struct{}
-	once sync.Once
 	n    int
 }
 
@@ -162,8 +164,8 @@ func write(t testing.TB, files map[string]string) string {
 }
 
 // function returns a function of the given runtime with these files.
-func function(t testing.TB, runtime, handler string, files map[string]string) *catalog.Function {
-	return &catalog.Function{Name: "f", Version: catalog.Latest, Runtime: runtime, Handler: handler, MemoryMB: 512, Code: catalog.Code{Dir: write(t, files)}}
+func function(t testing.TB, id, handler string, files map[string]string) *catalog.Function {
+	return &catalog.Function{Name: "f", Version: catalog.Latest, Runtime: id, Handler: handler, MemoryMB: 512, Code: catalog.Code{Dir: write(t, files)}}
 }
 
 // places returns the path function of a plain process: targets lie where their sources do.
@@ -289,6 +291,22 @@ func (p *process) invoke(body string) answer {
 		p.t.Fatalf("got an answer to %s, want one to %s", a.id, e.id)
 	}
 	return a
+}
+
+// hangUp closes the connection on which the process waits for its n-th event.
+func (p *process) hangUp(n int64) {
+	p.t.Helper()
+	for end := time.Now().Add(patience); p.polls.Load() < n; runtime.Gosched() {
+		if time.Now().After(end) {
+			p.t.Fatal("the process does not ask for an event")
+		}
+	}
+	p.server.CloseClientConnections()
+	select {
+	case <-p.gone:
+	case <-time.After(patience):
+		p.t.Fatal("the server does not notice that the connection has gone")
+	}
 }
 
 // exit waits for the process to end and returns its exit code.

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/daruma-io/daruma/catalog"
 )
@@ -325,12 +324,7 @@ func TestANodeProcessOutlivesAClosedConnection(t *testing.T) {
 	p := start(t, node(t, node22, `exports.handler = async (e) => e`))
 	p.invoke(`1`).want(t, "response", `1`)
 	p.invoke(`1`).want(t, "response", `1`)
-	p.server.CloseClientConnections()
-	select {
-	case <-p.gone:
-	case <-time.After(patience):
-		t.Fatal("the server does not notice that the connection has gone")
-	}
+	p.hangUp(3)
 	p.invoke(`2`).want(t, "response", `2`)
 }
 

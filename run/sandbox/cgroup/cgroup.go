@@ -4,10 +4,14 @@
 // limits and which it stops and continues as one.
 //
 // It takes what the machine has: version 2 for all, or, where version 1 still
-// holds the controllers, these for memory and processes, and version 2's
+// holds the controllers, these for memory, processes and CPUs, and version 2's
 // core, which needs no controller, for stopping. Version 1's freezer is not
 // used: what it has frozen cannot be killed. What remains missing is told by
 // Lacks; nothing is simulated here.
+//
+// Every group has the same share of the CPUs, however many processes and
+// sessions it makes, and as much as any session of the machine that is in no
+// group. Nothing is held back from it while others do not want it.
 //
 // A Tree is where one platform keeps its groups; its name says whose it is,
 // and a new Tree removes the empty ones of platforms that died. Methods of
@@ -25,6 +29,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,9 +42,14 @@ type Tree struct {
 	unified   string // version 2, or ""
 	memory    string // version 1, or ""
 	pids      string // version 1, or ""
+	cpu       string // version 1, or ""
 	memoryIn2 bool
 	pidsIn2   bool
+	cpuIn2    bool
 	why       string // what hindered, in words
+
+	mu     sync.Mutex // guards groups, and is held while the kernel is told of it
+	groups int        // that have a share of the CPUs
 }
 
 // Open finds what the machine gives this process and makes its directories.
@@ -65,6 +75,9 @@ func Open() *Tree {
 	if dir, ok := mounts["pids"]; ok {
 		t.pids = t.claim(dir, name)
 	}
+	if dir, ok := mounts["cpu"]; ok {
+		t.cpu = t.claim(dir, name)
+	}
 	if dir, ok := mounts[""]; ok {
 		t.claimUnified(dir, name)
 	}
@@ -74,8 +87,8 @@ func Open() *Tree {
 	return t
 }
 
-// Lacks tells which limits cannot be given, and why.
-func (t *Tree) Lacks() (memory, processes string) {
+// Lacks tells which limits cannot be given, and why; "" for those that can.
+func (t *Tree) Lacks() (memory, processes, cpu string) {
 	why := t.why
 	if why == "" {
 		why = "no cgroup controller"
@@ -86,7 +99,10 @@ func (t *Tree) Lacks() (memory, processes string) {
 	if t.pids == "" && !t.pidsIn2 {
 		processes = why
 	}
-	return memory, processes
+	if t.cpu == "" && !t.cpuIn2 {
+		cpu = why
+	}
+	return memory, processes, cpu
 }
 
 // claim makes this platform's directory in dir.
@@ -129,6 +145,13 @@ func (t *Tree) claimUnified(dir, name string) {
 	t.unified = path
 	t.memoryIn2 = slices.Contains(wanted, "+memory")
 	t.pidsIn2 = slices.Contains(wanted, "+pids")
+	if t.cpu == "" && slices.Contains(available, "cpu") { // asked for last: the others do not depend on it
+		err := handDown(dir, []string{"+cpu"})
+		if err == nil {
+			err = put(filepath.Join(path, "cgroup.subtree_control"), "+cpu")
+		}
+		t.cpuIn2 = err == nil
+	}
 }
 
 // handDown makes dir give controllers to its groups. The platform first steps
@@ -162,7 +185,7 @@ func (t *Tree) Close() error {
 
 func (t *Tree) dirs() []string {
 	var dirs []string
-	for _, dir := range []string{t.unified, t.memory, t.pids} {
+	for _, dir := range []string{t.unified, t.memory, t.pids, t.cpu} {
 		if dir != "" && !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}
@@ -172,6 +195,32 @@ func (t *Tree) dirs() []string {
 
 // sweepMax bounds how many groups of a machine are looked at.
 const sweepMax = 20_000
+
+// The share of one group. All groups are in one directory, which counts as
+// one beside the machine's other sessions: it is given as many as there are.
+const (
+	shareIn1    = 1024
+	shareIn2    = 100
+	shareIn1Max = 262144
+	shareIn2Max = 10000
+)
+
+// share counts a group in or out, and has the kernel weigh the directory by
+// how many there are. That it cannot is of no consequence for those that exist.
+func (t *Tree) share(change int) {
+	if t.cpu == "" && !t.cpuIn2 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.groups += change
+	n := int64(max(t.groups, 1))
+	if t.cpu != "" {
+		_ = write(filepath.Join(t.cpu, "cpu.shares"), min(n*shareIn1, shareIn1Max))
+	} else {
+		_ = write(filepath.Join(t.unified, "cpu.weight"), min(n*shareIn2, shareIn2Max))
+	}
+}
 
 // sweep removes what dead platforms left anywhere below dir: the last one may
 // have been started from another group. It kills nothing: processes of a
@@ -289,7 +338,7 @@ func mounted() (dirs map[string]string, points []string, err error) {
 			if c == "" && os.Geteuid() == 0 {
 				path = root // directories of the platform's own at the top: no other manager's are touched
 			}
-			if c == "" || c == "memory" || c == "pids" {
+			if c == "" || c == "memory" || c == "pids" || c == "cpu" {
 				points = append(points, point)
 			}
 			found[c] = filepath.Join(point, strings.TrimPrefix(path, root))

@@ -3,10 +3,13 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -151,8 +154,8 @@ func TestTheFilesOfBothVersionsAreUnderstood(t *testing.T) {
 
 func TestWithoutCgroupsTheReasonIsTold(t *testing.T) {
 	empty := &Tree{}
-	if memory, processes := empty.Lacks(); memory == "" || processes == "" {
-		t.Errorf("got %q and %q, want reasons", memory, processes)
+	if memory, processes, cpu := empty.Lacks(); memory == "" || processes == "" || cpu == "" {
+		t.Errorf("got %q, %q and %q, want reasons", memory, processes, cpu)
 	}
 	g, err := empty.New("group")
 	if err != nil || g.CountsMemory() || g.CountsProcesses() || g.CanFreeze() || g.Dir() != nil {
@@ -160,5 +163,108 @@ func TestWithoutCgroupsTheReasonIsTold(t *testing.T) {
 	}
 	if err := g.Remove(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestEachGroupCountsOnceAmongTheMachinesSessions(t *testing.T) {
+	one, two := t.TempDir(), t.TempDir()
+	for _, name := range []string{one + "/cpu.shares", two + "/cpu.weight"} {
+		if err := os.WriteFile(name, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		tree *Tree
+		file string
+		want []string // with one group, two, and none again
+	}{
+		{&Tree{cpu: one}, one + "/cpu.shares", []string{"1024", "2048", "1024"}},
+		{&Tree{unified: two, cpuIn2: true}, two + "/cpu.weight", []string{"100", "200", "100"}},
+	} {
+		says := func(want string) {
+			t.Helper()
+			if got, err := os.ReadFile(c.file); err != nil || string(got) != want {
+				t.Errorf("%s: got %q, %v, want %q", filepath.Base(c.file), got, err, want)
+			}
+		}
+		a, errA := c.tree.New("a")
+		says(c.want[0])
+		b, errB := c.tree.New("b")
+		says(c.want[1])
+		if err := errors.Join(errA, errB, a.Remove(), b.Remove()); err != nil {
+			t.Error(err)
+		}
+		says(c.want[2])
+	}
+}
+
+// A group that makes many sessions, each of which the kernel would be as fair
+// to as to the other group, gets no more than its part.
+func TestManySessionsGetNoMoreThanOne(t *testing.T) {
+	tr := tree(t)
+	if _, _, cpu := tr.Lacks(); cpu != "" {
+		t.Skipf("no share of CPUs here: %s", cpu)
+	}
+	used := func(name, script string) *Group {
+		t.Helper()
+		g, err := tr.New(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tasks, err := g.Tasks()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("/bin/sh", "-c", "read go; "+script)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if g.Dir() != nil {
+			cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(g.Dir().Fd())
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range tasks {
+			if _, err := fmt.Fprint(f, cmd.Process.Pid); err != nil {
+				t.Fatal(err)
+			}
+			_ = f.Close()
+		}
+		t.Cleanup(func() {
+			for _, dir := range tr.dirs() {
+				text, _ := os.ReadFile(filepath.Join(dir, name, "cgroup.procs"))
+				for id := range strings.FieldsSeq(string(text)) {
+					if pid, err := strconv.Atoi(id); err == nil {
+						_ = syscall.Kill(pid, syscall.SIGKILL)
+					}
+				}
+			}
+			_ = cmd.Wait()
+			if err := g.Remove(); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := fmt.Fprintln(in, "go"); err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	const spin = "while :; do :; done"
+	many := used("many", "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do setsid sh -c '"+spin+"' & done; "+spin)
+	one := used("one", "for i in $(seq "+strconv.Itoa(runtime.NumCPU())+"); do ("+spin+") & done; "+spin)
+	if _, ok := one.CPU(); !ok {
+		t.Skip("nobody counts processor time here")
+	}
+	var a, b time.Duration
+	for end := time.Now().Add(10 * time.Second); a+b < 2*time.Second && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		a, _ = many.CPU()
+		b, _ = one.CPU()
+	}
+	t.Logf("many sessions had %v, one %v", a, b)
+	if b == 0 || a > 3*b {
+		t.Errorf("13 sessions had %v, one had %v, want about the same", a, b)
 	}
 }

@@ -22,6 +22,7 @@ type Group struct {
 	unified string
 	memory  string // where memory is limited, either version
 	pids    string
+	shares  bool // it was counted in
 }
 
 // New makes an empty group.
@@ -54,6 +55,8 @@ func (t *Tree) New(name string) (*Group, error) {
 	case t.pidsIn2:
 		g.pids = g.unified
 	}
+	g.shares = true
+	t.share(+1)
 	return g, nil
 }
 
@@ -64,7 +67,7 @@ func (g *Group) Dir() *os.File { return g.dir }
 // writes "0" to each. The caller closes them.
 func (g *Group) Tasks() ([]*os.File, error) {
 	var files []*os.File
-	for _, dir := range []string{g.tree.memory, g.tree.pids} {
+	for _, dir := range []string{g.tree.memory, g.tree.pids, g.tree.cpu} {
 		if dir == "" {
 			continue
 		}
@@ -270,6 +273,10 @@ func (g *Group) Freeze(stop bool, wait time.Duration) error {
 func (g *Group) Remove() error {
 	if g.dir != nil {
 		_ = g.dir.Close()
+	}
+	if g.shares {
+		g.shares = false
+		g.tree.share(-1)
 	}
 	var all error
 	for _, dir := range g.tree.dirs() {

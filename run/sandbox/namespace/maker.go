@@ -90,12 +90,15 @@ func New(config Config) (sandbox.Maker, error) {
 
 // told says in the log what the kernel does not do itself.
 func (m *maker) told() {
-	memory, processes := m.tree.Lacks()
+	memory, processes, cpu := m.tree.Lacks()
 	if memory != "" {
 		m.log.Info("memory of places is limited by sampling: a process that takes it quickly is ended late", "why", memory)
 	}
 	if processes != "" {
 		m.log.Info("processes of places are limited by resource limits, with up to 16 more than asked", "why", processes)
+	}
+	if cpu != "" {
+		m.log.Info("CPUs are shared by the session: a place that makes many gets more than its part", "why", cpu)
 	}
 	if !m.overlay {
 		m.log.Info("layers are laid over each other on disk", "why", "no overlay file system")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -104,7 +103,7 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 	for _, l := range t.Layers {
 		layer := *l
 		layer.Version, layer.ARN = 0, n.layerARN(l.Name)
-		code, err := n.build(ctx, l.LogicalID, l.Source, build.Options{Runtime: layerRuntime(t, l)})
+		code, err := build.Build(ctx, l.Source, n.buildOptions(l.LogicalID, build.Options{Runtime: layerRuntime(t, l)}))
 		if err != nil {
 			for _, f := range t.Functions {
 				if slices.ContainsFunc(f.Layers, func(x catalog.Layer) bool { return x.Name == l.Name }) {
@@ -123,7 +122,7 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 			f.Layers[i] = catalog.Layer{Name: f.Layers[i].Name} // the catalog knows the rest
 		}
 		if failures[f.Name] == nil {
-			code, err := n.build(ctx, f.LogicalID, f.Source, build.Options{Runtime: f.Runtime, Handler: f.Handler, Architecture: f.Architecture})
+			code, err := build.Build(ctx, f.Source, n.functionBuild(&f))
 			f.Code = code
 			if err == nil {
 				err = n.prepare(ctx, &f)
@@ -206,13 +205,17 @@ func (n *Node) layerARN(name string) string {
 	return "arn:aws:lambda:" + p.Region + ":" + p.Account + ":layer:" + name
 }
 
-// build makes a source into code. What the build tools say is shown only when they fail.
-func (n *Node) build(ctx context.Context, name string, s catalog.Source, o build.Options) (catalog.Code, error) {
-	o.Out, o.Cache = filepath.Join(n.cfg.Data, "build"), n.cfg.cacheDir(n.cfg.Data)
+// functionBuild says how a function is built.
+func (n *Node) functionBuild(f *catalog.Function) build.Options {
+	return n.buildOptions(f.LogicalID, build.Options{Runtime: f.Runtime, Handler: f.Handler, Architecture: f.Architecture})
+}
+
+// buildOptions completes o with what is the same for everything.
+func (n *Node) buildOptions(name string, o build.Options) build.Options {
 	o.Name, o.Python = name, n.runtimes.Interpreter
+	o.Out, o.Cache = filepath.Join(n.cfg.Data, "build"), n.cfg.cacheDir(n.cfg.Data)
 	o.Progress = func(text string) { n.cfg.Progress(name + ": " + text) }
-	o.Log = io.Discard
-	return build.Build(ctx, s, o)
+	return o
 }
 
 // layerRuntime returns the runtime a layer is built for: that of a function which uses it, or the first it names.

@@ -106,6 +106,7 @@ func (n *Node) watchAll(w *fsnotify.Watcher) {
 	roots := []string{filepath.Dir(t.Path)}
 	for _, f := range t.Functions {
 		roots = append(roots, build.Inputs(f.Source)...)
+		roots = append(roots, build.Extra(f.Source, n.functionBuild(f))...)
 	}
 	for _, l := range t.Layers {
 		roots = append(roots, build.Inputs(l.Source)...)
@@ -147,8 +148,8 @@ func watchTree(w *fsnotify.Watcher, root string, deep bool) error {
 
 // ignored says whether a change of path does not matter: tools' own files, and what builds leave behind.
 func ignored(path string) bool {
-	switch name := filepath.Base(path); name {
-	case DataDir, ".git", ".aws-sam", "node_modules", "__pycache__", ".venv", ".idea", ".vscode":
+	switch name := filepath.Base(path); {
+	case build.Ignored(name), name == ".venv", name == ".idea", name == ".vscode":
 		return true
 	default:
 		return strings.HasSuffix(name, "~") || strings.HasPrefix(name, ".#") || strings.HasSuffix(name, ".swp") || strings.HasSuffix(name, ".pyc")

@@ -46,9 +46,6 @@ type Config struct {
 	Path string
 	// Home is where version managers keep interpreters, as in $HOME; "" for none.
 	Home string
-	// Trust is a file with PEM certificates as functions see it; runtimes and
-	// SDKs are told to trust them. "" tells nothing.
-	Trust string
 	// Progress is told about long work ("fetching boto3 …"). May be nil; may
 	// be called from several goroutines at once.
 	Progress func(text string)
@@ -260,11 +257,6 @@ func (r *Runtimes) command(f *catalog.Function, path func(string) string, bin st
 		// Through a shell, so that a wrapper that is not there ends the
 		// process with status 127 as it does on AWS.
 		c.Argv = append([]string{"/bin/sh", "-c", `exec "$0" "$@"`, path(w)}, argv...)
-	}
-	if t := r.config.Trust; t != "" {
-		for _, name := range []string{"NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"} {
-			c.Env = append(c.Env, name+"="+path(t))
-		}
 	}
 	return c
 }

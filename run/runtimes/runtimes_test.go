@@ -123,7 +123,7 @@ func TestAShimIsResolvedToTheInterpreterBehindIt(t *testing.T) {
 }
 
 func TestTheEnvironmentIsLaidOutAsOnAWS(t *testing.T) {
-	r := newRuntimes(t, func(c *runtimes.Config) { c.Trust = "/etc/daruma/trust.pem" })
+	r := newRuntimes(t)
 	layer := write(t, nil)
 	f := function(t, "nodejs22.x", "index.handler", nil)
 	f.Layers = []catalog.Layer{{Code: catalog.Code{Dir: layer}}}
@@ -137,7 +137,6 @@ func TestTheEnvironmentIsLaidOutAsOnAWS(t *testing.T) {
 		"NODE_PATH=/opt/nodejs/node22/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task\n",
 		"LD_LIBRARY_PATH=/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib\n",
 		"/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin\n", "TZ=:UTC\n", "LANG=en_US.UTF-8\n",
-		"NODE_EXTRA_CA_CERTS=/etc/daruma/trust.pem\n", "SSL_CERT_FILE=/etc/daruma/trust.pem\n", "REQUESTS_CA_BUNDLE=/etc/daruma/trust.pem\n", "AWS_CA_BUNDLE=/etc/daruma/trust.pem\n",
 	} {
 		contains(t, env, want)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -34,13 +35,25 @@ const (
 // file takes code that is not a directory: an archive, or one file of code,
 // which is all there is then, as the SAM CLI packs it.
 func (j *job) file() error {
-	if ext := strings.ToLower(filepath.Ext(j.src.Path)); ext != ".zip" && ext != ".jar" {
-		return copyFile(j.src.Path, filepath.Join(j.out, filepath.Base(j.src.Path)))
+	if ext := strings.ToLower(filepath.Ext(j.src.Path)); ext != ".zip" && ext != ".jar" && !isArchive(j.src.Path) {
+		return (&copier{}).file(j.src.Path, filepath.Join(j.out, filepath.Base(j.src.Path)))
 	}
 	if err := unpack(j.src.Path, j.out); err != nil {
 		return &daruma.Error{Op: "unpack " + j.src.Path, Kind: daruma.KindOf(err), Err: err}
 	}
 	return nil
+}
+
+// isArchive says whether a file begins as zip archives do (APPNOTE.TXT 4.3.7).
+func isArchive(file string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var b [4]byte
+	_, err = io.ReadFull(f, b[:])
+	return err == nil && string(b[:]) == "PK\x03\x04"
 }
 
 // unpack writes the regular files of an archive below dir, which exists. It

@@ -95,7 +95,7 @@ func build(ctx context.Context, src catalog.Source, o Options) (catalog.Code, er
 	if src.Inline == "" && !filepath.IsAbs(src.Path) {
 		return catalog.Code{}, invalid("no absolute path to the source: %q", src.Path)
 	}
-	s := store{dir: o.Out}
+	s := store{dir: o.Out, python: o.interpreter(ctx, src)}
 	if code, ok := s.recall(src, o); ok {
 		return code, nil
 	}
@@ -123,6 +123,22 @@ func build(ctx context.Context, src catalog.Source, o Options) (catalog.Code, er
 		return catalog.Code{}, err
 	}
 	return code, s.remember(src, o, before, j.inputs, code)
+}
+
+// interpreter returns the Python that src's packages are for, "" when it needs none or none is there.
+func (o Options) interpreter(ctx context.Context, src catalog.Source) string {
+	id := o.Runtime
+	if src.Method != "" && src.Method != "python-uv" {
+		id = src.Method
+	}
+	if o.Python == nil || src.Built || !pythonRuntime.MatchString(id) {
+		return ""
+	}
+	file, err := o.Python(ctx, id)
+	if err != nil {
+		return "" // whoever needs it says so
+	}
+	return file
 }
 
 // run fills j.out by the method that fits the source.

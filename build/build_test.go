@@ -516,3 +516,20 @@ func TestCargoLambdaCompilesARustFunction(t *testing.T) {
 		t.Errorf("got %q (%v), want what the program prints", out, err)
 	}
 }
+
+func TestCodeIsBuiltAgainForAnotherInterpreter(t *testing.T) {
+	dir := write(t, map[string]string{"app.py": ""})
+	o := options(t, "python3.12", "app.handler")
+	for i, c := range []struct {
+		python string
+		src    catalog.Source
+		want   int
+	}{{"/a/python3", catalog.Source{Path: dir}, 1}, {"/a/python3", catalog.Source{Path: dir}, 1}, {"/b/python3", catalog.Source{Path: dir}, 2}, {"/a/python3", catalog.Source{Path: dir}, 2}} {
+		o.Python = func(context.Context, string) (string, error) { return c.python, nil }
+		mustBuild(t, c.src, o)
+		records, err := filepath.Glob(filepath.Join(o.Out, "records", "*.json"))
+		if err != nil || len(records) != c.want {
+			t.Errorf("build %d: got %d records, %v; want %d", i, len(records), err, c.want)
+		}
+	}
+}

@@ -158,3 +158,27 @@ func TestMavenLaysOutClassesAndLibraries(t *testing.T) {
 	code := mustBuild(t, catalog.Source{Path: dir}, options(t, "java17", "g.App"))
 	wantTree(t, code, "g/App.class", "lib/aws-lambda-java-core-1.2.3.jar")
 }
+
+func TestOneFileOfCodeIsAllThereIs(t *testing.T) {
+	dir := write(t, map[string]string{"app.py": "def handler(e, c): return e\n", "other.py": "", "requirements.txt": "boto3\n"})
+	code := mustBuild(t, catalog.Source{Path: filepath.Join(dir, "app.py")}, options(t, "python3.12", "app.handler"))
+	wantTree(t, code, "app.py")
+}
+
+func TestMavenOnAnOlderJDKSaysWhichOneWouldDo(t *testing.T) {
+	for text, want := range map[string]string{
+		"Fatal error compiling: error: invalid target release: 21": "JDK 21", "error: release version 25 not supported": "JDK 25",
+		"Unsupported class file major version 65": "JDK 21", "error: invalid source release: 17": "JDK 17", "cannot find symbol": "",
+	} {
+		dir := t.TempDir()
+		script := "#!/bin/sh\necho '" + text + "'\nexit 1\n"
+		if err := os.WriteFile(filepath.Join(dir, "mvn"), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+		_, err := build.Build(t.Context(), catalog.Source{Path: write(t, map[string]string{"pom.xml": "<project/>"})}, options(t, "java21", "g.App"))
+		if hint := daruma.HintOf(err); err == nil || want == "" != (hint == "") || !strings.Contains(hint, want) {
+			t.Errorf("%s: got %v with the hint %q, want one with %q", text, err, hint, want)
+		}
+	}
+}

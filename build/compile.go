@@ -7,8 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
+
+	"github.com/daruma-io/daruma"
 )
 
 // compileGo makes a static binary for this machine, named as custom runtimes

@@ -20,7 +20,10 @@ const recordVersion = 1
 
 // A store keeps finished code by content ("code/<sha256>") and remembers which
 // source led to it ("records/<sha256>.json").
-type store struct{ dir string }
+type store struct {
+	dir    string
+	python string // the interpreter that packages are for: with another one, they are others
+}
 
 // put moves the tree at dir into the store, unless its content is there.
 func (s store) put(dir string) (catalog.Code, error) {
@@ -129,7 +132,11 @@ func (s store) remember(src catalog.Source, o Options, before string, inputs []s
 // record names the record of src: by everything that decides how it is built.
 func (s store) record(src catalog.Source, o Options) string {
 	src.Position = ""
-	b, err := json.Marshal([]any{recordVersion, src, o.Runtime, o.Handler, o.Architecture, o.Name})
+	parts := []any{recordVersion, src, o.Runtime, o.Handler, o.Architecture, o.Name}
+	if s.python != "" {
+		parts = append(parts, s.python)
+	}
+	b, err := json.Marshal(parts)
 	if err != nil { // properties that are no JSON were refused when the template was read
 		b = fmt.Appendf(nil, "%d %#v %q %q", recordVersion, src, o.Runtime, o.Handler)
 	}

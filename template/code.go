@@ -49,6 +49,12 @@ func (l *loader) located(s *catalog.Source, p *properties, property string, n *t
 	return l.path(s, p, property, n)
 }
 
+// What only a build of the app's own makes.
+var (
+	archives     = []string{".zip", ".jar"}
+	madeByBuilds = []string{"target", "dist", "build", "out", ".build", "bin"}
+)
+
 // path settles a local path and checks that it leads to something.
 func (l *loader) path(s *catalog.Source, p *properties, property string, n *tree.Node) bool {
 	s.Path = filepath.FromSlash(n.Text)
@@ -59,12 +65,15 @@ func (l *loader) path(s *catalog.Source, p *properties, property string, n *tree
 	info, err := os.Stat(s.Path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		p.fault(property, n.Pos, property+" "+n.Text+" does not exist", "it is relative to the template: "+s.Path)
+		hint := "it is relative to the template: " + s.Path
+		if first, _, _ := strings.Cut(filepath.ToSlash(filepath.Clean(n.Text)), "/"); slices.Contains(madeByBuilds, first) || slices.Contains(archives, strings.ToLower(filepath.Ext(s.Path))) {
+			hint = "build it first, as the app's own guide says; " + hint
+		}
+		p.fault(property, n.Pos, property+" "+n.Text+" does not exist", hint)
 	case err != nil:
 		p.fault(property, n.Pos, property+" "+n.Text+" cannot be read: "+err.Error(), "")
-	case !info.IsDir() && !slices.Contains([]string{".zip", ".jar"}, strings.ToLower(filepath.Ext(s.Path))):
-		p.missing(property, n.Pos, "code in one file is not supported: "+n.Text, what(s), "name the directory it is in, or a .zip or .jar file")
-		return false
+	case !info.IsDir() && !info.Mode().IsRegular():
+		p.fault(property, n.Pos, property+" "+n.Text+" is neither a file nor a directory", "")
 	}
 	return true
 }

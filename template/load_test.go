@@ -87,7 +87,7 @@ func TestAFinishedBuildIsTakenWhenItIsNotOlder(t *testing.T) {
 	}
 }
 
-func TestCodeMayBeADirectoryAZipOrAJar(t *testing.T) {
+func TestCodeMayBeADirectoryAnArchiveOrAFile(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a.zip", "b.JAR", "c/d.py", "e.py"} {
 		write(t, dir, name, "")
@@ -95,15 +95,16 @@ func TestCodeMayBeADirectoryAZipOrAJar(t *testing.T) {
 	text := func(uri string) string {
 		return strings.Replace(minimal, "Handler: a.b", "Handler: a.b, CodeUri: "+uri, 1)
 	}
-	for _, uri := range []string{"a.zip", "./b.JAR", "c/", "."} {
+	for _, uri := range []string{"a.zip", "./b.JAR", "c/", ".", "e.py"} {
 		app, err := Load(t.Context(), Options{Path: write(t, dir, "template.yaml", text(uri))})
 		if err != nil || app.Functions[0].Source.Path != filepath.Join(dir, uri) {
 			t.Errorf("CodeUri %s: got %v, %v", uri, app, err)
 		}
 	}
-	app, err := Load(t.Context(), Options{Path: write(t, dir, "template.yaml", text("e.py"))})
-	if err != nil || len(app.Functions) != 0 || !strings.Contains(app.Unsupported.Error(), "code in one file is not supported: e.py") {
-		t.Errorf("got %v, %v; want a single file not supported", app, err)
+	for uri, hint := range map[string]string{"none": "it is relative to the template", "target/app": "build it first", "x.jar": "build it first"} {
+		if _, err := Load(t.Context(), Options{Path: write(t, dir, "template.yaml", text(uri))}); err == nil || !strings.Contains(err.Error(), "CodeUri "+uri+" does not exist ("+hint) {
+			t.Errorf("CodeUri %s: got %v, want the hint %q", uri, err, hint)
+		}
 	}
 }
 

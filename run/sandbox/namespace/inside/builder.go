@@ -52,6 +52,9 @@ func build(l link) error {
 			err = l.send(r, pidfd)
 			_ = unix.Close(pidfd)
 		}
+		if err == unix.EPIPE {
+			return nil // the platform left while the room was made
+		}
 		if err != nil {
 			return err
 		}

@@ -22,12 +22,15 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 	"go.uber.org/goleak"
+
+	"github.com/daruma-io/daruma/run/sandbox/namespace"
 )
 
 // The test binary, started again with _HANDLER set, is the function: a small
 // program for each handler.
 
 func TestMain(m *testing.M) {
+	namespace.Init() // a place begins as this binary, started again
 	if name := filepath.Base(os.Args[0]); strings.HasPrefix(name, "ext-") {
 		extensionMain(strings.TrimPrefix(name, "ext-"))
 	}
@@ -132,6 +135,13 @@ func once(name string) bool {
 	return true
 }
 
+// hang does nothing for ever; an empty select would be a deadlock that Go ends.
+func hang() {
+	for {
+		time.Sleep(time.Hour)
+	}
+}
+
 func must(err error) {
 	if err != nil {
 		fmt.Println(err)
@@ -171,7 +181,7 @@ var programs = map[string]func(g *guest){
 			n++
 			if once("hung") {
 				os.WriteFile(tmp("kept"), []byte("kept"), 0o644)
-				select {}
+				hang()
 			}
 			kept, _ := os.ReadFile(tmp("kept"))
 			return fmt.Appendf(nil, `{"n":%d,"kept":%q}`, n, kept)
@@ -188,7 +198,7 @@ var programs = map[string]func(g *guest){
 	"die": func(g *guest) {
 		g.next()
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		select {}
+		hang()
 	},
 	"answer-exit": func(g *guest) { // the answer is on its way when it exits
 		e := g.next()
@@ -246,7 +256,7 @@ var programs = map[string]func(g *guest){
 		os.Exit(1)
 	},
 	"init-exit": func(g *guest) { os.Exit(7) },
-	"init-hang": func(g *guest) { select {} },
+	"init-hang": func(g *guest) { hang() },
 	"early-response": func(g *guest) { // says what the states answer, in the event's answer
 		var said []string
 		note := func(status int, body []byte) { said = append(said, fmt.Sprintf("%d %s", status, body)) }
@@ -289,7 +299,7 @@ var programs = map[string]func(g *guest){
 	"half-open": func(g *guest) {
 		e := g.next()
 		fmt.Fprintf(g.conn, "POST %s%s/response HTTP/1.1\r\nHost: r\r\nContent-Length: 1000\r\n\r\nonly this", invocation, e.id)
-		select {}
+		hang()
 	},
 	"cut-off": func(g *guest) {
 		e := g.next()
@@ -309,12 +319,12 @@ var programs = map[string]func(g *guest){
 		x.do("POST /2020-01-01/extension/register HTTP/1.1\r\nHost: r\r\nLambda-Extension-Name: inside\r\nContent-Length: 13\r\n\r\n{\"events\":[]}")
 		go x.get("/none")
 		g.next()
-		select {}
+		hang()
 	},
 	"never-reads": func(g *guest) {
 		g.dial()
 		fmt.Fprintf(g.conn, "GET %snext HTTP/1.1\r\nHost: r\r\n\r\n", invocation)
-		select {}
+		hang()
 	},
 	"many-connections": func(g *guest) {
 		for range 500 {
@@ -397,7 +407,7 @@ func streamMain(g *guest) {
 			os.WriteFile(tmp("answer"), fmt.Appendf(nil, "%d %s", status, body), 0o644)
 		case `"hang"`:
 			io.WriteString(g.conn, head)
-			select {}
+			hang()
 		default:
 			g.do(head + "7\r\nsecond.\r\n0\r\n\r\n")
 		}
@@ -433,7 +443,7 @@ func extensionMain(kind string) {
 		switch {
 		case strings.Contains(string(body), "SHUTDOWN"):
 			if kind == "deaf" {
-				select {}
+				hang()
 			}
 			os.Exit(0)
 		case kind == "slow":
@@ -441,7 +451,7 @@ func extensionMain(kind string) {
 		case kind == "dies":
 			os.Exit(6)
 		case kind == "hangs":
-			select {}
+			hang()
 		}
 	}
 }

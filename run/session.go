@@ -122,7 +122,7 @@ func (s *Session) hand(l link, c *call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.call == c && s.deliveredTo == l.id {
-		s.deliveredTo = 0
+		s.deliveredTo = 0 // one that is parked now gets it when this link is detached
 	}
 }
 
@@ -180,17 +180,27 @@ func (s *Session) Attach(deliver func(*daruma.Delivery) error) uint64 {
 	return s.linkLast
 }
 
-// Detach is told that a connection is gone, and all it had sent was read.
+// Detach is told that a connection is gone, and all it had sent was read. If
+// it had the event, one that asked meanwhile is given it.
 func (s *Session) Detach(id uint64) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.links = slices.DeleteFunc(s.links, func(l link) bool { return l.id == id })
 	s.parked = slices.DeleteFunc(s.parked, func(p uint64) bool { return p == id })
+	var again *call
+	var l link
+	if n := len(s.parked); n > 0 && s.state == running && s.call != nil && (s.deliveredTo == id || s.deliveredTo == 0) {
+		l, again = s.link(s.parked[n-1]), s.call
+		s.parked, s.deliveredTo = s.parked[:n-1], l.id
+	}
 	if len(s.links) == 0 {
 		select {
 		case s.free <- struct{}{}:
 		default:
 		}
+	}
+	s.mu.Unlock()
+	if again != nil {
+		s.hand(l, again)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
@@ -121,4 +122,36 @@ func FuzzCategoryAndPosted(f *testing.F) {
 			t.Errorf("got no type for %q %q", errType, payload)
 		}
 	})
+}
+
+// A told counts deliveries to one connection.
+type told int
+
+func (n *told) deliver(*daruma.Delivery) error { *n++; return nil }
+
+func TestAnEventGoesToWhoAsksWhenItsConnectionIsGone(t *testing.T) {
+	var first, second told
+	s := idle()
+	a := s.Attach(first.deliver)
+	if err := s.Next(a); err != nil {
+		t.Fatal(err)
+	}
+	c := &call{function: s.env.function, done: make(chan struct{})}
+	c.delivery.Deadline = time.Now().Add(time.Hour)
+	if !s.begin(c) {
+		t.Fatal("got a life that is over")
+	}
+	defer s.timer.Stop()
+	b := s.Attach(second.deliver)
+	if err := s.Next(b); err != nil { // before the end of the first is seen
+		t.Fatal(err)
+	}
+	if first != 1 || second != 0 {
+		t.Fatalf("got %d and %d deliveries, want 1 and 0 while the first is there", first, second)
+	}
+	s.Detach(a)
+	s.Detach(a)
+	if second != 1 {
+		t.Errorf("got %d deliveries to the second, want 1", second)
+	}
 }

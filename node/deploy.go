@@ -135,7 +135,6 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 		if failures[f.Name] == nil {
 			delete(failures, f.Name)
 		} else {
-			n.cfg.Progress(f.Name + ": " + failures[f.Name].Error())
 			if old := n.catalog.View().Function(f.Name, catalog.Latest); old != nil && old.Code.Dir != "" {
 				f = *old
 			} else {
@@ -146,6 +145,9 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 	}
 	if len(failures) > 0 && len(failures) == len(t.Functions) {
 		return everyFailure(failures)
+	}
+	for _, name := range slices.Sorted(maps.Keys(failures)) {
+		n.cfg.Progress(failure(name, failures[name]).Error())
 	}
 	publications(&d, t, failures)
 	changes, err := n.catalog.Deploy(ctx, d)
@@ -171,12 +173,20 @@ func (n *Node) prepare(ctx context.Context, f *catalog.Function) error {
 	return err
 }
 
+// failure names the function where its error does not.
+func failure(name string, err error) error {
+	if e := (*daruma.Error)(nil); errors.As(err, &e) && err == error(e) && strings.HasPrefix(e.Op, "build ") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
 func everyFailure(failures map[string]error) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(failures)) {
-		errs = append(errs, fmt.Errorf("%s: %w", name, failures[name]))
+		errs = append(errs, failure(name, failures[name]))
 	}
-	return &daruma.Error{Op: "build", Kind: daruma.KindOf(errs[0]), Err: errors.Join(errs...), Hint: daruma.HintOf(failures[slices.Sorted(maps.Keys(failures))[0]])}
+	return &daruma.Error{Kind: daruma.KindOf(errs[0]), Err: errors.Join(errs...), Hint: daruma.HintOf(failures[slices.Sorted(maps.Keys(failures))[0]])}
 }
 
 // publications fills in which versions and aliases t asks for; functions without code publish nothing.

@@ -22,6 +22,7 @@ func (n *Node) Status() console.Status {
 		AWS: n.address.AWS, Web: n.address.Web, Console: n.address.Console,
 		Isolation: n.maker.Kind(), Missing: n.maker.Missing(), Health: n.health(),
 		Environments: environments, Egress: n.egressStatus(),
+		Functions: []console.Function{}, Endpoints: []console.Endpoint{}, // never null for programs that read it
 	}
 	totals := n.watch.Totals()
 	for _, f := range v.Functions() {
@@ -49,7 +50,7 @@ func (n *Node) Status() console.Status {
 		s.Functions = append(s.Functions, row)
 	}
 	for _, a := range web.URLs(v, n.listeners.web.Addr().String()) {
-		s.Endpoints = append(s.Endpoints, console.Endpoint{LogicalID: a.LogicalID, Kind: a.Kind, Stage: a.Stage, URL: a.URL, Routes: a.Routes})
+		s.Endpoints = append(s.Endpoints, console.Endpoint{LogicalID: a.LogicalID, Kind: a.Kind, Stage: a.Stage, URL: a.URL, Routes: a.Routes, Auth: a.Auth})
 	}
 	for _, o := range t.Outputs {
 		s.Outputs = append(s.Outputs, console.Output{Name: o.Name, Value: o.Value})

@@ -207,10 +207,9 @@ func upDetached(ctx context.Context, w world, f upFlags) error {
 	interrupted := context.AfterFunc(ctx, func() { cmd.Process.Signal(os.Interrupt) })
 	defer interrupted()
 	var line node.Ready
+	said := startCopy(w.err, logName)
 	notReady := json.NewDecoder(ready).Decode(&line)
-	if text, err := os.ReadFile(logName); err == nil { // what it said until now
-		fmt.Fprint(w.err, string(text))
-	}
+	said()
 	if notReady != nil {
 		cmd.Wait()
 		return errShown
@@ -228,8 +227,38 @@ func upDetached(ctx context.Context, w world, f upFlags) error {
 		return printJSON(w.out, line)
 	}
 	showScreen(w.out, s, w.terminal)
-	fmt.Fprintf(w.out, "\nIn the background as process %d. Logs: daruma logs -f. Stop: daruma down.\n", line.PID)
+	fmt.Fprintf(w.out, "In the background as process %d. Logs: daruma logs -f. Stop: daruma down.\n", line.PID)
 	return nil
+}
+
+// copyEvery is how often what the node says is looked for.
+const copyEvery = 100 * time.Millisecond
+
+// startCopy writes to out what comes to be in a file, until the function it
+// returns is called, which waits for the rest.
+func startCopy(out io.Writer, name string) (end func()) {
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		f, err := os.Open(name)
+		if err != nil {
+			return // it only shows progress
+		}
+		defer f.Close()
+		tick := time.NewTicker(copyEvery)
+		defer tick.Stop()
+		for last := false; !last; {
+			select {
+			case <-tick.C:
+			case <-over:
+				last = true
+			}
+			if _, err := io.Copy(out, f); err != nil {
+				return
+			}
+		}
+	}()
+	return sync.OnceFunc(func() { close(over); <-done })
 }
 
 // showScreen prints what a person wants to know when an app has come up.
@@ -261,6 +290,9 @@ func showScreen(out io.Writer, s console.Status, colour bool) {
 		fmt.Fprintf(out, "%s\n  %s\n", name, bold(e.URL))
 		for _, r := range e.Routes {
 			fmt.Fprintf(out, "    %s\n", r)
+		}
+		if e.Auth != "" {
+			fmt.Fprintf(out, "    signed requests only (AuthType %s): curl --aws-sigv4 aws:amz:%s:lambda --user \"$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY\" …\n", e.Auth, s.Region)
 		}
 	}
 	for _, o := range s.Outputs {

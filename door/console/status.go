@@ -76,6 +76,7 @@ type Endpoint struct {
 	Stage     string   `json:"stage,omitempty"`
 	URL       string   `json:"url"`
 	Routes    []string `json:"routes,omitempty"` // "GET /pets → Pets"
+	Auth      string   `json:"auth,omitempty"`   // "AWS_IAM" where requests must be signed
 }
 
 // Egress is what functions reach outside.

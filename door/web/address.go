@@ -190,6 +190,7 @@ type Address struct {
 	Stage     string // the stage's name; "" for a function URL
 	URL       string // without a slash at the end; a function URL's has one, as on AWS
 	Routes    []string
+	Auth      string // catalog.AuthIAM where requests must be signed; "" where anybody may call
 }
 
 // URLs returns every address in v as reached at addr ("127.0.0.1:3000"): APIs
@@ -217,7 +218,11 @@ func URLs(v *catalog.View, addr string) []Address {
 	}
 	for _, f := range v.Functions() {
 		if f.URL != nil && f.LogicalID != "" {
-			out = append(out, Address{LogicalID: f.LogicalID, Kind: KindURL, URL: "http://" + addr + prefix + f.LogicalID + "/"})
+			to := Address{LogicalID: f.LogicalID, Kind: KindURL, URL: "http://" + addr + prefix + f.LogicalID + "/"}
+			if f.URL.Auth == catalog.AuthIAM {
+				to.Auth = catalog.AuthIAM
+			}
+			out = append(out, to)
 		}
 	}
 	return out

@@ -120,15 +120,16 @@ func TestURLsAreShortWhereNothingElseCouldAnswer(t *testing.T) {
 	second := httpAPIOf("Second", "$default")
 	second.Stages = append(second.Stages, catalog.Stage{Name: "live"})
 	second.Routes = append(second.Routes, catalog.Route{Method: "GET", Path: "/x", Stages: []string{"live"}})
-	view := catalog.NewView(testPlace, []*catalog.Function{urlOf("Fn", catalog.URL{}), {Name: "Plain", LogicalID: "Plain", Version: catalog.Latest}}, nil,
+	view := catalog.NewView(testPlace, []*catalog.Function{urlOf("Fn", catalog.URL{}), urlOf("Signed", catalog.URL{Auth: catalog.AuthIAM}), {Name: "Plain", LogicalID: "Plain", Version: catalog.Latest}}, nil,
 		[]*catalog.API{restAPIOf("Rest", "Prod", "GET /r", "ANY /{proxy+}"), httpAPIOf("First", "GET /h"), second}, nil)
 	got := URLs(view, "127.0.0.1:3000")
 	want := []Address{
-		{"First", catalog.HTTP, catalog.DefaultStage, "http://127.0.0.1:3000/_/First", []string{"GET /h"}},
-		{"Rest", catalog.REST, "Prod", "http://127.0.0.1:3000/Prod", []string{"GET /r", "ANY /{proxy+}"}},
-		{"Second", catalog.HTTP, catalog.DefaultStage, "http://127.0.0.1:3000/_/Second", []string{"$default"}},
-		{"Second", catalog.HTTP, "live", "http://127.0.0.1:3000/live", []string{"$default", "GET /x"}},
-		{"Fn", KindURL, "", "http://127.0.0.1:3000/_/Fn/", nil},
+		{"First", catalog.HTTP, catalog.DefaultStage, "http://127.0.0.1:3000/_/First", []string{"GET /h"}, ""},
+		{"Rest", catalog.REST, "Prod", "http://127.0.0.1:3000/Prod", []string{"GET /r", "ANY /{proxy+}"}, ""},
+		{"Second", catalog.HTTP, catalog.DefaultStage, "http://127.0.0.1:3000/_/Second", []string{"$default"}, ""},
+		{"Second", catalog.HTTP, "live", "http://127.0.0.1:3000/live", []string{"$default", "GET /x"}, ""},
+		{"Fn", KindURL, "", "http://127.0.0.1:3000/_/Fn/", nil, ""},
+		{"Signed", KindURL, "", "http://127.0.0.1:3000/_/Signed/", nil, catalog.AuthIAM},
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -58,7 +58,7 @@ func inhabit(m sandbox.Maker, i int) error {
 		return err
 	}
 	_, err = p.Start(sandbox.Command{
-		Argv: []string{p.Path("/var/task") + "/" + filepath.Base(self()), "killed", p.Path("/tmp/kept")},
+		Argv: []string{p.Path("/var/task") + "/" + filepath.Base(self()), fmt.Sprintf("killed-%d", os.Getpid()), p.Path("/tmp/kept")},
 		Env:  []string{probeEnv + "=daemon"}, Stdout: w,
 	})
 	if err != nil {
@@ -153,7 +153,7 @@ func descendants(pid int) map[string]string {
 			}
 		}
 	}
-	for _, line := range Running("\x00killed\x00") { // a daemon of a plain process has another parent
+	for _, line := range Running(fmt.Sprintf("\x00killed-%d\x00", pid)) { // a daemon of a plain process has another parent
 		id, _, _ := strings.Cut(line, " ")
 		family[id] = starts[id]
 	}

@@ -171,13 +171,13 @@ func TestMavenOnAnOlderJDKSaysWhichOneWouldDo(t *testing.T) {
 		"Unsupported class file major version 65": "JDK 21", "error: invalid source release: 17": "JDK 17", "cannot find symbol": "",
 	} {
 		dir := t.TempDir()
-		script := "#!/bin/sh\necho '" + text + "'\nexit 1\n"
+		script := "#!/bin/sh\nprintf '\\033[1;31m%s\\033[m' '" + text + "'\nexit 1\n"
 		if err := os.WriteFile(filepath.Join(dir, "mvn"), []byte(script), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 		_, err := build.Build(t.Context(), catalog.Source{Path: write(t, map[string]string{"pom.xml": "<project/>"})}, options(t, "java21", "g.App"))
-		if hint := daruma.HintOf(err); err == nil || want == "" != (hint == "") || !strings.Contains(hint, want) {
+		if hint := daruma.HintOf(err); err == nil || !strings.HasSuffix(err.Error(), "exit status 1\n"+text) || want == "" != (hint == "") || !strings.Contains(hint, want) {
 			t.Errorf("%s: got %v with the hint %q, want one with %q", text, err, hint, want)
 		}
 	}

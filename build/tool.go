@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -75,7 +76,11 @@ func (l *lastBytes) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// colours are what tools write for terminals that show some (ECMA-48, SGR).
+var colours = regexp.MustCompile(`\x1b\[[0-9;]*m`)
+
 func tail(text string) string {
+	text = colours.ReplaceAllString(text, "")
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	if len(lines) > tailLines {
 		lines = lines[len(lines)-tailLines:]

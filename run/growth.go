@@ -11,10 +11,11 @@ import (
 )
 
 // growth decides when another environment is started. With a CPU to spare
-// that is at once, unless one that has answered is about to be free. When all are busy, a call waits QueueBriefly for an
-// environment that becomes free, because one more process would only slow the
-// others down; from then on as many are started in each further QueueBriefly
-// as there are CPUs.
+// that is at once, unless one that has answered is about to be free. When all
+// are busy, a call waits for an environment that becomes free, because one more
+// process would only slow the others down: for QueueBriefly, and longer where
+// runs are short enough that waiting is sure to be better (see patience). From
+// then on as many are started in each further QueueBriefly as there are CPUs.
 type growth struct {
 	busy   int // environments that are starting or run something
 	grants int // environments that may be started in this window
@@ -27,6 +28,28 @@ type growth struct {
 
 // perSpareCPU is how many environments one window starts for each CPU, when some CPU is idle.
 const perSpareCPU = 4
+
+// How long a call waits for an environment while every CPU is busy, in runs of
+// its function, and at most. A call behind twenty others of a function that
+// takes a millisecond is served sooner than any process starts; one behind
+// runs of seconds is not.
+const (
+	patienceRuns = 20
+	patienceMax  = 250 * time.Millisecond
+)
+
+// patience is how long calls of g wait while every CPU is busy. p.mu is held.
+func (p *Pool) patience(g *group) time.Duration {
+	return max(p.cfg.QueueBriefly, min(patienceRuns*g.mean, patienceMax))
+}
+
+// ran adds one run's time to the moving average. p.mu is held.
+func (g *group) ran(d time.Duration) {
+	if g.mean == 0 {
+		g.mean = d
+	}
+	g.mean += (d - g.mean) / 8
+}
 
 // grow starts environments for calls that wait, and sees to it that it is
 // called again while some do. p.mu is held.
@@ -65,7 +88,7 @@ func (p *Pool) grow(now time.Time) {
 // may says whether an environment may be started for the oldest call of g
 // now. p.mu is held.
 func (p *Pool) may(g *group, now time.Time) bool {
-	w, patient := &p.growth, now.Sub(g.queue[0].queued) >= p.cfg.QueueBriefly
+	w, patient := &p.growth, now.Sub(g.queue[0].queued) >= p.patience(g)
 	if !patient && len(g.queue) <= int(g.finishing.Load()) {
 		return false // one that has answered asks for the next event any moment
 	}

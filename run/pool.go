@@ -41,6 +41,7 @@ type group struct {
 	queue    []*call        // the oldest first
 	// finishing counts environments that have answered and are not free yet.
 	finishing atomic.Int64
+	mean      time.Duration // of its runs, moving
 }
 
 // A slot is what the pool knows of an environment.
@@ -234,6 +235,9 @@ func (p *Pool) release(e *Environment, c *call, whole bool) *call {
 	p.finished(c)
 	s := p.all[e]
 	g := s.group
+	if c.entered && !c.cold {
+		g.ran(time.Since(c.began))
+	}
 	g.finishing.Add(-1)
 	if !whole {
 		return nil // gone will tell the rest

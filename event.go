@@ -50,8 +50,9 @@ type Invocation struct {
 // number of writes. A Write that fails ends the copying; the function runs on
 // to its own end. The end, good or bad, is told by the Outcome.
 type Stream interface {
-	// Begin tells the answer's content type, as the function gave it.
-	Begin(contentType string)
+	// Begin tells which version of the function answers, and the answer's
+	// content type as the function gave it.
+	Begin(version, contentType string)
 	io.Writer
 }
 

@@ -60,7 +60,7 @@ func (c *call) begin(contentType string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.gone {
-		c.inv.Stream.Begin(contentType)
+		c.inv.Stream.Begin(c.function.Version, contentType)
 	}
 }
 

@@ -19,7 +19,7 @@ type sink struct {
 	began       chan struct{}
 }
 
-func (s *sink) Begin(contentType string) { s.contentType = contentType }
+func (s *sink) Begin(_, contentType string) { s.contentType = contentType }
 
 func (s *sink) Write(p []byte) (int, error) {
 	s.writes++

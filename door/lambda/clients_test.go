@@ -22,7 +22,7 @@ func theirs(_ context.Context, inv daruma.Invocation) daruma.Outcome {
 	case `"throttle"`:
 		return daruma.Outcome{Kind: daruma.Throttled, Failure: &daruma.Failure{Reason: "ReservedFunctionConcurrentInvocationLimitExceeded", After: time.Millisecond}}
 	case `"stream"`:
-		inv.Stream.Begin("text/plain")
+		inv.Stream.Begin("$LATEST", "text/plain")
 		inv.Stream.Write([]byte("one"))
 		inv.Stream.Write([]byte("two"))
 		return daruma.Outcome{Kind: daruma.Done, Version: catalog.Latest, LogTail: []byte("log")}

@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 
 	"github.com/daruma-io/daruma"
-	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/door/wire"
 )
 
@@ -33,23 +32,10 @@ func (d *Door) invokeStream(w http.ResponseWriter, r *wire.Request, name string)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	s := &stream{w: w, control: http.NewResponseController(w), version: settled(d.cfg.View(), a.inv.Target)}
+	s := &stream{w: w, control: http.NewResponseController(w)}
 	a.inv.Stream = s
 	out := d.cfg.Runner.Run(r.HTTP.Context(), a.inv)
 	s.end(r, &out, a.tail)
-}
-
-// settled returns the version a target is sure to lead to, and "" for an
-// alias that leads to one of two.
-func settled(view *catalog.View, t daruma.Target) string {
-	if a := view.Alias(t.Function, t.Qualifier); a != nil && a.Second != "" && a.Weight > 0 {
-		return ""
-	}
-	f, err := view.Resolve(t, 1)
-	if err != nil {
-		return ""
-	}
-	return f.Version
 }
 
 // A stream is the daruma.Stream of one answer. The function may still be
@@ -59,7 +45,7 @@ type stream struct {
 	control *http.ResponseController
 
 	mu      sync.Mutex // guards the rest, and w
-	version string     // X-Amz-Executed-Version, "" when not known yet
+	version string     // X-Amz-Executed-Version
 	begun   bool
 	ended   bool
 	failed  error
@@ -67,20 +53,12 @@ type stream struct {
 	frame   bytes.Buffer
 }
 
-// Chose tells the version that an alias with two versions led to. A Runner
-// that streams calls it before Begin, when it can; without it such an alias'
-// answer does not say which version ran.
-func (s *stream) Chose(version string) {
+// Begin sends the answer's headers. The function's content type does not
+// reach the caller: the answer is an event stream, whatever is in it.
+func (s *stream) Begin(version, _ string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.version = version
-}
-
-// Begin sends the answer's headers. The function's content type does not
-// reach the caller: the answer is an event stream, whatever is in it.
-func (s *stream) Begin(string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.begin()
 }
 

@@ -57,7 +57,7 @@ func (w *world) streamed(in *sdk.InvokeWithResponseStreamInput) (out *sdk.Invoke
 func TestAStreamedAnswerComesInChunksAndThenCompletes(t *testing.T) {
 	w := newWorld(t)
 	w.runner.do = func(_ context.Context, inv daruma.Invocation) daruma.Outcome {
-		inv.Stream.Begin("text/plain")
+		inv.Stream.Begin("$LATEST", "text/plain")
 		for _, s := range []string{"one", "two"} {
 			if n, err := inv.Stream.Write([]byte(s)); n != len(s) || err != nil {
 				t.Errorf("got %d, %v", n, err)
@@ -78,7 +78,7 @@ func TestAChunkIsOnItsWayBeforeTheNextIsWritten(t *testing.T) {
 	w := newWorld(t)
 	seen := make(chan struct{})
 	w.runner.do = func(ctx context.Context, inv daruma.Invocation) daruma.Outcome {
-		inv.Stream.Begin("")
+		inv.Stream.Begin("$LATEST", "")
 		inv.Stream.Write([]byte("first"))
 		select {
 		case <-seen:
@@ -102,7 +102,7 @@ func TestALargeAnswerIsCutIntoFrames(t *testing.T) {
 	w := newWorld(t)
 	whole := bytes.Repeat([]byte("0123456789"), 30_000)
 	w.runner.do = func(_ context.Context, inv daruma.Invocation) daruma.Outcome {
-		inv.Stream.Begin("")
+		inv.Stream.Begin("$LATEST", "")
 		inv.Stream.Write(whole)
 		return daruma.Outcome{Kind: daruma.Done, Version: catalog.Latest}
 	}
@@ -125,7 +125,7 @@ func TestAFailureIsToldInInvokeCompleteAtWhateverMoment(t *testing.T) {
 	for _, started := range []bool{false, true} {
 		w.runner.do = func(_ context.Context, inv daruma.Invocation) daruma.Outcome {
 			if started {
-				inv.Stream.Begin("")
+				inv.Stream.Begin("$LATEST", "")
 				inv.Stream.Write([]byte("half"))
 			}
 			return daruma.Outcome{Kind: daruma.FunctionError, Version: "$LATEST", Payload: []byte(`{"errorType":"E","errorMessage":"m"}`), Failure: &daruma.Failure{Type: "E"}}
@@ -159,13 +159,10 @@ func TestADryRunOfAStreamRunsNothing(t *testing.T) {
 	}
 }
 
-func TestTheVersionOfAWeightedAliasIsSentWhenTheRunnerSaysIt(t *testing.T) {
+func TestTheVersionThatAnswersIsSent(t *testing.T) {
 	w := newWorld(t)
 	w.runner.do = func(_ context.Context, inv daruma.Invocation) daruma.Outcome {
-		if c, ok := inv.Stream.(interface{ Chose(string) }); ok {
-			c.Chose("2")
-		}
-		inv.Stream.Begin("")
+		inv.Stream.Begin("2", "")
 		return daruma.Outcome{Kind: daruma.Done, Version: "2"}
 	}
 	out, _, _ := w.streamed(&sdk.InvokeWithResponseStreamInput{Qualifier: aws.String("canary")})
@@ -183,7 +180,7 @@ func TestAWriteAfterTheCallerLeftFailsAndTouchesNothing(t *testing.T) {
 	}
 	w.send("POST", "/2021-11-15/functions/f/response-streaming-invocations", "")
 	s := <-kept
-	s.Begin("")
+	s.Begin("$LATEST", "")
 	if _, err := s.Write([]byte("late")); !errors.Is(err, errEnded) {
 		t.Errorf("got %v, want %v", err, errEnded)
 	}
@@ -217,7 +214,7 @@ func FuzzStream(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, cut int) {
 		rec := httptest.NewRecorder()
 		s := &stream{w: rec, control: http.NewResponseController(rec)}
-		s.Begin("")
+		s.Begin("$LATEST", "")
 		cut = min(max(cut, 0), len(data))
 		for _, p := range [][]byte{data[:cut], data[cut:]} {
 			if n, err := s.Write(p); n != len(p) || err != nil {

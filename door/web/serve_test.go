@@ -198,7 +198,7 @@ func TestADeadlineForWritingEndsWithTheAnswer(t *testing.T) {
 	for path, door := range map[string]*Door{
 		"/big": doorOf(answering(big), Limits{}, httpAPIOf("Api", "$default")),
 		"/Prod/s": doorOf(streaming(func(_ context.Context, s daruma.Stream) daruma.Outcome {
-			s.Begin(streamHead)
+			s.Begin("$LATEST", streamHead)
 			io.WriteString(s, streamed+nuls+"x")
 			return done
 		}), Limits{}, streamSetup().apis...),

@@ -37,7 +37,7 @@ type stream struct {
 var errClosed = errors.New("the client is no longer there")
 
 // Begin takes the content type the function gave.
-func (s *stream) Begin(contentType string) {
+func (s *stream) Begin(_, contentType string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.begun {

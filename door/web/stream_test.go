@@ -37,7 +37,7 @@ func TestAStreamedAnswerBeginsWithItsStatusAndHeaders(t *testing.T) {
 	whole := streamed + nuls + "one\x00two"
 	for cutAt := range whole { // wherever the prelude is cut
 		w := open(t, streaming(func(_ context.Context, s daruma.Stream) daruma.Outcome {
-			s.Begin(streamHead)
+			s.Begin("$LATEST", streamHead)
 			io.WriteString(s, whole[:cutAt])
 			io.WriteString(s, whole[cutAt:])
 			return done
@@ -55,7 +55,7 @@ func TestAStreamedAnswerBeginsWithItsStatusAndHeaders(t *testing.T) {
 func TestAStreamComesThroughAsItIsWritten(t *testing.T) {
 	next := make(chan string)
 	w := open(t, streaming(func(_ context.Context, s daruma.Stream) daruma.Outcome {
-		s.Begin(streamHead)
+		s.Begin("$LATEST", streamHead)
 		io.WriteString(s, streamed+nuls)
 		for text := range next {
 			io.WriteString(s, text)
@@ -84,7 +84,7 @@ func TestAStreamComesThroughAsItIsWritten(t *testing.T) {
 func TestAStreamedAnswerWithoutAPreludeIsTheBody(t *testing.T) {
 	for given, want := range map[string]string{"text/html": "text/html", "": "application/octet-stream", "application/json": "application/json"} {
 		w := open(t, streaming(func(_ context.Context, s daruma.Stream) daruma.Outcome {
-			s.Begin(given)
+			s.Begin("$LATEST", given)
 			io.WriteString(s, `{"statusCode":404}`)
 			return done
 		}), streamSetup())
@@ -99,7 +99,7 @@ func TestAStreamedAnswerWithoutAPreludeIsTheBody(t *testing.T) {
 func TestStreamsOfAWSLambdaGoAreUnderstood(t *testing.T) {
 	w := open(t, streaming(func(_ context.Context, s daruma.Stream) daruma.Outcome {
 		r := &events.APIGatewayProxyStreamingResponse{MultiValueHeaders: map[string][]string{"X-A": {"1", "2"}}, Body: strings.NewReader("hi")}
-		s.Begin(r.ContentType())
+		s.Begin("$LATEST", r.ContentType())
 		io.Copy(s, r)
 		return done
 	}), streamSetup())
@@ -113,19 +113,19 @@ func TestAStreamThatFailsBeforeItsStatusIsRefused(t *testing.T) {
 	for name, run := range map[string]func(daruma.Stream) daruma.Outcome{
 		"before it began": func(daruma.Stream) daruma.Outcome { return daruma.Outcome{Kind: daruma.Crashed} },
 		"in the prelude": func(s daruma.Stream) daruma.Outcome {
-			s.Begin(streamHead)
+			s.Begin("$LATEST", streamHead)
 			io.WriteString(s, `{"sta`)
 			return daruma.Outcome{Kind: daruma.FunctionError}
 		},
-		"ends in prelude": func(s daruma.Stream) daruma.Outcome { s.Begin(streamHead); io.WriteString(s, streamed); return done },
+		"ends in prelude": func(s daruma.Stream) daruma.Outcome { s.Begin("$LATEST", streamHead); io.WriteString(s, streamed); return done },
 		"bad prelude": func(s daruma.Stream) daruma.Outcome {
-			s.Begin(streamHead)
+			s.Begin("$LATEST", streamHead)
 			io.WriteString(s, `{"statusCode":"x"}`+nuls)
 			return done
 		},
-		"prelude not JSON": func(s daruma.Stream) daruma.Outcome { s.Begin(streamHead); io.WriteString(s, nuls); return done },
+		"prelude not JSON": func(s daruma.Stream) daruma.Outcome { s.Begin("$LATEST", streamHead); io.WriteString(s, nuls); return done },
 		"prelude has no end": func(s daruma.Stream) daruma.Outcome {
-			s.Begin(streamHead)
+			s.Begin("$LATEST", streamHead)
 			s.Write(bytes.Repeat([]byte("x"), 100<<10))
 			return done
 		},
@@ -141,7 +141,7 @@ func TestAStreamThatFailsBeforeItsStatusIsRefused(t *testing.T) {
 
 func TestAStreamThatFailsLaterIsBrokenOff(t *testing.T) {
 	w := open(t, streaming(func(_ context.Context, s daruma.Stream) daruma.Outcome {
-		s.Begin(streamHead)
+		s.Begin("$LATEST", streamHead)
 		io.WriteString(s, streamed+nuls+"half")
 		return daruma.Outcome{Kind: daruma.FunctionError}
 	}), streamSetup())
@@ -163,7 +163,7 @@ func TestAStreamLetsGoOfTheClientWhenTheRouteTimesOut(t *testing.T) {
 	w := open(t, streaming(func(ctx context.Context, st daruma.Stream) daruma.Outcome {
 		go func() { // the function goes on writing
 			<-goOn
-			st.Begin(streamHead)
+			st.Begin("$LATEST", streamHead)
 			_, err := io.WriteString(st, streamed)
 			late <- err
 		}()
@@ -184,7 +184,7 @@ func TestAStreamLetsGoOfTheClientWhenTheRouteTimesOut(t *testing.T) {
 func TestAWriteToAClientThatWentAwayFails(t *testing.T) {
 	failed := make(chan error, 1)
 	w := open(t, streaming(func(_ context.Context, s daruma.Stream) daruma.Outcome {
-		s.Begin("text/plain")
+		s.Begin("$LATEST", "text/plain")
 		chunk := bytes.Repeat([]byte("x"), 64<<10)
 		for range 10_000 {
 			if _, err := s.Write(chunk); err != nil {

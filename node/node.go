@@ -151,6 +151,9 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	if err != nil {
 		return err
 	}
+	if err := n.sweep(); err != nil {
+		return err
+	}
 	if n.catalog, err = catalog.Open(ctx, n.cell, place); err != nil {
 		return err
 	}
@@ -175,7 +178,7 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 // openPlaces opens where functions run and their way out.
 func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 	var err error
-	if n.front, err = wire.New(wire.Config{Credentials: n.keys, Region: place.Region, Log: n.cfg.Log}); err != nil {
+	if n.front, err = wire.New(wire.Config{Credentials: n.keys, Region: place.Region, Grace: drainMax, Log: n.cfg.Log}); err != nil {
 		return err
 	}
 	authority, err := trust.Open(filepath.Join(n.cfg.Data, "trust"), egress.CloudDomains, "", time.Now)
@@ -219,7 +222,7 @@ func (n *Node) openDoors(context.Context, catalog.Place) error {
 		return err
 	}
 	n.front.Register("lambda", door.Service())
-	n.web = web.New(web.Config{Runner: n.pool, View: n.catalog.View, Clock: n.cfg.Clock, Log: n.cfg.Log, Verify: n.verify})
+	n.web = web.New(web.Config{Runner: n.pool, View: n.catalog.View, Clock: n.cfg.Clock, Log: n.cfg.Log, Verify: n.verify, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
 	})

@@ -82,10 +82,27 @@ func New(config Config) (sandbox.Maker, error) {
 	}
 	m.lacks = r.lacks
 	m.told()
+	m.sweep()
 	m.spare <- r
 	ctx, m.stop = context.WithCancel(context.Background())
 	m.filling.Go(func() { m.fill(ctx) })
 	return m, nil
+}
+
+// optPrefix begins the names of directories that hold layers merged on disk.
+const optPrefix = "opt-"
+
+// sweep removes the layers that a platform which was killed has merged.
+func (m *maker) sweep() {
+	if m.config.Dir == "" {
+		return
+	}
+	left, _ := filepath.Glob(filepath.Join(m.config.Dir, optPrefix+"*"))
+	for _, dir := range left {
+		if err := os.RemoveAll(dir); err != nil {
+			m.log.Warn("a dead place's layers are left", "dir", dir, "err", err)
+		}
+	}
 }
 
 // told says in the log what the kernel does not do itself.

@@ -29,7 +29,8 @@ import (
 // A Config says how places are made.
 type Config struct {
 	// Dir is a private directory for what has to be on disk: layers laid over
-	// each other on a kernel without overlayfs. It must exist then.
+	// each other on a kernel without overlayfs. It must exist then. What a
+	// killed platform left in it is removed.
 	Dir string
 	// Spare is how many rooms are kept ready, 0 to SpareMax; each is a
 	// sleeping process of some megabytes.

@@ -86,7 +86,7 @@ func (p *place) request() (*inside.Furnish, error) {
 	if len(f.Opt) < 2 || p.maker.overlay {
 		return f, nil
 	}
-	p.opt = filepath.Join(p.maker.config.Dir, "opt-"+p.spec.ID)
+	p.opt = filepath.Join(p.maker.config.Dir, optPrefix+p.spec.ID)
 	if err := os.Mkdir(p.opt, 0o755); err != nil {
 		return nil, err
 	}

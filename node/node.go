@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -141,6 +142,9 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	if err := os.Chmod(data, 0o700); err != nil {
 		return &daruma.Error{Op: "open state", Ref: data, Err: err}
 	}
+	if err := unseen(data); err != nil {
+		return &daruma.Error{Op: "open state", Ref: data, Err: err}
+	}
 	var err error
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
@@ -173,6 +177,20 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 		Data: data, PID: os.Getpid(), Region: place.Region, Template: n.cfg.Template, Started: time.Now(), Token: hex.EncodeToString(token[:]),
 	}
 	return nil
+}
+
+// unseen keeps state, with the keys in it, out of repositories and packages
+// that are made of the app's directory: git, npm and others heed this file.
+func unseen(data string) error {
+	f, err := os.OpenFile(filepath.Join(data, ".gitignore"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("*\n")
+	return errors.Join(err, f.Close())
 }
 
 // openPlaces opens where functions run and their way out.

@@ -129,6 +129,8 @@ type invokeAnswer struct {
 	Trace     string          `json:"trace,omitempty"`
 	Duration  float64         `json:"durationMs"` // as the caller saw it
 	ErrorType string          `json:"errorType,omitempty"`
+
+	body []byte // the payload as it came
 }
 
 func invoke(ctx context.Context, a node.Address, name string, f invokeFlags, event []byte) (invokeAnswer, error) {
@@ -180,6 +182,7 @@ func invoke(ctx context.Context, a node.Address, name string, f invokeFlags, eve
 		Status: resp.StatusCode, Request: h.Get("X-Amzn-RequestId"), Version: h.Get("X-Amz-Executed-Version"),
 		Error: h.Get("X-Amz-Function-Error"), Log: string(log), Trace: h.Get("X-Amzn-Trace-Id"),
 		Duration: float64(time.Since(started).Microseconds()) / 1000,
+		body:     body,
 	}
 	if json.Valid(body) {
 		answer.Payload = body
@@ -207,8 +210,8 @@ func (a invokeAnswer) show(w world, asJSON bool) error {
 		if a.Log != "" {
 			fmt.Fprintln(w.err, strings.TrimRight(a.Log, "\n"))
 		}
-		if len(a.Payload) > 0 {
-			fmt.Fprintf(w.out, "%s\n", a.Payload)
+		if len(a.body) > 0 {
+			fmt.Fprintf(w.out, "%s\n", a.body)
 		} else if a.Status == http.StatusNoContent {
 			fmt.Fprintln(w.err, "the request is valid; the function was not run")
 		}

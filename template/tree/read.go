@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -28,7 +29,19 @@ func Read(file string, data []byte) (*Node, Problems) {
 func readYAML(file string, data []byte) (*Node, Problems) {
 	r := reader{file: file, data: data}
 	var doc yaml.Node
-	if err := load(data, &doc); err != nil {
+	err := load(data, &doc)
+	for range bareDashesMax {
+		if err == nil {
+			break
+		}
+		quoted := quoteDash(data, err)
+		if quoted == nil {
+			break
+		}
+		data, doc = quoted, yaml.Node{}
+		err = load(data, &doc)
+	}
+	if err != nil {
 		r.syntax(err)
 		return nil, r.problems
 	}
@@ -41,6 +54,37 @@ func readYAML(file string, data []byte) (*Node, Problems) {
 		return nil, r.problems
 	}
 	return n, r.problems
+}
+
+// bareDashesMax is how many dashes of one template are put in quotes.
+const bareDashesMax = 16
+
+// quoteDash puts quotes around the dash that the library stopped at, when it
+// is all of a value in a flow list: "!Split [ -, x ]". YAML 1.2 refuses it;
+// CloudFormation and the SAM CLI read YAML 1.1 and take it. It returns nil
+// when that is not what is wrong.
+func quoteDash(data []byte, err error) []byte {
+	e, ok := err.(*yaml.LoadError)
+	if !ok || e.Mark.Line < 1 || e.Mark.Column < 1 {
+		return nil
+	}
+	at := 0
+	for range e.Mark.Line - 1 {
+		i := bytes.IndexByte(data[at:], '\n')
+		if i < 0 {
+			return nil
+		}
+		at += i + 1
+	}
+	for range e.Mark.Column - 1 {
+		_, size := utf8.DecodeRune(data[at:])
+		at += size
+	}
+	rest := bytes.TrimLeft(bytes.TrimPrefix(data[min(at, len(data)):], []byte("-")), " ")
+	if at >= len(data) || data[at] != '-' || len(rest) == 0 || rest[0] != ',' && rest[0] != ']' {
+		return nil
+	}
+	return slices.Concat(data[:at], []byte(`"-"`), data[at+1:])
 }
 
 // load makes a panic of the YAML library an error: what it is given comes from outside.

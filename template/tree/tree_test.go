@@ -110,6 +110,24 @@ func TestOfDuplicateKeysTheLastCountsAndAWarningNamesBoth(t *testing.T) {
 	}
 }
 
+func TestADashAloneIsAValueInAList(t *testing.T) {
+	for text, want := range map[string]string{"é: [-, [x, - ], -]\n": `["-",["x","-"],"-"]`, "é: [\"-, \", -]\n": `["-, ","-"]`} {
+		n, problems := Read("t.yaml", []byte(text))
+		if len(problems) > 0 {
+			t.Fatalf("%q: got %v, want none", text, problems)
+		}
+		if got, err := json.Marshal(n.Get("é").Value()); err != nil || string(got) != want {
+			t.Errorf("%q: got %s, %v; want %s", text, got, err, want)
+		}
+	}
+	if _, problems := Read("t.yaml", []byte("a: [`]\n")); !strings.Contains(problems.Error(), "put the value that begins with ` in quotes") {
+		t.Errorf("got %v, want a hint to quote", problems)
+	}
+	if _, problems := Read("t.yaml", []byte("a: ["+strings.Repeat("-,", bareDashesMax+1)+"]\n")); len(problems) == 0 {
+		t.Error("got no problem, want a bound on how many dashes are quoted")
+	}
+}
+
 func TestNearNamesWhatWasMeant(t *testing.T) {
 	for word, want := range map[string]string{"Handlr": "Handler", "hanDLER": "Handler", "Timoeut": "Timeout", "Xyz": "", "": ""} {
 		got := Near(word, []string{"Handler", "Timeout", "Runtime"})

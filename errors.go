@@ -9,24 +9,24 @@ import (
 // door, whether dispatch tries again, and what heal thinks; nothing else does.
 type Kind uint8
 
+// The kinds of error.
 const (
-	// KindInternal is our own fault, and the zero value: an error nobody classified.
-	KindInternal    Kind = iota
-	KindInvalid          // the request is wrong and stays wrong
-	KindNotFound         // what it names does not exist
-	KindExists           // it exists already
-	KindConflict         // it changed meanwhile, or another change is under way
-	KindDenied           // the caller may not
-	KindThrottled        // a limit was reached; later it may work
-	KindNoCapacity       // the platform has no room; later it may work
-	KindTooLarge         // it exceeds a size limit
-	KindUnsupported      // valid, and not supported here
-	KindFull             // the disk is nearly full; reads and deletes go on
-	KindCorrupt          // stored data is damaged or missing
-	KindLocked           // another process holds it
-	KindExpired          // a deadline passed
-	KindUnavailable      // a part of the platform is down or shutting down
-	KindDoubtful         // it may or may not have happened
+	KindInternal    Kind = iota // our own fault, and the zero value: an error nobody classified
+	KindInvalid                 // the request is wrong and stays wrong
+	KindNotFound                // what it names does not exist
+	KindExists                  // it exists already
+	KindConflict                // it changed meanwhile, or another change is under way
+	KindDenied                  // the caller may not
+	KindThrottled               // a limit was reached; later it may work
+	KindNoCapacity              // the platform has no room; later it may work
+	KindTooLarge                // it exceeds a size limit
+	KindUnsupported             // valid, and not supported here
+	KindFull                    // the disk is nearly full; reads and deletes go on
+	KindCorrupt                 // stored data is damaged or missing
+	KindLocked                  // another process holds it
+	KindExpired                 // a deadline passed
+	KindUnavailable             // a part of the platform is down or shutting down
+	KindDoubtful                // it may or may not have happened
 )
 
 var kinds = [...]string{"internal", "invalid", "not found", "exists", "conflict", "denied", "throttled", "no capacity", "too large", "unsupported", "disk full", "corrupt", "locked", "expired", "unavailable", "unknown outcome"}

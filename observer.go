@@ -54,6 +54,7 @@ type Run struct {
 // EnvironmentState is where an environment is in its life.
 type EnvironmentState string
 
+// The states of an environment.
 const (
 	Starting  EnvironmentState = "starting"
 	Warm      EnvironmentState = "warm" // ready and idle

@@ -6,26 +6,18 @@ import "time"
 // function. The zero value is not an outcome.
 type OutcomeKind uint8
 
+// The kinds of outcome.
 const (
-	_ OutcomeKind = iota
-	// Done: the function answered.
-	Done
-	// FunctionError: the function's code reported an error. The environment lives on.
-	FunctionError
-	// TimedOut: the function was killed at its deadline.
-	TimedOut
-	// Crashed: the process ended, ran out of memory, or never came up.
-	Crashed
-	// Throttled: the function's own limit of concurrency was reached. It did not run.
-	Throttled
-	// NoCapacity: the platform could not start an environment. It did not run.
-	NoCapacity
-	// Held: something the event needs is known to be down. It did not run.
-	Held
-	// Refused: the event or its target is not valid. It did not run and never will.
-	Refused
-	// Unknown: it may or may not have run to its end; nobody saw.
-	Unknown
+	_             OutcomeKind = iota
+	Done                      // the function answered
+	FunctionError             // the function's code reported an error; the environment lives on
+	TimedOut                  // the function was killed at its deadline
+	Crashed                   // the process ended, ran out of memory, or never came up
+	Throttled                 // the function's own limit of concurrency was reached; it did not run
+	NoCapacity                // the platform could not start an environment; it did not run
+	Held                      // something the event needs is known to be down; it did not run
+	Refused                   // the event or its target is not valid; it did not run and never will
+	Unknown                   // it may or may not have run to its end; nobody saw
 )
 
 var outcomeKinds = [...]string{"none", "done", "function error", "timed out", "crashed", "throttled", "no capacity", "held", "refused", "unknown"}

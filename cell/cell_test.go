@@ -74,7 +74,7 @@ func TestWritersAtOnceAreAppliedOneAfterAnother(t *testing.T) {
 
 func TestACommandThatFailsLeavesNothing(t *testing.T) {
 	c := open(t, new(memory.Medium), counter{})
-	if _, err := add(t.Context(), c, "refuse", "a"); err != errRefused {
+	if _, err := add(t.Context(), c, "refuse", "a"); !errors.Is(err, errRefused) {
 		t.Errorf("got %v, want the machine's own error", err)
 	}
 	if _, err := add(t.Context(), c, "panic", "a"); daruma.KindOf(err) != daruma.KindInternal || err == nil {

@@ -12,15 +12,12 @@ import (
 // HealthState says what a cell can be trusted with.
 type HealthState uint8
 
+// The states of a cell, worst first.
 const (
-	// Unhealthy: it takes nothing, or what it holds is damaged. The zero value.
-	Unhealthy HealthState = iota
-	// Full: the disk is nearly full. It is read, and commands that free room are taken.
-	Full
-	// Degraded: it works, and somebody should look at it.
-	Degraded
-	// Healthy: it works.
-	Healthy
+	Unhealthy HealthState = iota // it takes nothing, or what it holds is damaged; the zero value
+	Full                         // the disk is nearly full: it is read, and commands that free room are taken
+	Degraded                     // it works, and somebody should look at it
+	Healthy                      // it works
 )
 
 var healthStates = [...]string{"unhealthy", "full", "degraded", "healthy"}

@@ -262,7 +262,7 @@ type watched struct {
 
 func (f *watched) ReadAt(p []byte, at int64) (int, error) {
 	n, err := f.File.ReadAt(p, at)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		f.gate.damaged(f.name, err)
 	}
 	return n, err

@@ -177,7 +177,7 @@ func refused(t *testing.T, p journal.Place) {
 	j := open(t, p)
 	put(t, j, entry(1, set("a", "1")))
 	err := j.Append(entry(1, set("a", "2"), journal.Command{Name: "fail"}), func(uint64, any, error) { t.Error("done was called") })
-	if err != errRefused {
+	if !errors.Is(err, errRefused) {
 		t.Errorf("got %v, want the error of Apply", err)
 	}
 	if got := put(t, j, entry(1, set("b", "1"))); got.position != 2 {

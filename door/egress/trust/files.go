@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"crypto/sha1"
 	"crypto/x509"
 	"encoding/binary"
@@ -62,16 +61,16 @@ func writeFiles(dir string, ca *x509.Certificate, roots string, now time.Time) (
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Files{}, fmt.Errorf("write trusted roots: %w", err)
 	}
-	var bundle bytes.Buffer
+	var bundle []byte
 	for _, der := range certs {
-		pem.Encode(&bundle, &pem.Block{Type: "CERTIFICATE", Bytes: der}) // a Buffer takes everything
+		bundle = append(bundle, certificatePEM(der)...)
 	}
 	contents := []struct {
 		path string
 		data []byte
 	}{
-		{f.Bundle, bundle.Bytes()},
-		{f.CA, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Raw})},
+		{f.Bundle, bundle},
+		{f.CA, certificatePEM(ca.Raw)},
 		{f.Store, javaStore(certs, now)},
 	}
 	for _, c := range contents {

@@ -15,7 +15,6 @@
 package trust
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -172,10 +171,8 @@ func (a *Authority) create(dir string) error {
 	if err != nil {
 		return fmt.Errorf("make certificate authority: %w", err)
 	}
-	var out bytes.Buffer
-	pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: der}) // a Buffer takes everything
-	pem.Encode(&out, &pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
-	if err := replace(filepath.Join(dir, authorityFile), out.Bytes(), 0o600); err != nil {
+	kept := append(certificatePEM(der), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})...)
+	if err := replace(filepath.Join(dir, authorityFile), kept, 0o600); err != nil {
 		return fmt.Errorf("keep certificate authority: %w", err)
 	}
 	if a.cert, err = x509.ParseCertificate(der); err != nil {
@@ -207,6 +204,11 @@ func Below(name string, domains []string) bool {
 	return false
 }
 
+// certificatePEM is a certificate as files hold it.
+func certificatePEM(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
 // replace writes a file so that a crash leaves the old one or the new one.
 func replace(path string, data []byte, mode os.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
@@ -215,7 +217,7 @@ func replace(path string, data []byte, mode os.FileMode) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			os.Remove(f.Name())
+			_ = os.Remove(f.Name()) // what went wrong first is the error
 		}
 	}()
 	if _, err = f.Write(data); err == nil {

@@ -214,7 +214,7 @@ func (c *counted) CloseWrite() error {
 	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return h.CloseWrite()
 	}
-	return c.Conn.Close()
+	return c.Close()
 }
 
 // countedOf returns the counted connection below c.

@@ -87,7 +87,7 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 		grace, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if s.Shutdown(grace) != nil {
-			s.Close()
+			_ = s.Close() // Serve says what went wrong
 		}
 	}()
 	err := s.Serve(l)
@@ -148,7 +148,7 @@ func answer(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	enc.Encode(v) // the client may be gone: nothing to be done
+	_ = enc.Encode(v) // the client may be gone: nothing to be done
 }
 
 func (d *Door) index(w http.ResponseWriter, _ *http.Request) {
@@ -192,7 +192,7 @@ func (d *Door) logs(w http.ResponseWriter, r *http.Request) {
 	}
 	for l, err := range d.cfg.Logs(r.Context(), q) {
 		if err != nil {
-			enc.Encode(daruma.Line{At: time.Now(), Stream: daruma.Platform, Text: err.Error()})
+			_ = enc.Encode(daruma.Line{At: time.Now(), Stream: daruma.Platform, Text: err.Error()})
 			return
 		}
 		if enc.Encode(l) != nil {

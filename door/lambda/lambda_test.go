@@ -370,7 +370,7 @@ func TestEventIsRefusedOnceAndNotTriedAgain(t *testing.T) {
 	if n := w.attempts.Load(); n != 1 {
 		t.Errorf("got %d attempts, want 1", n)
 	}
-	_, err = w.client.InvokeAsync(context.Background(), &sdk.InvokeAsyncInput{FunctionName: aws.String("f"), InvokeArgs: strings.NewReader("{}")})
+	_, err = w.client.InvokeAsync(context.Background(), &sdk.InvokeAsyncInput{FunctionName: aws.String("f"), InvokeArgs: strings.NewReader("{}")}) //nolint:staticcheck // deprecated, and still called
 	wantError(t, err, 400, "UnsupportedOperationException", "InvokeAsync is not supported here: asynchronous delivery does not exist yet, and nothing was queued. Use Invoke with InvocationType RequestResponse.")
 }
 

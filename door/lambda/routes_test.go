@@ -164,7 +164,7 @@ func FuzzFunctionName(f *testing.F) {
 			if ref.Function == "" || strings.ContainsAny(ref.Function, ":/ ") {
 				t.Errorf("%q: got function %q", id, ref.Function)
 			}
-			if again, ok := s.parse(ref.Target.String()); !ok || again.Target != ref.Target && ref.Function != "function" {
+			if again, ok := s.parse(ref.String()); !ok || again.Target != ref.Target && ref.Function != "function" {
 				t.Errorf("%q: got %+v, and from its own text %+v", id, ref, again)
 			}
 		}

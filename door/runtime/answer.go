@@ -20,7 +20,8 @@ func (c *conn) accepted(err error) error {
 
 // answer adds an answer with a JSON body. fields are further header fields, each with its CRLF.
 func (c *conn) answer(status int, fields string, data []byte) {
-	o := append(c.out, "HTTP/1.1 "...)
+	o := c.out
+	o = append(o, "HTTP/1.1 "...)
 	o = strconv.AppendInt(o, int64(status), 10)
 	o = append(o, ' ')
 	o = append(o, http.StatusText(status)...)

@@ -176,7 +176,7 @@ func (b *body) all(limit int64) ([]byte, error) {
 	out := make([]byte, 0, room)
 	for {
 		if len(out) == cap(out) {
-			if _, err := b.Read(nil); err == io.EOF || err == nil && int64(len(out)) > limit {
+			if _, err := b.Read(nil); errors.Is(err, io.EOF) || err == nil && int64(len(out)) > limit {
 				return out, nil
 			} else if err != nil {
 				return nil, err
@@ -196,7 +196,7 @@ func (b *body) all(limit int64) ([]byte, error) {
 		}
 		n, err := b.Read(out[len(out):cap(out)])
 		out = out[:len(out)+n]
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out, nil
 		}
 		if err != nil {

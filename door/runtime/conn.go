@@ -51,7 +51,7 @@ func (c *conn) serve() {
 		n, err := parse(c.buf[c.r:c.w], &req)
 		if bad, ok := errors.AsType[*badRequest](err); ok {
 			c.answerError(bad.status, "", bad.reason, true)
-			c.flush()
+			_ = c.flush() // the last words: whoever is gone needs none
 			return
 		}
 		if n == 0 {
@@ -62,7 +62,7 @@ func (c *conn) serve() {
 		}
 		c.r += n
 		if !c.handle(&req) && !c.parked.Load() {
-			c.flush()
+			_ = c.flush() // as above
 			return
 		}
 		c.release()
@@ -189,7 +189,7 @@ func (c *conn) asked(err error) error {
 		return err
 	}
 	if len(owed) > 0 {
-		c.net.Write(owed) // an error shows in the next read
+		_, _ = c.net.Write(owed) // an error shows in the next read
 	}
 	return nil
 }

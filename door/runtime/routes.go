@@ -111,7 +111,7 @@ func (c *conn) response(r *request, b *body, id, kind string) error {
 // truncated tells that an answer was cut short. Nobody is there to be answered.
 func (c *conn) truncated(id string, err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errChunk) {
-		c.server.guest.Fail(id, "Runtime.TruncatedResponse", nil)
+		_ = c.server.guest.Fail(id, "Runtime.TruncatedResponse", nil) // it has failed otherwise by now
 	}
 	return err
 }

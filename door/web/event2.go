@@ -229,7 +229,8 @@ func decodeQuery(s string) string {
 }
 
 func (c *call) appendContext2(dst []byte, key, stage string) []byte {
-	account, id := c.place.Account, ""
+	var id string
+	account := c.place.Account
 	dst = append(dst, `,"requestContext":{"accountId":`...)
 	if u := c.to.url; u != nil {
 		id = u.ID

@@ -59,11 +59,11 @@ func (d *Door) Serve(ctx context.Context, ln net.Listener) error {
 	if ctx.Err() != nil {
 		err = nil
 		drain, cancel := context.WithTimeout(base, d.cfg.Limits.DrainTime)
-		srv.Shutdown(drain) // what is left after it is broken off below
+		_ = srv.Shutdown(drain) // what is left after it is broken off below
 		cancel()
 	}
 	abandon()
-	srv.Close()
+	_ = srv.Close() // ended says how serving ended
 	if !over {
 		<-ended
 	}

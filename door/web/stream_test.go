@@ -117,13 +117,21 @@ func TestAStreamThatFailsBeforeItsStatusIsRefused(t *testing.T) {
 			io.WriteString(s, `{"sta`)
 			return daruma.Outcome{Kind: daruma.FunctionError}
 		},
-		"ends in prelude": func(s daruma.Stream) daruma.Outcome { s.Begin("$LATEST", streamHead); io.WriteString(s, streamed); return done },
+		"ends in prelude": func(s daruma.Stream) daruma.Outcome {
+			s.Begin("$LATEST", streamHead)
+			io.WriteString(s, streamed)
+			return done
+		},
 		"bad prelude": func(s daruma.Stream) daruma.Outcome {
 			s.Begin("$LATEST", streamHead)
 			io.WriteString(s, `{"statusCode":"x"}`+nuls)
 			return done
 		},
-		"prelude not JSON": func(s daruma.Stream) daruma.Outcome { s.Begin("$LATEST", streamHead); io.WriteString(s, nuls); return done },
+		"prelude not JSON": func(s daruma.Stream) daruma.Outcome {
+			s.Begin("$LATEST", streamHead)
+			io.WriteString(s, nuls)
+			return done
+		},
 		"prelude has no end": func(s daruma.Stream) daruma.Outcome {
 			s.Begin("$LATEST", streamHead)
 			s.Write(bytes.Repeat([]byte("x"), 100<<10))

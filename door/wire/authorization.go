@@ -227,7 +227,11 @@ func sortedNames(s string) bool {
 }
 
 func notInName(c rune) bool {
-	return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.')
+	switch {
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
+		return false
+	}
+	return true
 }
 
 // signs says whether the list of signed headers names name, in any case.

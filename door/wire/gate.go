@@ -70,7 +70,7 @@ func (f *Front) known(c *claim, now time.Time) (Credential, *Error) {
 	if !cred.Expires.IsZero() && !now.Before(cred.Expires) {
 		return Credential{}, expiredToken.error("The security token included in the request is expired")
 	}
-	if c.region != f.cfg.Region && !(isGlobal(c.service) && c.region == "us-east-1") {
+	if global := isGlobal(c.service) && c.region == "us-east-1"; !global && c.region != f.cfg.Region {
 		return Credential{}, mismatch.error("Credential should be scoped to a valid region, not '" + c.region + "'. ")
 	}
 	return cred, nil

@@ -70,7 +70,7 @@ func hostService(host string) string {
 
 // operation names what a request asks for, as far as can be told from outside.
 func operation(r *Request) string {
-	op := ""
+	var op string
 	switch p := protocolOf(r.HTTP, r.Service); p {
 	case json10, json11:
 		op = r.HTTP.Header.Get("X-Amz-Target")

@@ -187,4 +187,4 @@ func refused(hint, format string, args ...any) error {
 	return &daruma.Error{Kind: daruma.KindUnsupported, Err: fmt.Errorf(format, args...), Hint: hint}
 }
 
-var errTooLarge = &daruma.Error{Kind: daruma.KindTooLarge, Err: errors.New("Unzipped size must be smaller than 262144000 bytes")}
+var errTooLarge = &daruma.Error{Kind: daruma.KindTooLarge, Err: errors.New("Unzipped size must be smaller than 262144000 bytes")} //nolint:staticcheck // in Lambda's own words

@@ -122,7 +122,7 @@ func isFile(file string) bool {
 
 // inline writes code given in the template to the file the runtime looks for.
 func (j *job) inline() error {
-	name := ""
+	var name string
 	switch {
 	case nodeRuntime.MatchString(j.Runtime):
 		name = "index.js"

@@ -90,11 +90,13 @@ func (l *Logs) Open(wait *sync.WaitGroup) error {
 			return fmt.Errorf("open a log pipe: %w", err)
 		}
 		p := &pipe{stream: stream, r: r, w: w}
-		conn.Control(func(fd uintptr) { p.fd = int(fd) })
+		if err := conn.Control(func(fd uintptr) { p.fd = int(fd) }); err != nil {
+			return fmt.Errorf("open a log pipe: %w", err)
+		}
 		l.pipes = append(l.pipes, p)
 		l.polled = append(l.polled, unix.PollFd{Fd: int32(p.fd), Events: unix.POLLIN})
 		wait.Go(func() {
-			conn.Read(func(uintptr) bool { // an error says that it was closed
+			_ = conn.Read(func(uintptr) bool { // an error says that it was closed
 				for l.pump(p) {
 				}
 				return l.over(p)
@@ -202,7 +204,7 @@ func (l *Logs) take(p *pipe, data []byte) {
 		}
 		room := lineBytesMax - len(p.partial)
 		if len(piece) > room {
-			piece, end = piece[:room], -1
+			piece = piece[:room]
 			p.partial = append(p.partial, piece...)
 			data = data[len(piece):]
 			l.emit(now, p)

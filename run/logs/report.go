@@ -74,10 +74,10 @@ func (l *Logs) End(c *Call, now time.Time, o *daruma.Outcome) []byte {
 // endLines writes END and REPORT.
 func (l *Logs) endLines(c *Call, now time.Time, o *daruma.Outcome) {
 	status, errType := statusOf(o)
-	switch {
-	case o.Kind == daruma.TimedOut:
+	switch o.Kind {
+	case daruma.TimedOut:
 		l.platform(now, fmt.Appendf(nil, "%s %s Task timed out after %.2f seconds", now.UTC().Format(iso), c.ID, l.function.Timeout.Seconds()))
-	case o.Kind == daruma.Crashed:
+	case daruma.Crashed:
 		l.platform(now, []byte(o.Failure.Message))
 		l.platform(now, []byte(o.Failure.Type))
 	}

@@ -75,10 +75,11 @@ func (m *Maker) Close() error {
 		all = append(all, p)
 	}
 	m.mu.Unlock()
+	var err error
 	for _, p := range all {
-		p.Close()
+		err = errors.Join(err, p.Close())
 	}
-	return nil
+	return err
 }
 
 // A Place is a directory and the process groups that were started for it.
@@ -150,7 +151,7 @@ func (p *Place) Start(c sandbox.Command) (sandbox.Process, error) {
 func (p *Place) Reset(ctx context.Context) error {
 	p.maker.Resets.Add(1)
 	for _, pr := range p.running() {
-		syscall.Kill(-pr.PID(), syscall.SIGKILL)
+		_ = syscall.Kill(-pr.PID(), syscall.SIGKILL) // it may have ended
 		select {
 		case <-pr.done:
 		case <-ctx.Done():
@@ -206,11 +207,11 @@ func (p *Place) Usage() (u sandbox.Usage) {
 func (p *Place) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	p.Reset(ctx)
+	err := p.Reset(ctx)
 	p.maker.mu.Lock()
 	delete(p.maker.places, p)
 	p.maker.mu.Unlock()
-	return os.RemoveAll(p.dir)
+	return errors.Join(err, os.RemoveAll(p.dir))
 }
 
 // A process is a started process group.

@@ -59,13 +59,13 @@ func (r *Runtimes) runtimeFiles(ctx context.Context, name string, files embed.FS
 			return err
 		}
 		b, err := files.ReadFile(file)
-		io.WriteString(h, file+"\x00"+string(b)+"\x00")
+		h.Write([]byte(file + "\x00" + string(b) + "\x00"))
 		return err
 	})
 	if err != nil {
 		return "", err
 	}
-	io.WriteString(h, strings.Join(packages, "\x00"))
+	h.Write([]byte(strings.Join(packages, "\x00")))
 	key := "runtime-" + name + "-" + hex.EncodeToString(h.Sum(nil)[:8])
 	return r.shelf.take(ctx, key, func(ctx context.Context, dir string) error {
 		if len(packages) > 0 {
@@ -223,14 +223,14 @@ func keep(file string, found imports) {
 	}
 	_, err = temp.Write(b)
 	if errors.Join(err, temp.Close()) != nil || os.Rename(temp.Name(), file) != nil {
-		os.Remove(temp.Name())
+		_ = os.Remove(temp.Name()) // it is only a cache
 	}
 }
 
 func scan(root string, re *regexp.Regexp, suffixes []string, found map[string]bool) {
 	files := 0
 	// What cannot be read cannot be run either, and fails there by name.
-	filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return nil
 		}
@@ -268,6 +268,6 @@ func scanFile(file string, re *regexp.Regexp, found map[string]bool) {
 		if err != nil || len(b) <= overlap {
 			return
 		}
-		in.Discard(len(b) - overlap)
+		_, _ = in.Discard(len(b) - overlap) // it has been peeked at, so it is there
 	}
 }

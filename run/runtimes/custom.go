@@ -16,7 +16,7 @@ import (
 // a layer; for go1.x also the binary its handler names. The entry point is
 // checked when a process is about to start, so a function without one fails
 // as it does on AWS: each time it is invoked.
-func (r *Runtimes) launchCustom(f *catalog.Function, launch *run.Launch) error {
+func (r *Runtimes) launchCustom(f *catalog.Function, launch *run.Launch) {
 	launch.Command = func(path func(string) string) (run.Command, error) {
 		entry, err := entryPoint(f)
 		if err != nil {
@@ -26,7 +26,6 @@ func (r *Runtimes) launchCustom(f *catalog.Function, launch *run.Launch) error {
 		c.Argv = []string{path(entry)} // a wrapper is for managed runtimes only
 		return c, nil
 	}
-	return nil
 }
 
 // entryPoint returns the path, as functions know it, of f's own bootstrap.

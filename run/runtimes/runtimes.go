@@ -164,7 +164,7 @@ func (r *Runtimes) Launch(ctx context.Context, f *catalog.Function) (run.Launch,
 	}
 	switch id.family {
 	case custom:
-		err = r.launchCustom(f, &launch)
+		r.launchCustom(f, &launch)
 	case node:
 		err = r.launchNode(ctx, f, id, &launch)
 	case python:

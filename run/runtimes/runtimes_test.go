@@ -1,6 +1,7 @@
 package runtimes_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -196,7 +197,7 @@ func TestACustomRuntimeStartsItsOwnBootstrap(t *testing.T) {
 				}
 				return
 			}
-			failure, ok := err.(*daruma.Failure)
+			failure, ok := errors.AsType[*daruma.Failure](err)
 			if !ok || failure.Type != "Runtime.InvalidEntrypoint" || failure.Message != c.message {
 				t.Errorf("got %v, want Runtime.InvalidEntrypoint: %s", err, c.message)
 			}
@@ -215,7 +216,7 @@ func TestABootstrapForAnotherMachineIsRefusedByWhatItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = launch(t, newRuntimes(t), f).Command(literal)
-	failure, ok := err.(*daruma.Failure)
+	failure, ok := errors.AsType[*daruma.Failure](err)
 	if !ok || failure.Type != "Runtime.InvalidEntrypoint" || !strings.Contains(failure.Message, "exec format error: it is built for EM_RISCV") {
 		t.Errorf("got %v, want the two machines named", err)
 	}

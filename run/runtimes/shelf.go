@@ -60,7 +60,7 @@ func (s *shelf) make(ctx context.Context, done string, fill func(ctx context.Con
 	if err != nil {
 		return fmt.Errorf("make cache directory: %w", err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // it is not there when all went well
 	if err := fill(ctx, dir); err != nil {
 		return err
 	}

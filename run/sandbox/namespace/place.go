@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/daruma-io/daruma"
@@ -30,7 +29,6 @@ type place struct {
 
 	turn    chan struct{} // held by whoever starts, stops or resets: one at a time
 	frozen  bool          // guarded by turn
-	sampled atomic.Bool   // sampling found too much memory
 	once    sync.Once
 	closing error
 

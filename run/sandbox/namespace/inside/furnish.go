@@ -75,10 +75,7 @@ func overlay(target string, lower []string) error {
 
 // etc makes /etc: the machine's, under the files that are the place's own.
 func (r *root) etc(f *Furnish) error {
-	files, err := r.etcFiles(f)
-	if err != nil {
-		return err
-	}
+	files := r.etcFiles(f)
 	for path, content := range files {
 		if err := os.MkdirAll(filepath.Dir(own+path), 0o755); err != nil {
 			return err
@@ -104,7 +101,7 @@ func (r *root) etc(f *Furnish) error {
 }
 
 // etcFiles are the files of /etc that are the place's own.
-func (r *root) etcFiles(f *Furnish) (map[string][]byte, error) {
+func (r *root) etcFiles(f *Furnish) map[string][]byte {
 	resolver := []byte("nameserver " + f.Resolver + "\noptions timeout:5 attempts:2\n")
 	if f.Resolver == "" {
 		var err error
@@ -120,7 +117,7 @@ func (r *root) etcFiles(f *Furnish) (map[string][]byte, error) {
 		"/etc/hostname":    []byte("localhost\n"),
 		"/etc/passwd":      fmt.Appendf(line(passwd), "function:x:%d:%d:function:/tmp:/sbin/nologin\n", r.uid, r.gid),
 		"/etc/group":       fmt.Appendf(line(group), "function:x:%d:\n", r.gid),
-	}, nil
+	}
 }
 
 // etcByFile shows the machine's /etc and mounts the place's own files over it, where it has them.

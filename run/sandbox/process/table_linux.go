@@ -28,7 +28,9 @@ func closeOnExec() {
 }
 
 // peakBytes is the most memory one process had, as the kernel told at its end.
-func peakBytes(used *syscall.Rusage) int64 { return int64(used.Maxrss) << 10 }
+func peakBytes(used *syscall.Rusage) int64 {
+	return int64(used.Maxrss) << 10 //nolint:unconvert // 32 bits wide on some machines
+}
 
 // processes are those of the machine at one moment.
 type processes []entry

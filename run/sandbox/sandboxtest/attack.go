@@ -151,8 +151,11 @@ func made(pid uintptr, what string) error {
 // sockets tries kinds of sockets that are not bound to a network namespace.
 func sockets([]string) error {
 	for name, family := range map[string]int{"vsock": unix.AF_VSOCK, "alg": unix.AF_ALG, "packet": unix.AF_PACKET, "bluetooth": unix.AF_BLUETOOTH} {
-		if _, err := unix.Socket(family, unix.SOCK_SEQPACKET, 0); err != unix.EAFNOSUPPORT {
-			return fmt.Errorf("%s: got %v, want not supported", name, err)
+		switch _, err := unix.Socket(family, unix.SOCK_SEQPACKET, 0); {
+		case err == nil:
+			return fmt.Errorf("%s: got a socket", name)
+		case !errors.Is(err, unix.EAFNOSUPPORT):
+			return fmt.Errorf("%s: got %w, want not supported", name, err)
 		}
 	}
 	return nil

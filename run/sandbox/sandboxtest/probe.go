@@ -135,7 +135,7 @@ func daemon(args []string) error {
 
 func spin([]string) error {
 	fmt.Println("spinning")
-	for {
+	for { //nolint:staticcheck // using all of a CPU is what it is for
 	}
 }
 
@@ -161,8 +161,11 @@ func fill(args []string) error {
 			break
 		}
 	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		return fmt.Errorf("got %v, want no space", err)
+	switch {
+	case err == nil:
+		return errors.New("there is no end of room")
+	case !errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("got %w, want no space", err)
 	}
 	return nil
 }
@@ -215,9 +218,7 @@ func hoard([]string) error {
 // child lives while its child is another probe, and longer.
 func child(args []string) error {
 	err := again(args[0]).Run()
-	select {
-	case <-time.After(time.Second):
-	}
+	<-time.After(time.Second)
 	return err
 }
 
@@ -254,8 +255,11 @@ func open(args []string) error {
 
 func core([]string) error {
 	var r unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_CORE, &r); err != nil || r.Max != 0 {
-		return fmt.Errorf("got %+v, %v", r, err)
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &r); err != nil {
+		return err
+	}
+	if r.Max != 0 {
+		return fmt.Errorf("got %+v, want no core dumps", r)
 	}
 	return nil
 }

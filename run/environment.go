@@ -92,7 +92,8 @@ func (e *Environment) start(c *call, cold bool) (s *Session, ok bool) {
 		if f == nil {
 			c.cold, c.init = true, time.Since(began)
 			e.enter(c)
-			return s, e.first(s, c)
+			e.first(s, c)
+			return s, true
 		}
 		e.logs.InitFailed("init", time.Since(began), f.kind == daruma.TimedOut, f.recorded())
 		if !f.again {
@@ -106,7 +107,8 @@ func (e *Environment) start(c *call, cold bool) (s *Session, ok bool) {
 	e.enter(c)
 	s, f := e.open(time.Until(c.delivery.Deadline))
 	if f == nil {
-		return s, e.first(s, c)
+		e.first(s, c)
+		return s, true
 	}
 	e.logs.InitFailed("invoke", time.Since(c.began), f.kind == daruma.TimedOut, f.recorded())
 	if f.kind == daruma.TimedOut {
@@ -130,16 +132,15 @@ func (e *Environment) refuse(c *call, s *Session, f *fault) bool {
 // first hands a session its first call, without waiting for processes that
 // may never read it: who waits for them here could not end them. A life that
 // is over already is left to keep.
-func (e *Environment) first(s *Session, c *call) bool {
+func (e *Environment) first(s *Session, c *call) {
 	l, events, ok := s.enter(c)
 	if !ok {
 		s.mu.Lock()
 		s.call = c
 		s.mu.Unlock()
-		return true
+		return
 	}
 	s.wait.Go(func() { s.deliver(c, l, events) })
-	return true
 }
 
 // enter marks the moment from which the call's deadline counts.

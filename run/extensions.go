@@ -147,7 +147,7 @@ func (s *Session) ExtensionNext(id string, deliver func(daruma.ExtensionEvent) e
 	if event := s.extensions.shutdown; event != nil && slices.Contains(e.events, eventShutdown) {
 		e.deliver = nil
 		s.mu.Unlock()
-		deliver(*event)
+		_ = deliver(*event) // one that is gone needs not be told
 		return nil
 	}
 	finished := s.settle()

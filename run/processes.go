@@ -224,7 +224,7 @@ func (s *Session) close(reason string, last bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), resetMax)
 	defer cancel()
 	if last {
-		e.place.Close() // dispose says what went wrong
+		_ = e.place.Close() // dispose says what went wrong
 	} else if err := e.place.Reset(ctx); err != nil {
 		e.logs.Remark("reset the environment: " + err.Error())
 		defer e.dispose() // a new place will be made
@@ -257,10 +257,12 @@ func (s *Session) shutdown(reason string) {
 		return
 	}
 	deadline := time.Now().Add(total)
+	// A signal fails only where nobody is left to take it; what outlives its
+	// signal ends with the place.
 	if s.runtime != nil {
-		s.runtime.Signal(syscall.SIGTERM)
+		_ = s.runtime.Signal(syscall.SIGTERM)
 		if !gone(s.runtime, time.Duration(float64(total)*runtimeShare)) {
-			s.runtime.Signal(syscall.SIGKILL)
+			_ = s.runtime.Signal(syscall.SIGKILL)
 		}
 	}
 	var wait []sandbox.Process
@@ -272,7 +274,7 @@ func (s *Session) shutdown(reason string) {
 		switch {
 		case x.process == nil:
 		case !slices.Contains(x.events, eventShutdown):
-			x.process.Signal(syscall.SIGKILL)
+			_ = x.process.Signal(syscall.SIGKILL)
 		default:
 			wait = append(wait, x.process)
 			if x.deliver != nil {
@@ -283,7 +285,7 @@ func (s *Session) shutdown(reason string) {
 	}
 	s.mu.Unlock()
 	for _, deliver := range tell {
-		s.wait.Go(func() { deliver(event) }) // one that is gone needs not be told
+		s.wait.Go(func() { _ = deliver(event) }) // one that is gone needs not be told
 	}
 	for _, p := range wait {
 		gone(p, time.Until(deadline))

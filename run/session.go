@@ -109,7 +109,7 @@ func (s *Session) enter(c *call) (l link, events []func(daruma.ExtensionEvent) e
 // deliver tells those whom enter named.
 func (s *Session) deliver(c *call, l link, events []func(daruma.ExtensionEvent) error) {
 	for _, deliver := range events {
-		deliver(daruma.ExtensionEvent{ID: daruma.NewID(), Invoke: &c.delivery, Deadline: c.delivery.Deadline.UnixMilli()}) // an extension that is gone ends the life by itself
+		_ = deliver(daruma.ExtensionEvent{ID: daruma.NewID(), Invoke: &c.delivery, Deadline: c.delivery.Deadline.UnixMilli()}) // an extension that is gone ends the life by itself
 	}
 	s.hand(l, c)
 }
@@ -264,7 +264,7 @@ func (s *Session) Respond(id, contentType string, body []byte) error {
 	}
 	if c.inv.Stream != nil {
 		c.begin(contentType)
-		c.Write(body) // a caller that is gone does not concern the function
+		_, _ = c.Write(body) // a caller that is gone does not concern the function
 		body = nil
 	}
 	s.answer(c, daruma.Outcome{Kind: daruma.Done, Payload: body})
@@ -284,7 +284,7 @@ func (s *Session) RespondStream(id, contentType string, body io.Reader, trailer 
 			f = &fault{kind: daruma.FunctionError, err: daruma.KindInvalid, errType: "Runtime.TruncatedResponse", text: "Response was truncated"}
 			err = &daruma.StateError{Status: 400, Type: "TruncatedHTTPRequest", Reason: "HTTP request detected as truncated"}
 		} else {
-			err = &daruma.StateError{Status: 413, Type: "RequestEntityTooLarge", Reason: err.Error()}
+			err = &daruma.StateError{Status: 413, Type: "RequestEntityTooLarge", Reason: "Exceeded maximum allowed payload size."}
 		}
 		s.answer(c, f.outcome(id))
 		return err
@@ -297,7 +297,7 @@ func (s *Session) RespondStream(id, contentType string, body io.Reader, trailer 
 	return nil
 }
 
-var errTooLarge = errors.New("Exceeded maximum allowed payload size.")
+var errTooLarge = errors.New("the answer is too large")
 
 // stream copies a streamed answer to the caller, or collects it for one who wants it whole.
 func (s *Session) stream(c *call, contentType string, body io.Reader) (whole []byte, err error) {
@@ -319,7 +319,7 @@ func (s *Session) stream(c *call, contentType string, body io.Reader) (whole []b
 			_, werr := c.Write(buf[:n])
 			deaf = werr != nil
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return whole, nil
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"errors"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,7 +23,7 @@ func idle() *Session {
 
 func wantRefused(t *testing.T, err error, kind, reason string) {
 	t.Helper()
-	state, ok := err.(*daruma.StateError)
+	state, ok := errors.AsType[*daruma.StateError](err)
 	if !ok || state.Status != 403 || state.Type != kind || state.Reason != reason {
 		t.Errorf("got %v, want 403 %s: %s", err, kind, reason)
 	}

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,15 +114,14 @@ func (r *reader) fault(p Pos, message, hint string) {
 func (r *reader) syntax(err error) {
 	p := Pos{File: r.file, Line: 1, Column: 1}
 	message := err.Error()
-	switch e := err.(type) {
-	case *yaml.LoadError:
-		message = e.Message
-		if e.Mark.Line > 0 {
-			p.Line, p.Column = int(e.Mark.Line), int(e.Mark.Column)
+	if all, ok := errors.AsType[*yaml.LoadErrors](err); ok { // first: it passes for a LoadError too
+		if len(all.Errors) > 0 {
+			message = strings.TrimPrefix(all.Errors[0].Message, "yaml: ")
 		}
-	case *yaml.LoadErrors:
-		if len(e.Errors) > 0 {
-			message = strings.TrimPrefix(e.Errors[0].Message, "yaml: ")
+	} else if one, ok := errors.AsType[*yaml.LoadError](err); ok {
+		message = one.Message
+		if one.Mark.Line > 0 {
+			p.Line, p.Column = one.Mark.Line, one.Mark.Column
 		}
 	}
 	hint := ""
@@ -155,7 +155,7 @@ func badStart(line string, column int) string {
 }
 
 func (r *reader) pos(n *yaml.Node) Pos {
-	return Pos{File: r.file, Line: int(n.Line), Column: int(n.Column)}
+	return Pos{File: r.file, Line: n.Line, Column: n.Column}
 }
 
 // enter counts a node and says whether there is room for it.

@@ -46,6 +46,7 @@ func (p Pos) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 // Kind is what a node is.
 type Kind uint8
 
+// The kinds of node.
 const (
 	Broken Kind = iota // it could not be worked out, and that has been reported
 	Null

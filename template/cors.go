@@ -24,10 +24,10 @@ func (l *loader) restCORS(p *properties) *restCORS {
 		return nil
 	}
 	c := &restCORS{origin: "*", at: v.Pos}
-	switch {
-	case v.Kind == tree.String:
+	switch v.Kind {
+	case tree.String:
 		c.origin = l.quoted(p, "Cors", v)
-	case v.Kind == tree.Map:
+	case tree.Map:
 		m := l.within("Cors", v)
 		for name, to := range map[string]*string{"AllowOrigin": &c.origin, "AllowMethods": &c.methods, "AllowHeaders": &c.headers, "MaxAge": &c.age} {
 			m.text(name)

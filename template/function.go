@@ -93,7 +93,7 @@ func (l *loader) serverlessFunction(r *resource) {
 	l.laterFeatures(p)
 	l.events(r, f, p, alias)
 	p.done()
-	l.addFunction(r, f, supported)
+	l.addFunction(f, supported)
 }
 
 // laterFeatures refuses properties with which the function would behave otherwise.
@@ -296,7 +296,7 @@ func corsOf(c *properties) *catalog.CORS {
 }
 
 // addFunction takes a function in, or remembers that it is left out.
-func (l *loader) addFunction(r *resource, f *catalog.Function, supported bool) {
+func (l *loader) addFunction(f *catalog.Function, supported bool) {
 	if !supported {
 		l.functions[f.Name] = nil
 		return

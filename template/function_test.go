@@ -69,7 +69,7 @@ func TestAWrongFunctionIsRefused(t *testing.T) {
 		{"variable that is a map", with("Environment: { Variables: { A1: { b: c } } }"), "the environment variable A1 must be a string, not a map"},
 		{"too much environment", with("Environment: { Variables: { A1: '" + strings.Repeat("x", 4096) + "' } }"), "exceeded the 4KB limit"},
 		{"log level without JSON", with("LoggingConfig: { ApplicationLogLevel: INFO }"), "log levels need LogFormat: JSON"},
-		{"unknown property", with("Enviroment: {}"), "property 'Enviroment' is not defined (did you mean Environment?)"},
+		{"unknown property", with("Enviroment: {}"), "property 'Enviroment' is not defined (did you mean Environment?)"}, //nolint:misspell // it is what is misspelt
 		{"unknown nested property", with("Environment: { Varables: {} }"), "property 'Environment.Varables' is not defined (did you mean Variables?)"},
 		{"code that is not there", with("CodeUri: nowhere/"), "CodeUri nowhere/ does not exist"},
 		{"alias", with("AutoPublishAlias: '12'"), "not digits only"},

@@ -41,7 +41,7 @@ func (l *loader) lambdaFunction(r *resource) {
 	p.refuse("DeadLetterConfig", "the dead-letter queue: events that fail for good are only in the record of failures", "")
 	l.laterFeatures(p)
 	p.done()
-	l.addFunction(r, f, supported)
+	l.addFunction(f, supported)
 }
 
 // lambdaCode reads Code: inline text, a local path (as aws cloudformation package takes it), or a CDK asset.

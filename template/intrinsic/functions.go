@@ -96,10 +96,10 @@ func (s *Scope) near(id string) string {
 
 func getAtt(s *Scope, c call) *tree.Node {
 	var parts []string
-	switch {
-	case c.arg.Kind == tree.String:
+	switch c.arg.Kind {
+	case tree.String:
 		parts = strings.SplitN(c.arg.Text, ".", 2)
-	case c.arg.Kind == tree.List:
+	case tree.List:
 		for _, item := range c.arg.Items {
 			t, _, ok := s.text(item, "an argument of Fn::GetAtt")
 			if !ok {
@@ -405,6 +405,6 @@ func writeJSON(b *bytes.Buffer, v *tree.Node, refs *[]tree.Ref) bool {
 func quote(b *bytes.Buffer, s string) {
 	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
-	e.Encode(s)
+	_ = e.Encode(s)         // a string to memory
 	b.Truncate(b.Len() - 1) // the encoder's line end
 }

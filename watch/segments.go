@@ -49,7 +49,10 @@ func openSegments(dir string, bytesMax int64) (*segments, error) {
 	slices.Sort(names)
 	s := &segments{dir: dir, limit: max(bytesMax/segmentCount, 64<<10), count: segmentCount, names: names}
 	if len(names) > 0 {
-		fmt.Sscanf(filepath.Base(names[len(names)-1]), "%d", &s.next)
+		last := filepath.Base(names[len(names)-1])
+		if _, err := fmt.Sscanf(last, "%d", &s.next); err != nil {
+			return nil, fmt.Errorf("number log segment %s: %w", last, err)
+		}
 	}
 	return s, s.rotate()
 }
@@ -105,7 +108,7 @@ func (s *segments) recover(err error) error {
 		s.written = info.Size() + 1
 	}
 	s.out.Reset(s.file)
-	s.out.WriteByte('\n')
+	_ = s.out.WriteByte('\n') // the buffer has just been emptied
 	return err
 }
 

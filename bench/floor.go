@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -53,7 +54,7 @@ func accept(l net.Listener, serve func(net.Conn)) {
 // start starts one process of a function.
 func (l *bareLoop) start(argv, env []string, dir string) error {
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = append(env, "AWS_LAMBDA_RUNTIME_API="+l.runtime.Addr().String(), "AWS_LAMBDA_FUNCTION_NAME=f", "AWS_LAMBDA_FUNCTION_VERSION=$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=512", "AWS_REGION=us-east-1")
+	cmd.Env = append(slices.Clip(env), "AWS_LAMBDA_RUNTIME_API="+l.runtime.Addr().String(), "AWS_LAMBDA_FUNCTION_NAME=f", "AWS_LAMBDA_FUNCTION_VERSION=$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=512", "AWS_REGION=us-east-1")
 	cmd.Dir, cmd.Stderr = dir, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	l.functions = append(l.functions, cmd)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -98,6 +99,6 @@ func starter(loop *bareLoop, name, app, dir string) (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	env := append(cmd.Env, "_HANDLER="+f.Handler, "LAMBDA_TASK_ROOT="+place("/var/task"), "LAMBDA_RUNTIME_DIR="+place("/var/runtime"))
+	env := append(slices.Clip(cmd.Env), "_HANDLER="+f.Handler, "LAMBDA_TASK_ROOT="+place("/var/task"), "LAMBDA_RUNTIME_DIR="+place("/var/runtime"))
 	return func() error { return loop.start(cmd.Argv, env, cmd.Dir) }, nil
 }

@@ -175,7 +175,7 @@ func (n *Node) prepare(ctx context.Context, f *catalog.Function) error {
 
 // failure names the function where its error does not.
 func failure(name string, err error) error {
-	if e := (*daruma.Error)(nil); errors.As(err, &e) && err == error(e) && strings.HasPrefix(e.Op, "build ") {
+	if e, ok := errors.AsType[*daruma.Error](err); ok && strings.HasPrefix(e.Op, "build ") && err.Error() == e.Error() {
 		return err
 	}
 	return fmt.Errorf("%s: %w", name, err)

@@ -115,7 +115,7 @@ func up(ctx context.Context, w world, f upFlags) error {
 		level = slog.LevelDebug
 	}
 	cfg := f.cfg
-	cfg.Log = slog.New(tint.NewHandler(w.err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !w.terminal}))
+	cfg.Log = slog.New(tint.NewTextHandler(w.err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !w.terminal}))
 	cfg.Version = version()
 	cfg.Lookup = w.lookup
 	cfg.Progress = func(text string) { fmt.Fprintln(w.err, "  "+text) }

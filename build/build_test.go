@@ -344,7 +344,7 @@ func TestWhatIsNotSupportedIsRefusedByName(t *testing.T) {
 		wantError(t, err, daruma.KindUnsupported, want)
 	}
 	_, err := build.Build(t.Context(), catalog.Source{Path: write(t, map[string]string{"build.gradle": ""})}, options(t, "java21", "x"))
-	wantError(t, err, daruma.KindUnsupported, "Gradle is not supported")
+	wantError(t, err, daruma.KindUnsupported, "needs gradlew or gradle, and neither was found")
 	_, err = build.Build(t.Context(), catalog.Source{Path: filepath.Join(dir, "nowhere")}, options(t, "nodejs22.x", "x.y"))
 	wantError(t, err, daruma.KindInvalid, "read source")
 	_, err = build.Build(t.Context(), catalog.Source{Path: "relative"}, options(t, "nodejs22.x", "x.y"))

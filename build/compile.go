@@ -90,13 +90,13 @@ func (j *job) cargoLambda(ctx context.Context) error {
 	return os.Rename(binaries[0], filepath.Join(j.out, "bootstrap"))
 }
 
-// java returns how a Java source is built: by Maven, or not at all when its classes are there.
+// java returns how a Java source is built: by Maven or Gradle, or not at all when its classes are there.
 func (j *job) java() (method, error) {
 	switch {
 	case isFile(filepath.Join(j.src.Path, "pom.xml")):
 		return j.maven, nil
-	case isFile(filepath.Join(j.src.Path, "build.gradle")), isFile(filepath.Join(j.src.Path, "build.gradle.kts")):
-		return nil, refused("Build it with Gradle first and let CodeUri name the archive, or use BuildMethod makefile.", "building with Gradle is not supported")
+	case isGradle(j.src.Path):
+		return j.gradle, nil
 	}
 	return func(context.Context) error { return copyTree(j.src.Path, j.out, debris) }, nil
 }
@@ -106,6 +106,9 @@ var newerJava = regexp.MustCompile(`(?:invalid target release|invalid source rel
 
 // olderJDK adds to a failed build which JDK would do.
 func olderJDK(err error) error {
+	if err == nil {
+		return nil
+	}
 	m := newerJava.FindStringSubmatch(err.Error())
 	if m == nil {
 		return err

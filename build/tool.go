@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -80,8 +81,9 @@ func (l *lastBytes) Write(b []byte) (int, error) {
 var colours = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
 func tail(text string) string {
-	text = colours.ReplaceAllString(text, "")
-	lines := strings.Split(strings.TrimSpace(text), "\n")
+	lines := strings.Split(strings.TrimSpace(colours.ReplaceAllString(text, "")), "\n")
+	// A Java stack tells a person nothing that the exception above it does not.
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "\tat ") })
 	if len(lines) > tailLines {
 		lines = lines[len(lines)-tailLines:]
 	}

@@ -211,11 +211,16 @@ func marked(text string) []string {
 	return all
 }
 
+// endMax is how long what a dead platform had may take to end: two seconds,
+// and more on a machine that has too much to do.
+func endMax() time.Duration { return time.Duration(min(overload(), 10) * float64(2*time.Second)) }
+
 // gone wants nothing of a platform left that did not clean up after itself:
 // no process, no namespace in use, no mount, nothing in a cgroup.
 func (r relic) gone(t *testing.T, mark string) {
 	t.Helper()
-	within(t, 2*time.Second, "the end of all that the platform had", func() (bool, string) {
+	began := time.Now()
+	within(t, endMax(), "the end of all that the platform had", func() (bool, string) {
 		left := living(r.family)
 		left = append(left, marked(mark)...)
 		for _, dir := range r.groups {
@@ -228,6 +233,7 @@ func (r relic) gone(t *testing.T, mark string) {
 		}
 		return len(left) == 0, strings.Join(left, "\n")
 	})
+	t.Logf("%d processes of process %d ended within %v", len(r.family), r.pid, time.Since(began).Round(time.Millisecond))
 	if now := ownMounts(); now != r.mounts {
 		t.Errorf("mounts: got %s\nwant %s", now, r.mounts)
 	}
@@ -389,6 +395,50 @@ func TestNothingRemainsAfterAStop(t *testing.T) {
 		r.gone(t, a.mark)
 		a.tidy(t, p)
 	})
+}
+
+// A start may crash at any of its steps, the first one of all included.
+func TestAStartThatCrashesHindersNoLaterOne(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many platforms")
+	}
+	t.Parallel()
+	a := newKilledApp(t)
+	fresh, times := 1, 5
+	if long() {
+		fresh, times = 20, 20
+	}
+	began := time.Now()
+	a.start(t).kill()
+	usual := time.Since(began)
+	for n := range fresh {
+		if err := os.RemoveAll(filepath.Join(a.dir, node.DataDir)); err != nil {
+			t.Fatal(err)
+		}
+		for range times {
+			cmd := exec.Command("daruma", "up", a.dir, "--aws-addr="+a.ports[0], "--web-addr="+a.ports[1], "--console-addr="+a.ports[2])
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Duration(rand.Int64N(int64(usual))))
+			family := familyOf(cmd.Process.Pid)
+			cmd.Process.Kill()
+			cmd.Wait()
+			within(t, endMax(), "the end of what a start had", func() (bool, string) {
+				left := living(family)
+				return len(left) == 0, strings.Join(left, "\n")
+			})
+		}
+		l := ledger{versions: 1}
+		p := a.start(t)
+		l.holds(t, p)
+		p.quit(t)
+		a.tidy(t, p)
+		if t.Failed() {
+			t.Fatalf("after %d starts that crashed, round %d", times, n)
+		}
+	}
 }
 
 func TestWhatRemainsOfDeadPlatformsIsSwept(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,19 @@ func (p *platform) remains() remains {
 func entries(dir string) int {
 	all, _ := os.ReadDir(dir)
 	return len(all)
+}
+
+// bytesBelow is the size of all files in a directory.
+func bytesBelow(dir string) (size int64) {
+	filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			if info, err := e.Info(); err == nil {
+				size += info.Size()
+			}
+		}
+		return nil
+	})
+	return size
 }
 
 // memoryOf reads a field of /proc/PID/status, in bytes.
@@ -123,15 +137,15 @@ func familyOf(pid int) map[int]string {
 	return family
 }
 
-// statOf reads a process's parent and when it started. One that has ended and
-// waits for its parent counts as gone when that is this test.
+// statOf reads a process's parent and when it started; ok is false when it
+// has ended, also when its parent has not heard of that yet.
 func statOf(pid int) (parent int, start string, ok bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, "", false
 	}
 	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	if len(f) < 20 {
+	if len(f) < 20 || f[0] == "Z" || f[0] == "X" {
 		return 0, "", false
 	}
 	parent, err = strconv.Atoi(f[1])
@@ -183,6 +197,13 @@ func inUse(spaces map[string]bool, then uint64) []string {
 		}
 	}
 	return used
+}
+
+// overload says how many times more processes want to run than there are CPUs; 1 at least.
+func overload() float64 {
+	text, _ := os.ReadFile("/proc/loadavg")
+	load, _ := strconv.ParseFloat(strings.Fields(string(text) + " 0")[0], 64)
+	return max(1, load/float64(runtime.NumCPU()))
 }
 
 // ticks is the time as start times of processes are told.

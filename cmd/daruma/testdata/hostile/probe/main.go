@@ -24,6 +24,8 @@ func main() {
 	switch filepath.Base(os.Args[0]) {
 	case "crashing":
 		os.Exit(1) // an extension that never registers
+	case "silent":
+		forever() // nor does this one
 	case "resident":
 		resident()
 	}

@@ -15,7 +15,7 @@ import (
 // How long stopping may take.
 const (
 	drainMax = 10 * time.Second // for requests under way to be answered
-	closeMax = 15 * time.Second // for environments to end
+	closeMax = 5 * time.Second  // for environments to end; what still runs then has lost its caller
 )
 
 // Run opens the doors and works until ctx ends, Stop is called, or a part

@@ -32,7 +32,7 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 func (a *answer) start() {
 	a.started = true
 	if d, ok := a.ResponseWriter.(deadliner); ok {
-		d.SetWriteDeadline(time.Now().Add(answerTimeMax))
+		_ = d.SetWriteDeadline(time.Now().Add(answerTimeMax)) // fails when it is closed, as the next write will
 	}
 }
 
@@ -46,7 +46,7 @@ type deadliner interface {
 // which a handler that runs for minutes depends on.
 func (a *answer) readWithin(t time.Time) {
 	if d, ok := a.ResponseWriter.(deadliner); ok {
-		d.SetReadDeadline(t)
+		_ = d.SetReadDeadline(t) // fails when it is closed, as the next read will
 	}
 }
 
@@ -93,7 +93,7 @@ func (x *exchange) drain() {
 		return
 	}
 	x.answer.readWithin(time.Now().Add(headerTimeMax))
-	io.CopyN(io.Discard, r.Body, drainBytesMax)
+	_, _ = io.CopyN(io.Discard, r.Body, drainBytesMax) // what is cut short ends with its connection
 	x.answer.readWithin(time.Time{})
 }
 

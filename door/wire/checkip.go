@@ -1,7 +1,7 @@
 package wire
 
 import (
-	"io"
+	"fmt"
 	"net"
 	"net/http"
 )
@@ -27,5 +27,5 @@ func tellAddress(w http.ResponseWriter, r *http.Request) {
 		address = host
 	}
 	w.Header()["Content-Type"] = []string{"text/plain;charset=UTF-8"}
-	io.WriteString(w, address+"\n")
+	fmt.Fprintln(w, address)
 }

@@ -37,7 +37,7 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener) error {
 	if srv.Shutdown(end) != nil {
 		srv.Close()
 	}
-	<-failed
+	<-failed //nolint:errcheck // it ends because it was closed
 	return nil
 }
 

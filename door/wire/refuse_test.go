@@ -177,7 +177,7 @@ func TestAPanicAfterTheAnswerBeganCutsItOff(t *testing.T) {
 		panic("ours")
 	})})
 	defer func() {
-		if v := recover(); v != http.ErrAbortHandler {
+		if v := recover(); v != any(http.ErrAbortHandler) {
 			t.Errorf("got %v, want %v", v, http.ErrAbortHandler)
 		}
 	}()

@@ -184,7 +184,7 @@ func (x *exchange) recovered() {
 	if v == nil {
 		return
 	}
-	if v == http.ErrAbortHandler {
+	if v == any(http.ErrAbortHandler) {
 		panic(v)
 	}
 	x.front.cfg.Log.Error("a request handler panicked", "service", x.req.Service, "request", x.req.ID, "panic", v, "stack", stack())

@@ -63,9 +63,9 @@ func (d *Door) Serve(ctx context.Context, ln net.Listener) error {
 		cancel()
 	}
 	abandon()
-	_ = srv.Close() // ended says how serving ended
+	srv.Close()
 	if !over {
-		<-ended
+		<-ended //nolint:errcheck // it ends because it was closed
 	}
 	conns.Wait()
 	if err != nil {

@@ -292,7 +292,7 @@ func (d *Door) run(c *call, p product, inv daruma.Invocation) (out daruma.Outcom
 	stop := d.cfg.Clock.AfterFunc(c.to.route.timeout, func() { cancel(errLate) })
 	out = d.cfg.Runner.Run(ctx, inv)
 	stop()
-	late = context.Cause(ctx) == errLate && (out.Kind == daruma.Unknown || !out.Kind.Ran())
+	late = errors.Is(context.Cause(ctx), errLate) && (out.Kind == daruma.Unknown || !out.Kind.Ran())
 	cancel(nil)
 	return out, late
 }

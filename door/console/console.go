@@ -87,7 +87,7 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 		grace, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		if s.Shutdown(grace) != nil {
-			_ = s.Close() // Serve says what went wrong
+			s.Close()
 		}
 	}()
 	err := s.Serve(l)

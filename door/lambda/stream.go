@@ -160,6 +160,6 @@ func (s *stream) end(r *wire.Request, out *daruma.Outcome, tail bool) {
 	if err != nil {
 		panic(err) // three strings always encode
 	}
-	s.send("InvokeComplete", "application/json", b)
+	_ = s.send("InvokeComplete", "application/json", b) // kept in failed
 	s.ended = true
 }

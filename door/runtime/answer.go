@@ -30,7 +30,8 @@ func (c *conn) answer(status int, fields string, data []byte) {
 	o = append(o, "Content-Length: "...)
 	o = strconv.AppendInt(o, int64(len(data)), 10)
 	o = append(o, "\r\n\r\n"...)
-	c.out = append(o, data...)
+	c.out = o
+	c.out = append(c.out, data...)
 }
 
 // answerError adds an answer that refuses a request.

@@ -212,7 +212,7 @@ func (b *body) drain() bool {
 		return true
 	}
 	if b.err != nil {
-		return b.err == io.EOF
+		return errors.Is(b.err, io.EOF)
 	}
 	if !b.chunked && b.left > drainBytesMax {
 		return false
@@ -221,7 +221,7 @@ func (b *body) drain() bool {
 	for read := 0; read < drainBytesMax; {
 		n, err := b.Read(waste[:])
 		if err != nil {
-			return err == io.EOF
+			return errors.Is(err, io.EOF)
 		}
 		read += n
 	}

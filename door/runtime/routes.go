@@ -93,7 +93,7 @@ func (c *conn) response(r *request, b *body, id, kind string) error {
 	if streamed {
 		b.patient = true
 		err := c.server.guest.RespondStream(id, kind, b, b.trailer)
-		if b.err != nil && b.err != io.EOF { // cut short: the Guest knows
+		if b.err != nil && !errors.Is(b.err, io.EOF) { // cut short: the Guest knows
 			return b.err
 		}
 		return c.accepted(err)

@@ -62,7 +62,7 @@ func (e *Egress) ServeDNS(ctx context.Context, pc net.PacketConn, who Ref) error
 		wg.Go(func() {
 			defer func() { <-env.lookups }()
 			if reply := e.respond(ctx, env, query, packetBytesMax); reply != nil {
-				pc.WriteTo(reply, from) // whoever asked may be gone; it asks again if not
+				_, _ = pc.WriteTo(reply, from) // whoever asked may be gone; it asks again if not
 			}
 		})
 	}

@@ -82,7 +82,7 @@ func (e *Egress) newFront(ctx context.Context, who Ref) *front {
 func (f *front) run() {
 	stop := context.AfterFunc(f.ctx, func() { f.srv.Close() })
 	defer stop()
-	f.srv.Serve(f) // always ends with http.ErrServerClosed: Accept fails only then
+	_ = f.srv.Serve(f) // always ends with http.ErrServerClosed: Accept fails only then
 	f.mu.Lock()
 	f.closed = true
 	f.mu.Unlock()

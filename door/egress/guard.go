@@ -179,7 +179,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 // what a refused, broken or forgotten connection looks like.
 func abort(c net.Conn) {
 	if l, ok := c.(interface{ SetLinger(int) error }); ok {
-		l.SetLinger(0) // fails only on a connection that is gone already
+		_ = l.SetLinger(0) // fails only on a connection that is gone already
 	}
 	c.Close()
 }

@@ -18,7 +18,7 @@ var errHelloRead = errors.New("the client's hello was read")
 func peekServerName(c net.Conn) (head []byte, name string) {
 	r := &recorder{Conn: c}
 	c.SetReadDeadline(soon(helloMax))
-	tls.Server(r, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	_ = tls.Server(r, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		name = h.ServerName
 		return nil, errHelloRead
 	}}).Handshake() // always fails; what counts is what it saw

@@ -109,7 +109,7 @@ func build(ctx context.Context, src catalog.Source, o Options) (catalog.Code, er
 	if err != nil {
 		return catalog.Code{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what is left there is in nobody's way
 	j := &job{Options: o, src: src, dir: dir, out: filepath.Join(dir, "out")}
 	if err := os.Mkdir(j.out, 0o755); err != nil {
 		return catalog.Code{}, err

@@ -101,7 +101,7 @@ func fingerprint(src catalog.Source, extra ...string) string {
 func look(w io.Writer, input string, skip map[string]bool) {
 	entries := 0
 	// What cannot be looked at is part of the fingerprint too, so it changes when that does.
-	filepath.WalkDir(input, func(file string, d fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(input, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			fmt.Fprintf(w, "%q %q\n", file, err)
 			return nil

@@ -5,8 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -76,7 +77,7 @@ var installed = []string{"package.json", "package-lock.json", "npm-shrinkwrap.js
 // once for each state of package.json and its lock file.
 func (j *job) modules(ctx context.Context, m manifest) (string, error) {
 	h := sha256.New()
-	io.WriteString(h, runtime.GOOS+runtime.GOARCH)
+	h.Write([]byte(runtime.GOOS + runtime.GOARCH))
 	locked := false
 	for _, name := range installed {
 		b, err := os.ReadFile(filepath.Join(j.src.Path, name))
@@ -129,7 +130,9 @@ func (j *job) npmInstall(ctx context.Context, dir string, m manifest, locked boo
 			return err
 		}
 		locked = false // its paths are relative too
-		os.Remove(filepath.Join(work, "package-lock.json"))
+		if err := os.Remove(filepath.Join(work, "package-lock.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	} else if err := copySome(j.src.Path, work, installed); err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func (s store) carry(dir, to string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(near)
+	defer func() { _ = os.RemoveAll(near) }() // it is not there when all went well
 	if err := copyTree(dir, near, nil); err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func take(ctx context.Context, dir, name string, fill func(ctx context.Context, 
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(work)
+	defer func() { _ = os.RemoveAll(work) }() // it is not there when all went well
 	if err := fill(ctx, work); err != nil {
 		return "", err
 	}

@@ -188,7 +188,7 @@ func syncedLogs(store string) ([]logFile, error) {
 // returns an error when the log does not end as one that was closed.
 func (l logFile) positions(yield func(uint64) bool) error {
 	r := l.log.OpenForRead()
-	defer r.Close() // it was only read
+	defer func() { _ = r.Close() }() // it was only read
 	for {
 		rec, _, err := r.NextRecord()
 		if errors.Is(err, io.EOF) {

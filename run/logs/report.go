@@ -44,10 +44,11 @@ func (l *Logs) Begin(c *Call) {
 		l.record(c.Began, "platform.start", map[string]any{"requestId": c.ID, "version": version, "tracing": tracing(c)})
 		return
 	}
-	b := append(l.text[:0], "START RequestId: "...)
-	b = append(append(b, c.ID...), " Version: "...)
-	l.text = append(b, version...)
-	l.platform(c.Began, l.text)
+	b := l.text[:0]
+	b = append(append(b, "START RequestId: "...), c.ID...)
+	b = append(append(b, " Version: "...), version...)
+	l.text = b
+	l.platform(c.Began, b)
 }
 
 // End marks the end of a call, and returns the tail of its log. What the

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -226,7 +227,7 @@ func (a *api) run(t testing.TB, c run.Command, env []string) *process {
 	defer out.Close()
 	p := &process{api: a, t: t, out: out.Name(), done: make(chan struct{})}
 	p.cmd = exec.Command(c.Argv[0], c.Argv[1:]...)
-	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = c.Dir, append(c.Env, env...), out, out
+	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = c.Dir, slices.Concat(c.Env, env), out, out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

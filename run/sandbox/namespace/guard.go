@@ -135,5 +135,5 @@ func (g *guard) tmpUsed() (int64, error) {
 	if err := unix.Fstatfs(int(g.place.tmp.Fd()), &st); err != nil {
 		return 0, fmt.Errorf("look at /tmp: %w", err)
 	}
-	return int64(st.Blocks-st.Bfree) * int64(st.Bsize), nil
+	return int64(st.Blocks-st.Bfree) * int64(st.Bsize), nil //nolint:unconvert // 32 bits wide on some machines
 }

@@ -3,6 +3,7 @@
 package inside
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -52,7 +53,7 @@ func build(l link) error {
 			err = l.send(r, pidfd)
 			_ = unix.Close(pidfd)
 		}
-		if err == unix.EPIPE {
+		if errors.Is(err, unix.EPIPE) {
 			return nil // the platform left while the room was made
 		}
 		if err != nil {

@@ -110,7 +110,7 @@ func (r *root) processes() error {
 	}
 	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
 	err := unix.Mount("proc", "/proc", "proc", flags, "hidepid=invisible")
-	if err == unix.EINVAL { // before Linux 5.8
+	if errors.Is(err, unix.EINVAL) { // before Linux 5.8
 		err = unix.Mount("proc", "/proc", "proc", flags, "hidepid=2")
 	}
 	if err != nil {

@@ -126,7 +126,11 @@ func (a *life) answer(req *Request, files []int) error {
 
 // prepare makes the empty room. What it costs is paid before anybody waits.
 func (a *life) prepare(p *Prepare, files []int) ([]string, error) {
-	if want := p.Tasks; len(files) != want && !(p.Unified && len(files) == want+1) {
+	want := p.Tasks
+	if p.Unified {
+		want++
+	}
+	if len(files) != want && len(files) != p.Tasks {
 		return nil, fmt.Errorf("prepare: %d descriptors came: %w", len(files), unix.EINVAL)
 	}
 	a.root = root{hide: p.Hide, uid: p.UID, gid: p.GID}

@@ -174,7 +174,7 @@ func (s *starter) limitPrivilege(p *Prepare) error {
 	// Root is a user as any other from here on, and stays so.
 	const noRoot, noRootLocked, noFixup, noFixupLocked = 1, 2, 4, 8
 	for c := 0; c <= unix.CAP_LAST_CAP; c++ {
-		if err := prctl(unix.PR_CAPBSET_DROP, uintptr(c)); err != nil && err != unix.EINVAL {
+		if err := prctl(unix.PR_CAPBSET_DROP, uintptr(c)); err != nil && !errors.Is(err, unix.EINVAL) {
 			return fmt.Errorf("drop capability %d: %w", c, err)
 		}
 	}

@@ -140,7 +140,7 @@ func (p *properties) policy(name string, n *tree.Node) []string {
 		p.fault(name, f.Pos, "there is no policy template "+f.Name, tree.Near(f.Name, slices.Sorted(maps.Keys(policyTemplates))))
 		return nil
 	}
-	if f.Value.Kind != tree.Map && !(f.Value.Kind == tree.Null && len(parameters) == 0) {
+	if empty := f.Value.Kind == tree.Null && len(parameters) == 0; !empty && f.Value.Kind != tree.Map {
 		if f.Value.Kind != tree.Broken {
 			p.fault(name, f.Value.Pos, "the policy template "+f.Name+" takes a map of parameters, not "+f.Value.Kind.String(), "")
 		}

@@ -122,7 +122,7 @@ func (l *loader) readResource(f tree.Field) *resource {
 	l.current = r
 	defer func() { l.current = nil }()
 	for _, a := range f.Value.Fields {
-		if !slices.Contains(resourceAttributes, a.Name) && !(a.Name == "Version" && isCustom(r.typ)) {
+		if own := a.Name == "Version" && isCustom(r.typ); !own && !slices.Contains(resourceAttributes, a.Name) {
 			l.attribute(r, a)
 		}
 	}

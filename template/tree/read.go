@@ -65,7 +65,7 @@ const bareDashesMax = 16
 // CloudFormation and the SAM CLI read YAML 1.1 and take it. It returns nil
 // when that is not what is wrong.
 func quoteDash(data []byte, err error) []byte {
-	e, ok := err.(*yaml.LoadError)
+	e, ok := errors.AsType[*yaml.LoadError](err)
 	if !ok || e.Mark.Line < 1 || e.Mark.Column < 1 {
 		return nil
 	}

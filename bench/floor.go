@@ -64,8 +64,8 @@ func (l *bareLoop) start(argv, env []string, dir string) error {
 func (l *bareLoop) close() {
 	l.runtime.Close()
 	for _, f := range l.functions {
-		f.Process.Kill()
-		f.Wait()
+		_ = f.Process.Kill() // it may have ended
+		_ = f.Wait()         // killed, it says
 	}
 }
 

@@ -53,7 +53,7 @@ func bench(ctx context.Context, duration time.Duration, rounds int, only string)
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // it is in the machine's place for what is temporary
 	w, err := prepare(ctx, dir)
 	if err != nil {
 		return err

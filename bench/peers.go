@@ -131,8 +131,8 @@ func (w *workshop) start(dir string, env []string, argv ...string) (stop func(),
 		return nil, 0, err
 	}
 	return func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		cmd.Wait()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it may have ended
+		_ = cmd.Wait()                                      // killed, it says
 	}, cmd.Process.Pid, nil
 }
 

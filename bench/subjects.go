@@ -104,7 +104,7 @@ func ladder(ctx context.Context, addr string, request []byte, d time.Duration, p
 func post(path, host string, header http.Header) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", path, host, len(event))
-	header.Write(&b)
+	_ = header.Write(&b) // to memory
 	fmt.Fprintf(&b, "\r\n%s", event)
 	return b.Bytes()
 }
@@ -243,5 +243,5 @@ func (w *workshop) startFloor(kind, function string) (*floorProcess, error) {
 
 func (f *floorProcess) stop() {
 	f.end.Close()
-	f.cmd.Wait()
+	_ = f.cmd.Wait() // it ends when its end is closed, however
 }

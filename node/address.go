@@ -64,7 +64,7 @@ func writeFile(name string, content []byte) error {
 		err = os.Rename(tmp.Name(), name)
 	}
 	if err != nil {
-		os.Remove(tmp.Name())
+		_ = os.Remove(tmp.Name()) // what went wrong first is the error
 	}
 	return err
 }

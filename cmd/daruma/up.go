@@ -204,14 +204,14 @@ func upDetached(ctx context.Context, w world, f upFlags) error {
 		return err
 	}
 	writer.Close()
-	interrupted := context.AfterFunc(ctx, func() { cmd.Process.Signal(os.Interrupt) })
+	interrupted := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(os.Interrupt) }) // it may have ended
 	defer interrupted()
 	var line node.Ready
 	said := startCopy(w.err, logName)
 	notReady := json.NewDecoder(ready).Decode(&line)
 	said()
 	if notReady != nil {
-		cmd.Wait()
+		_ = cmd.Wait() // it has said itself what is wrong
 		return errShown
 	}
 	a, err := node.Find("", data)

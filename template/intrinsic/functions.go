@@ -128,21 +128,30 @@ func (s *Scope) attribute(id, name string, at tree.Pos) *tree.Node {
 	return &tree.Node{Pos: at}
 }
 
-func join(s *Scope, c call) *tree.Node {
+// textAndList works out the arguments of a function that takes a text, which
+// is called what, and a list. Without a list, instead is the function's value.
+func (s *Scope) textAndList(c call, what string) (text string, refs []tree.Ref, list, instead *tree.Node) {
 	args, ok := s.items(c, 2, 2)
 	if !ok {
-		return broken(c.arg)
+		return "", nil, nil, broken(c.arg)
 	}
-	separator, refs, ok := s.text(args[0], "Fn::Join's delimiter")
-	if !ok {
-		return broken(c.arg)
+	if text, refs, ok = s.text(args[0], what); !ok {
+		return "", nil, nil, broken(c.arg)
 	}
-	list := s.Eval(args[1])
-	if list != nil && list.IsScalar() && len(list.Refs) > 0 {
-		return list
+	list = s.Eval(args[1])
+	switch {
+	case list != nil && list.IsScalar() && len(list.Refs) > 0:
+		return "", nil, nil, list
+	case list == nil || list.Kind != tree.List:
+		return "", nil, nil, s.noList(list, c)
 	}
-	if list == nil || list.Kind != tree.List {
-		return s.noList(list, c)
+	return text, refs, list, nil
+}
+
+func join(s *Scope, c call) *tree.Node {
+	separator, refs, list, instead := s.textAndList(c, "Fn::Join's delimiter")
+	if list == nil {
+		return instead
 	}
 	var b strings.Builder
 	for i, item := range list.Items {
@@ -177,20 +186,9 @@ func (s *Scope) noList(v *tree.Node, c call) *tree.Node {
 }
 
 func selectOne(s *Scope, c call) *tree.Node {
-	args, ok := s.items(c, 2, 2)
-	if !ok {
-		return broken(c.arg)
-	}
-	index, _, ok := s.text(args[0], "Fn::Select's index")
-	if !ok {
-		return broken(c.arg)
-	}
-	list := s.Eval(args[1])
-	if list != nil && list.IsScalar() && len(list.Refs) > 0 {
-		return list
-	}
-	if list == nil || list.Kind != tree.List {
-		return s.noList(list, c)
+	index, _, list, instead := s.textAndList(c, "Fn::Select's index")
+	if list == nil {
+		return instead
 	}
 	i, err := strconv.Atoi(strings.TrimSpace(index))
 	if err != nil {

@@ -91,11 +91,7 @@ type functionAnswer struct {
 
 // getFunction answers GetFunction.
 func (d *Door) getFunction(c *call) (any, *wire.Error) {
-	ref, err := c.function(&namespacedName, true)
-	if err != nil {
-		return nil, err
-	}
-	f, err := c.exists(ref)
+	ref, f, err := c.version()
 	if err != nil {
 		return nil, err
 	}
@@ -111,11 +107,7 @@ func (d *Door) getFunction(c *call) (any, *wire.Error) {
 
 // getFunctionConfiguration answers GetFunctionConfiguration.
 func (d *Door) getFunctionConfiguration(c *call) (any, *wire.Error) {
-	ref, err := c.function(&namespacedName, true)
-	if err != nil {
-		return nil, err
-	}
-	f, err := c.exists(ref)
+	ref, f, err := c.version()
 	if err != nil {
 		return nil, err
 	}
@@ -190,11 +182,7 @@ func optional(s string) *string {
 
 // getPolicy answers GetPolicy: no function has a resource policy here.
 func (d *Door) getPolicy(c *call) (any, *wire.Error) {
-	ref, err := c.function(&namespacedName, true)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.exists(ref); err != nil {
+	if _, _, err := c.version(); err != nil {
 		return nil, err
 	}
 	return nil, notFound("The resource you requested does not exist.")

@@ -180,6 +180,17 @@ func (c *call) exists(ref reference) (*catalog.Function, *wire.Error) {
 	return f, nil
 }
 
+// version reads the request's function, which may be qualified, and the
+// version that it leads to.
+func (c *call) version() (reference, *catalog.Function, *wire.Error) {
+	ref, err := c.function(&namespacedName, true)
+	if err != nil {
+		return ref, nil, err
+	}
+	f, err := c.exists(ref)
+	return ref, f, err
+}
+
 // whole reads the request's function for an operation that takes no
 // qualifier, and returns its Latest.
 func (c *call) whole(s *shape) (*catalog.Function, *wire.Error) {

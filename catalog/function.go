@@ -20,7 +20,6 @@ const (
 	StorageMBMax     = 10240
 	LayersMax        = 5
 	EnvBytesMax      = 4096
-	NameMax          = 64
 )
 
 // A Function is one version of a function's code and configuration. The

@@ -12,22 +12,6 @@ import (
 	"github.com/daruma-io/daruma/catalog"
 )
 
-// Reserved are the variables the platform sets; a function can not be
-// configured with them (AWS: "Defined runtime environment variables").
-var reserved = []string{
-	"AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV",
-	"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION",
-	"AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
-	"AWS_LAMBDA_RUNTIME_API", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-	"LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "_HANDLER", "_X_AMZN_TRACE_ID",
-}
-
-// Reserved says whether a function may not be configured with the variable.
-func Reserved(name string) bool {
-	_, found := slices.BinarySearch(reserved, name)
-	return found
-}
-
 // javaOptions is where Java machines find options. Functions that set it to
 // start faster need what services tell there all the same.
 const javaOptions = "JAVA_TOOL_OPTIONS"
@@ -52,7 +36,7 @@ func environ(e *Environment, cmd Command, api string) (runtime, extension []stri
 	add(cmd.Env)
 	add(e.services.env)
 	for name, value := range f.Env {
-		if Reserved(name) {
+		if catalog.ReservedVariable(name) {
 			continue
 		}
 		if services := vars[name]; name == javaOptions && services != "" {

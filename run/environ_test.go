@@ -81,11 +81,11 @@ func TestReservedVariablesAreKnown(t *testing.T) {
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME",
 		"AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
 		"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"}
-	if i := slices.IndexFunc(want, func(name string) bool { return !run.Reserved(name) }); i >= 0 {
+	if i := slices.IndexFunc(want, func(name string) bool { return !catalog.ReservedVariable(name) }); i >= 0 {
 		t.Errorf("%s is not reserved", want[i])
 	}
 	for _, name := range []string{"PATH", "TZ", "AWS_LAMBDA_EXEC_WRAPPER", ""} {
-		if run.Reserved(name) {
+		if catalog.ReservedVariable(name) {
 			t.Errorf("%q is reserved", name)
 		}
 	}

@@ -28,12 +28,6 @@ var (
 	variableName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]+$`)
 )
 
-// reservedVariables are those the platform sets and a function may not (Lambda's reserved environment variables).
-var reservedVariables = []string{"_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
-	"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME",
-	"AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API",
-	"LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"}
-
 // newFunction starts a function's record and settles its name. It returns nil when it has none.
 func (l *loader) newFunction(r *resource, p *properties) *catalog.Function {
 	p.ask("FunctionName")
@@ -206,7 +200,7 @@ func (l *loader) environment(f *catalog.Function, p *properties) {
 		case !v.Value.IsScalar():
 			variables.fault(v.Name, v.Value.Pos, "the environment variable "+v.Name+" must be a string, not "+v.Value.Kind.String(), "use Fn::Join or Fn::ToJsonString to make one of it")
 			continue
-		case slices.Contains(reservedVariables, v.Name):
+		case catalog.ReservedVariable(v.Name):
 			variables.fault(v.Name, v.Pos, "Lambda was unable to configure your environment variables because the environment variables you have provided contains reserved keys that are currently not supported for modification. Reserved keys used in this request: "+v.Name, "")
 		case !variableName.MatchString(v.Name):
 			variables.fault(v.Name, v.Pos, fmt.Sprintf("the name of the environment variable %q must match %s", v.Name, variableName), "")

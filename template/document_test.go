@@ -128,13 +128,6 @@ func TestAFunctionIsToldStandInsForWhatIsMissing(t *testing.T) {
 	}
 }
 
-func TestProblemsOfNamedResourcesCanBeLeftOut(t *testing.T) {
-	app := loads(t, sam+function("F", "Timeout: 3")+"  Q: { Type: AWS::SQS::Queue }\n  R: { Type: AWS::SQS::Queue }\n  N: { Type: AWS::SNS::Topic }\n")
-	if got := app.Unsupported.Without("Q", "AWS::SNS::Topic"); len(got) != 1 || got[0].Resource != "R" {
-		t.Errorf("got %v, want the problem of R", got)
-	}
-}
-
 func TestTypesWithoutBehaviourAreAccepted(t *testing.T) {
 	app := loads(t, sam+function("F")+`  Role: { Type: AWS::IAM::Role, Properties: { Anything: 1 } }
   Policy: { Type: AWS::IAM::ManagedPolicy }

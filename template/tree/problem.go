@@ -76,17 +76,6 @@ func (ps Problems) Sort() Problems {
 	return slices.CompactFunc(ps, func(a, b Problem) bool { return a.Position == b.Position && a.Message == b.Message })
 }
 
-// Without leaves out the problems of the given resources, named by logical ID or by type.
-func (ps Problems) Without(names ...string) Problems {
-	var rest Problems
-	for _, p := range ps {
-		if !slices.Contains(names, p.Resource) && !slices.Contains(names, p.Type) || p.Resource == "" {
-			rest = append(rest, p)
-		}
-	}
-	return rest
-}
-
 // Near returns a hint naming the candidate that word was probably meant to
 // be, or "" when none is near.
 func Near(word string, candidates []string) string {

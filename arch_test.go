@@ -210,3 +210,30 @@ func TestTheWorldIsTouchedInCmdOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestTheMapNamesEveryPackage(t *testing.T) {
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n## The map\n")
+	section, _, _ := strings.Cut(rest, "\n## ")
+	onMap := map[string]bool{".": true}
+	for _, name := range regexp.MustCompile("`([a-z0-9/]+)`").FindAllStringSubmatch(section, -1) {
+		onMap[name[1]] = true
+	}
+	for _, s := range sources(t) {
+		if !onMap[s.dir] {
+			t.Errorf("the map in ARCHITECTURE.md does not name %s", s.dir)
+			onMap[s.dir] = true // once is enough
+		}
+	}
+	for line := range strings.SplitSeq(section, "\n") {
+		first, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		for _, name := range regexp.MustCompile("`([a-z0-9/]+)`").FindAllStringSubmatch(first, -1) {
+			if files, err := filepath.Glob(filepath.Join(filepath.FromSlash(name[1]), "*.go")); name[1] != "daruma" && (err != nil || len(files) == 0) {
+				t.Errorf("the map in ARCHITECTURE.md names %s, which is no package", name[1])
+			}
+		}
+	}
+}

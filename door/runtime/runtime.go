@@ -1,6 +1,7 @@
 // Package runtime is the door that function environments knock at: it speaks
-// the Lambda Runtime, Extensions and Telemetry APIs (HTTP/1.1 on the
-// environment's own loopback) and turns them into calls of a [Guest].
+// the Lambda Runtime and Extensions APIs (HTTP/1.1 on the environment's own
+// loopback) and turns them into calls of a [Guest]. Who asks for the Telemetry
+// API is told that it is not supported.
 //
 // The server is written for this protocol alone. A connection has one
 // goroutine, which reads, parses and answers; an invocation is written to the

@@ -161,7 +161,12 @@ func (l *ledger) holds(t *testing.T, p *platform) {
 			t.Errorf("%s: got %s %s, want active", f.Name, f.State, f.Reason)
 		}
 	}
-	for v := 1; v <= l.versions; v++ {
+	for _, f := range s.Functions {
+		if f.Name == "Good" && len(f.Versions) != l.versions {
+			t.Errorf("versions: got %q, want 1 to %d", f.Versions, l.versions)
+		}
+	}
+	for _, v := range []int{1, 1 + rand.IntN(l.versions), l.versions} { // their code too
 		if got := p.invoke(ctx, "Good:"+strconv.Itoa(v), `"version"`); got.payload != fmt.Sprintf("%q", strconv.Itoa(v)) {
 			t.Errorf("version %d: got %+v", v, got)
 		}

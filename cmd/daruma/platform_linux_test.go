@@ -150,7 +150,6 @@ type answer struct {
 	errorType string
 	message   string
 	payload   string
-	log       string
 	took      time.Duration
 	err       error // it was not run
 }

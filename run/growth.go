@@ -14,8 +14,8 @@ import (
 // that is at once, unless one that has answered is about to be free. When all
 // are busy, a call waits for an environment that becomes free, because one more
 // process would only slow the others down: for QueueBriefly, and longer where
-// runs are short enough that waiting is sure to be better (see patience). From
-// then on as many are started in each further QueueBriefly as there are CPUs.
+// those in front of it are soon done (see patience). From then on as many are
+// started in each further QueueBriefly as there are CPUs.
 type growth struct {
 	busy   int // environments that are starting or run something
 	grants int // environments that may be started in this window
@@ -29,18 +29,19 @@ type growth struct {
 // perSpareCPU is how many environments one window starts for each CPU, when some CPU is idle.
 const perSpareCPU = 4
 
-// How long a call waits for an environment while every CPU is busy, in runs of
-// its function, and at most. A call behind twenty others of a function that
-// takes a millisecond is served sooner than any process starts; one behind
-// runs of seconds is not.
-const (
-	patienceRuns = 20
-	patienceMax  = 250 * time.Millisecond
-)
+// patienceMax bounds how long a call waits for an environment that becomes
+// free while every CPU is busy.
+const patienceMax = 250 * time.Millisecond
 
-// patience is how long calls of g wait while every CPU is busy. p.mu is held.
+// patience is how long calls of g wait while every CPU is busy. Where those
+// in front will be done within patienceMax at the pace of the last runs, one
+// more process would come too late and slow them down; behind runs of seconds
+// it is QueueBriefly. p.mu is held.
 func (p *Pool) patience(g *group) time.Duration {
-	return max(p.cfg.QueueBriefly, min(patienceRuns*g.mean, patienceMax))
+	if g.mean*time.Duration(len(g.queue)) < patienceMax*time.Duration(g.size) {
+		return max(p.cfg.QueueBriefly, patienceMax)
+	}
+	return p.cfg.QueueBriefly
 }
 
 // ran adds one run's time to the moving average. p.mu is held.
@@ -134,6 +135,7 @@ func (p *Pool) room() bool {
 func (p *Pool) start(g *group, c *call) {
 	e := newEnvironment(p, g, c.function)
 	p.all[e] = &slot{group: g, busy: true}
+	g.size++
 	p.growth.busy++
 	e.calls <- c
 	p.wait.Go(e.live)

@@ -42,6 +42,7 @@ type group struct {
 	// finishing counts environments that have answered and are not free yet.
 	finishing atomic.Int64
 	mean      time.Duration // of its runs, moving
+	size      int           // of its environments
 }
 
 // A slot is what the pool knows of an environment.
@@ -274,6 +275,7 @@ func (p *Pool) gone(e *Environment) {
 	}
 	delete(p.all, e)
 	g := s.group
+	g.size--
 	g.warm = slices.DeleteFunc(g.warm, func(w *Environment) bool { return w == e })
 	if len(g.warm) == 0 && len(g.queue) == 0 && !slices.ContainsFunc(p.slots(), func(o *slot) bool { return o.group == g }) {
 		delete(p.groups, g.key)

@@ -3,7 +3,7 @@
 GOTESTSUM = go tool -modfile=tools/go.mod gotestsum --format pkgname --hide-summary output
 LINT      = go tool -modfile=tools/go.mod golangci-lint
 # Packages in which goroutines share memory on the way of an event.
-RACE = ./cell/... ./catalog/... ./run/... ./door/... ./watch/... ./node/...
+RACE = ./cell/... ./catalog/... ./run/... ./door/... ./watch/... ./node/... ./delivery/... ./dispatch/... ./sim/...
 
 .PHONY: help setup test short lint bench reliability fuzz build
 

@@ -22,13 +22,18 @@ var layers = map[string]int{
 	".":        0, // the nouns everyone speaks
 	"cell":     1, // the durable core
 	"catalog":  2, // nouns kept in a cell
+	"ledger":   2,
+	"delivery": 2,
 	"run":      3, // verbs
+	"route":    3,
+	"dispatch": 3,
 	"build":    3,
 	"watch":    3,
 	"template": 3,
 	"door":     3, // ways in
 	"node":     4, // the table of contents
 	"cmd":      5,
+	"sim":      6, // whole worlds for tests: nothing imports it
 }
 
 // apart names folders whose packages are no Go library of the product.
@@ -37,6 +42,8 @@ var apart = []string{"examples", "bench"}
 // sideways lists the imports between packages of one layer that are allowed, with the reason.
 var sideways = map[string]string{
 	"door/lambda → door/wire": "wire is what the doors that speak AWS's protocols share",
+	"delivery → ledger":       "an event that is given up is in the ledger in the same step",
+	"dispatch → route":        "route is the table of what an outcome does, dispatch is who asks it",
 }
 
 // tradeNames stay in doors, in templates and where people type them.

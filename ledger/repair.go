@@ -1,0 +1,112 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/cell"
+)
+
+// Limits of the healing log.
+const (
+	EvidenceBytesMax = 64 << 10
+	RepairsMax       = 10_000 // the oldest go first
+)
+
+// A Repair is one action the platform takes by itself. It is written down
+// before it is taken ([Ledger.Begin]) and completed after ([Ledger.Complete]):
+// one without an outcome was begun and may or may not have happened.
+type Repair struct {
+	Number    RepairID  `json:"id"`
+	At        time.Time `json:"at"`
+	What      string    `json:"what"`               // "hold Orders", in words
+	Why       string    `json:"why"`                // the symptom
+	Evidence  string    `json:"evidence,omitempty"` // what was seen
+	Undo      string    `json:"undo"`               // how a person takes it back
+	Owner     string    `json:"owner,omitempty"`    // who is told
+	Function  string    `json:"function,omitempty"`
+	Failure   ID        `json:"failure,omitempty"` // the event that caused it
+	Outcome   string    `json:"outcome,omitempty"` // "" until it is completed
+	Completed time.Time `json:"completed,omitzero"`
+}
+
+// Begin writes a repair down. The action may be taken when it returns without an error.
+// What, Why and Undo are required; longer texts than their limits are cut.
+func (l *Ledger) Begin(ctx context.Context, r Repair) (RepairID, error) {
+	r.Evidence = Cut(r.Evidence, EvidenceBytesMax)
+	got, err := l.do(ctx, commandBegin, command(commandBegin, r).Body)
+	if err != nil {
+		return 0, &daruma.Error{Op: "begin repair", Kind: daruma.KindOf(err), Err: err}
+	}
+	return got.(RepairID), nil
+}
+
+// Complete notes how a repair went. A second time is KindConflict.
+func (l *Ledger) Complete(ctx context.Context, id RepairID, outcome string) error {
+	_, err := l.do(ctx, commandComplete, command(commandComplete, Repair{Number: id, Outcome: outcome}).Body)
+	if err != nil {
+		return &daruma.Error{Op: "complete repair", Ref: id.String(), Kind: daruma.KindOf(err), Err: err}
+	}
+	return nil
+}
+
+// Repairs returns repairs with numbers below before, newest first; before 0 begins at the newest.
+func (l *Ledger) Repairs(ctx context.Context, before RepairID, n int) ([]*Repair, error) {
+	var list []*Repair
+	err := l.view(ctx, "read the healing log", func(r *cell.Reader) error {
+		rg := cell.Range{Lower: []byte{spaceRepair}, Upper: []byte{spaceRepair + 1}}
+		if before > 0 {
+			rg.Upper = numbered(spaceRepair, uint64(before))
+		}
+		for key := range r.ScanBack(rg) {
+			if len(list) >= min(max(n, 1), PageMax) {
+				break
+			}
+			list = append(list, repairs().Get(r, key))
+		}
+		return nil
+	})
+	return list, err
+}
+
+func repair(tx *cell.Tx, cmd cell.Command) (any, error) {
+	var r Repair
+	if err := json.Unmarshal(cmd.Body, &r); err != nil {
+		return nil, invalid("%s: %w", cmd.Name, err)
+	}
+	if cmd.Name == commandComplete {
+		return nil, complete(tx, r)
+	}
+	if r.What == "" || r.Why == "" || r.Undo == "" {
+		return nil, invalid("a repair says what, why and how to undo it")
+	}
+	r.Number, r.At, r.Outcome, r.Completed = RepairID(next(tx, 'H')), tx.Now(), "", time.Time{}
+	for _, s := range []*string{&r.What, &r.Why, &r.Undo, &r.Owner, &r.Function} {
+		*s = Cut(*s, MessageBytesMax)
+	}
+	r.Evidence = Cut(r.Evidence, EvidenceBytesMax)
+	repairs().Put(tx, numbered(spaceRepair, uint64(r.Number)), &r)
+	if r.Number > RepairsMax {
+		tx.Delete(numbered(spaceRepair, uint64(r.Number-RepairsMax)))
+	}
+	return r.Number, nil
+}
+
+func complete(tx *cell.Tx, given Repair) error {
+	key := numbered(spaceRepair, uint64(given.Number))
+	r := repairs().Get(tx, key)
+	switch {
+	case r == nil:
+		return missing(given.Number)
+	case given.Outcome == "":
+		return invalid("a repair is completed with an outcome")
+	case r.Outcome != "":
+		return &daruma.Error{Kind: daruma.KindConflict, Ref: r.Number.String(), Err: errors.New("it is completed already")}
+	}
+	r.Outcome, r.Completed = Cut(given.Outcome, MessageBytesMax), tx.Now()
+	repairs().Put(tx, key, r)
+	return nil
+}

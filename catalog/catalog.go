@@ -65,6 +65,29 @@ func (k *Catalog) SetReserved(ctx context.Context, function string, n *int) erro
 	return nil
 }
 
+// SetRecursion sets what is done when a function is invoked in a loop:
+// RecursionAllow or RecursionTerminate. It holds until the template's own
+// value changes.
+func (k *Catalog) SetRecursion(ctx context.Context, function, mode string) error {
+	_, err := k.do(ctx, commandRecursion, recursion{Function: function, Mode: mode})
+	if err != nil {
+		return &daruma.Error{Op: "set recursion", Ref: function, Kind: daruma.KindOf(err), Err: err}
+	}
+	return nil
+}
+
+// ChangeEventInvoke changes how asynchronous invocations of a function are
+// treated, and returns what is then configured: nil after a deletion. It holds
+// until the template's own value changes. A function, a qualifier or, where
+// there must be one, a configuration that does not exist is KindNotFound.
+func (k *Catalog) ChangeEventInvoke(ctx context.Context, c EventInvokeChange) (*EventInvokeConfig, error) {
+	got, err := k.do(ctx, commandEventInvoke, c)
+	if err != nil {
+		return nil, &daruma.Error{Op: "configure asynchronous invocation", Ref: c.Function, Kind: daruma.KindOf(err), Err: err}
+	}
+	return got.(*EventInvokeConfig), nil
+}
+
 func (k *Catalog) do(ctx context.Context, name string, arguments any) (any, error) {
 	body, err := json.Marshal(arguments)
 	if err != nil {

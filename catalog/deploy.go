@@ -16,9 +16,11 @@ import (
 )
 
 const (
-	machineName    = "catalog"
-	commandDeploy  = "deploy"
-	commandReserve = "reserve"
+	machineName        = "catalog"
+	commandDeploy      = "deploy"
+	commandReserve     = "reserve"
+	commandRecursion   = "recursion"
+	commandEventInvoke = "event invoke"
 )
 
 // A Deployment is everything an app should consist of.
@@ -27,6 +29,9 @@ type Deployment struct {
 	// are given by the catalog. A layer with Version 0 stands for the newest
 	// of its name in this deployment.
 	Functions []*Function `json:"functions,omitempty"`
+	// Keep names functions that stay as they are, with their versions,
+	// aliases and configurations: of these the deployment says nothing else.
+	Keep []string `json:"keep,omitempty"`
 	// Layers with their content. Their versions are given by the catalog: the
 	// newest stays when its content is the same.
 	Layers []*Layer `json:"layers,omitempty"`
@@ -35,6 +40,8 @@ type Deployment struct {
 	// Aliases that lead to given versions. Those of Publish are added.
 	Aliases []*AliasWish `json:"aliases,omitempty"`
 	APIs    []*API       `json:"apis,omitempty"`
+	// EventInvoke says how asynchronous invocations are treated.
+	EventInvoke []*EventInvokeWish `json:"eventInvoke,omitempty"`
 }
 
 // A Publication asks for a new version of a function when it has changed
@@ -89,6 +96,18 @@ func (Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 			return nil, &daruma.Error{Kind: daruma.KindInvalid, Err: err}
 		}
 		return deploy(tx, d)
+	case commandRecursion:
+		var r recursion
+		if err := json.Unmarshal(cmd.Body, &r); err != nil {
+			return nil, &daruma.Error{Kind: daruma.KindInvalid, Err: err}
+		}
+		return nil, setRecursion(tx, r)
+	case commandEventInvoke:
+		var c EventInvokeChange
+		if err := json.Unmarshal(cmd.Body, &c); err != nil {
+			return nil, &daruma.Error{Kind: daruma.KindInvalid, Err: err}
+		}
+		return changeEventInvoke(tx, c)
 	case commandReserve:
 		var r reservation
 		if err := json.Unmarshal(cmd.Body, &r); err != nil {
@@ -106,6 +125,11 @@ func invalid(ref, format string, args ...any) error {
 func deploy(tx *cell.Tx, d Deployment) (Changes, error) {
 	if err := d.validate(); err != nil {
 		return Changes{}, err
+	}
+	for _, name := range d.Keep {
+		if functions().Get(tx, functionKey(name, Latest)) == nil {
+			return Changes{}, invalid(name, "it cannot stay as it is: it does not exist")
+		}
 	}
 	versions := putLayers(tx, d.Layers)
 	var c Changes
@@ -134,7 +158,18 @@ func deploy(tx *cell.Tx, d Deployment) (Changes, error) {
 		wanted = append(wanted, a)
 	}
 	removeOthers(tx, d, &c)
-	if err := putAliases(tx, wanted); err != nil {
+	if err := putAliases(tx, wanted, d.Keep); err != nil {
+		return Changes{}, err
+	}
+	var configs []EventInvokeConfig
+	for _, w := range d.EventInvoke {
+		config := w.EventInvokeConfig
+		if w.VersionID != "" {
+			config.Qualifier = named[w.VersionID]
+		}
+		configs = append(configs, config)
+	}
+	if err := putEventInvoke(tx, configs, d.Keep); err != nil {
 		return Changes{}, err
 	}
 	tx.DeleteRange(cell.Prefix([]byte(apiPrefix)))
@@ -154,8 +189,15 @@ func (d Deployment) validate() error {
 			return invalid(f.Name, "two functions have this name")
 		case f.Version != Latest:
 			return invalid(f.Name, "its version is %q, only %s is deployed", f.Version, Latest)
+		case !validRecursion(f.Recursion):
+			return invalid(f.Name, "recursion %q", f.Recursion)
 		}
 		names[f.Name] = true
+	}
+	for _, c := range d.EventInvoke {
+		if !names[c.Function] {
+			return invalid(c.Function, "a configuration of asynchronous invocation of a function that is not deployed")
+		}
 	}
 	for _, a := range d.Aliases {
 		if !names[a.Function] || !validName(a.Name) {
@@ -166,6 +208,12 @@ func (d Deployment) validate() error {
 		if !names[p.Function] || p.Alias != "" && !validName(p.Alias) {
 			return invalid(p.Function+":"+p.Alias, "a version of a function that is not deployed")
 		}
+	}
+	for _, name := range d.Keep {
+		if names[name] || !validName(name) {
+			return invalid(name, "it is to stay as it is and to change")
+		}
+		names[name] = true
 	}
 	for _, l := range d.Layers {
 		if !validName(l.Name) {
@@ -233,12 +281,15 @@ func putFunction(tx *cell.Tx, f Function, versions map[string]Layer, c *Changes)
 		}
 	}
 	key := functionKey(f.Name, Latest)
-	r := functionRecord{Function: f, Declared: f.Reserved}
+	r := functionRecord{Function: f, Declared: f.Reserved, Loops: f.Recursion}
 	if old := functions().Get(tx, key); old == nil {
 		c.Created = append(c.Created, f.Name)
 	} else {
 		if reflect.DeepEqual(old.Declared, r.Declared) {
 			r.Function.Reserved = old.Function.Reserved // as it was set since
+		}
+		if old.Loops == r.Loops {
+			r.Function.Recursion = old.Function.Recursion
 		}
 		r.Function.Modified, r.Function.Revision = old.Function.Modified, old.Function.Revision
 		if same(*old, r) {
@@ -280,7 +331,7 @@ func publish(tx *cell.Tx, p Publication, c *Changes) string {
 	v := functionRecord{Function: latest.Function, Key: p.Key}
 	v.Function.Version = strconv.Itoa(nextNumber(tx, "f", p.Function))
 	v.Function.Revision, v.Function.Modified = revision(tx), tx.Now()
-	v.Function.Reserved = nil // belongs to the function, not to a version
+	v.Function.Reserved, v.Function.Recursion = nil, "" // belong to the function, not to a version
 	if p.Description != "" {
 		v.Function.Description = p.Description
 	}
@@ -306,7 +357,7 @@ func changed(before, latest *functionRecord, p Publication) bool {
 	}
 	b, l := before.Function, latest.Function
 	for _, f := range []*Function{&b, &l} {
-		f.Version, f.Revision, f.Reserved, f.URL, f.Description = "", "", nil, nil, ""
+		f.Version, f.Revision, f.Reserved, f.Recursion, f.URL, f.Description = "", "", nil, "", nil, ""
 		f.Modified, f.Source, f.Code = time.Time{}, Source{}, Code{}
 	}
 	return !same(b, l)
@@ -317,6 +368,9 @@ func removeOthers(tx *cell.Tx, d Deployment, c *Changes) {
 	wanted := map[string]bool{}
 	for _, f := range d.Functions {
 		wanted[f.Name] = true
+	}
+	for _, name := range d.Keep {
+		wanted[name] = true
 	}
 	gone := map[string]bool{}
 	for _, r := range all(tx, functions(), functionPrefix) {
@@ -350,19 +404,23 @@ func removeVersions(tx *cell.Tx, d Deployment) {
 		}
 	}
 	for key, version := range tx.Scan(cell.Prefix([]byte(versionPrefix))) {
-		if !stay[string(key)] {
-			function, _, _ := strings.Cut(strings.TrimPrefix(string(key), versionPrefix), "/")
+		function, _, _ := strings.Cut(strings.TrimPrefix(string(key), versionPrefix), "/")
+		if !stay[string(key)] && !slices.Contains(d.Keep, function) {
 			tx.Delete(functionKey(function, string(version)))
 			tx.Delete(key)
 		}
 	}
 }
 
-// putAliases makes the given aliases the only ones there are. One that did not change keeps its revision.
-func putAliases(tx *cell.Tx, given []Alias) error {
+// putAliases makes the given aliases the only ones there are, but for those of
+// kept functions. One that did not change keeps its revision.
+func putAliases(tx *cell.Tx, given []Alias, keep []string) error {
 	old := map[string]*Alias{}
 	for _, a := range all(tx, aliases(), aliasPrefix) {
 		old[string(aliasKey(a.Function, a.Name))] = a
+		if slices.Contains(keep, a.Function) {
+			given = append(given, *a)
+		}
 	}
 	tx.DeleteRange(cell.Prefix([]byte(aliasPrefix)))
 	for _, a := range given {

@@ -23,8 +23,8 @@ const (
 )
 
 // A Function is one version of a function's code and configuration. The
-// record of Latest changes; that of a numbered version never does, but for
-// its reserved settings.
+// record of Latest changes; that of a numbered version never does. Reserved
+// and Recursion belong to the function as a whole and are Latest's only.
 type Function struct {
 	Name         string            `json:"name"`
 	LogicalID    string            `json:"logicalId,omitempty"` // its name in the template
@@ -41,10 +41,12 @@ type Function struct {
 	StorageMB    int               `json:"storageMB"`          // size of /tmp
 	Reserved     *int              `json:"reserved,omitempty"` // reserved concurrency; nil: none, 0: always throttled
 	Role         string            `json:"role,omitempty"`
-	Policies     []string          `json:"policies,omitempty"`  // read and kept for people; not enforced
-	Tracing      string            `json:"tracing,omitempty"`   // "Active" or "PassThrough"
-	LogFormat    string            `json:"logFormat,omitempty"` // "Text" or "JSON"
-	LogLevel     string            `json:"logLevel,omitempty"`  // application log level, with JSON
+	Policies     []string          `json:"policies,omitempty"`   // read and kept for people; not enforced
+	Tracing      string            `json:"tracing,omitempty"`    // "Active" or "PassThrough"
+	LogFormat    string            `json:"logFormat,omitempty"`  // "Text" or "JSON"
+	LogLevel     string            `json:"logLevel,omitempty"`   // application log level, with JSON
+	DeadLetter   string            `json:"deadLetter,omitempty"` // the ARN of where asynchronous events go that failed for good; "": nowhere
+	Recursion    string            `json:"recursion,omitempty"`  // of Latest, for all versions: RecursionAllow, or RecursionTerminate (also "")
 	Tags         map[string]string `json:"tags,omitempty"`
 	Owner        string            `json:"owner,omitempty"` // who is told about its failures
 	URL          *URL              `json:"url,omitempty"`

@@ -14,6 +14,7 @@ import (
 //	l/<layer>/<version>      a Layer; ten digits, so that versions are in order
 //	p/<logical ID>           an API
 //	v/<function>/<logical ID>  the number of the version that this ID stands for
+//	e/<function>/<qualifier>  an eventInvokeRecord
 //	n/f/<function>           the last version number given, which is never given again
 //	n/l/<layer>              likewise
 const (
@@ -23,6 +24,8 @@ const (
 	apiPrefix      = "p/"
 	versionPrefix  = "v/"
 	numberPrefix   = "n/"
+
+	eventInvokePrefix = "e/"
 )
 
 // How records are written. Version 1 of each is the first.
@@ -34,10 +37,15 @@ func aliases() cell.Format[Alias] { return cell.Format[Alias]{Kind: "alias", Ver
 func layers() cell.Format[Layer]  { return cell.Format[Layer]{Kind: "layer", Version: 1} }
 func apis() cell.Format[API]      { return cell.Format[API]{Kind: "API", Version: 1} }
 
+func eventInvokes() cell.Format[eventInvokeRecord] {
+	return cell.Format[eventInvokeRecord]{Kind: "configuration of asynchronous invocation", Version: 1}
+}
+
 // A functionRecord is a function with what the template said of settings that can be changed beside it.
 type functionRecord struct {
 	Function Function `json:"function"`
 	Declared *int     `json:"declaredReserved,omitempty"`
+	Loops    string   `json:"declaredRecursion,omitempty"`
 	Key      string   `json:"key,omitempty"` // of a version: what its Publication gave
 }
 
@@ -53,6 +61,10 @@ func aliasKey(function, name string) []byte { return []byte(aliasPrefix + functi
 
 func layerKey(name string, version int) []byte {
 	return fmt.Appendf(nil, "%s%s/%010d", layerPrefix, name, version)
+}
+
+func eventInvokeKey(function, qualifier string) []byte {
+	return []byte(eventInvokePrefix + function + "/" + qualifier)
 }
 
 func apiKey(logicalID string) []byte { return []byte(apiPrefix + logicalID) }
@@ -72,7 +84,13 @@ func load(s cell.State, place Place) *View {
 	for _, r := range all(s, functions(), functionPrefix) {
 		fs = append(fs, &r.Function)
 	}
-	return NewView(place, fs, all(s, aliases(), aliasPrefix), all(s, apis(), apiPrefix), all(s, layers(), layerPrefix))
+	var configs []*EventInvokeConfig
+	for _, r := range all(s, eventInvokes(), eventInvokePrefix) {
+		if r.Config != nil {
+			configs = append(configs, r.Config)
+		}
+	}
+	return NewView(place, fs, all(s, aliases(), aliasPrefix), all(s, apis(), apiPrefix), all(s, layers(), layerPrefix)).WithEventInvoke(configs)
 }
 
 // validName says whether a name can be part of a key.

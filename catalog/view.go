@@ -20,6 +20,17 @@ func (p Place) FunctionARN(t daruma.Target) string {
 	return "arn:aws:lambda:" + p.Region + ":" + p.Account + ":function:" + t.String()
 }
 
+// FunctionTarget returns the function of this place that an ARN names, with
+// its qualifier when the ARN has one, and false for any other ARN.
+func (p Place) FunctionTarget(arn string) (daruma.Target, bool) {
+	name, ok := strings.CutPrefix(arn, p.FunctionARN(daruma.Target{}))
+	function, qualifier, qualified := strings.Cut(name, ":")
+	if !ok || function == "" || qualified && (qualifier == "" || strings.Contains(qualifier, ":")) {
+		return daruma.Target{}, false
+	}
+	return daruma.Target{Function: function, Qualifier: qualifier}, true
+}
+
 // A View is the catalog at one moment. It never changes and may be read from
 // any goroutine; what it returns must not be changed either.
 type View struct {
@@ -28,6 +39,7 @@ type View struct {
 	aliases   map[string]map[string]*Alias    // function → alias
 	apis      map[string]*API                 // by logical ID
 	layers    map[string][]*Layer             // name → versions, ascending
+	invokes   map[string]map[string]*EventInvokeConfig
 }
 
 // NewView builds a view of the given records. Two records of one name are a caller's bug; the later wins.

@@ -94,7 +94,7 @@ func (n *Node) load(ctx context.Context) (*template.App, error) {
 }
 
 // deploy builds what t asks for and makes it what there is. A function that
-// cannot be built keeps the code it had; one that never had any is deployed
+// cannot be built stays as it was; one that never had code is deployed
 // without, so that whoever invokes it is told why. When nothing at all could
 // be built, that is an error.
 func (n *Node) deploy(ctx context.Context, t *template.App) error {
@@ -136,10 +136,10 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 			delete(failures, f.Name)
 		} else {
 			if old := n.catalog.View().Function(f.Name, catalog.Latest); old != nil && old.Code.Dir != "" {
-				f = *old
-			} else {
-				f.Code, f.Layers = catalog.Code{}, nil
+				d.Keep = append(d.Keep, f.Name)
+				continue
 			}
+			f.Code, f.Layers = catalog.Code{}, nil
 		}
 		d.Functions = append(d.Functions, &f)
 	}
@@ -152,6 +152,9 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 	publications(&d, t, failures)
 	changes, err := n.catalog.Deploy(ctx, d)
 	if err != nil {
+		return err
+	}
+	if err := n.configureEvents(ctx); err != nil {
 		return err
 	}
 	n.app.set(t, failures)
@@ -189,7 +192,9 @@ func everyFailure(failures map[string]error) error {
 	return &daruma.Error{Kind: daruma.KindOf(errs[0]), Err: errors.Join(errs...), Hint: daruma.HintOf(failures[slices.Sorted(maps.Keys(failures))[0]])}
 }
 
-// publications fills in which versions and aliases t asks for; functions without code publish nothing.
+// publications fills in which versions and aliases t asks for, and how
+// asynchronous invocations through them are treated; functions without code
+// publish nothing.
 func publications(d *catalog.Deployment, t *template.App, failures map[string]error) {
 	built := func(name string) bool { return failures[name] == nil }
 	for _, p := range t.Publish {
@@ -206,6 +211,11 @@ func publications(d *catalog.Deployment, t *template.App, failures map[string]er
 		if built(a.Function) {
 			alias := a.Alias
 			d.Aliases = append(d.Aliases, &catalog.AliasWish{Alias: alias, VersionID: a.VersionID, SecondID: a.SecondID})
+		}
+	}
+	for _, e := range t.EventInvoke {
+		if built(e.Function) {
+			d.EventInvoke = append(d.EventInvoke, &catalog.EventInvokeWish{EventInvokeConfig: e.EventInvokeConfig, VersionID: e.VersionID})
 		}
 	}
 }

@@ -24,12 +24,15 @@ import (
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/cell/journal/disk"
+	"github.com/daruma-io/daruma/delivery"
+	"github.com/daruma-io/daruma/dispatch"
 	"github.com/daruma-io/daruma/door/console"
 	"github.com/daruma-io/daruma/door/egress"
 	"github.com/daruma-io/daruma/door/egress/trust"
 	"github.com/daruma-io/daruma/door/lambda"
 	"github.com/daruma-io/daruma/door/web"
 	"github.com/daruma-io/daruma/door/wire"
+	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/run"
 	"github.com/daruma-io/daruma/run/runtimes"
 	"github.com/daruma-io/daruma/run/sandbox"
@@ -45,18 +48,23 @@ type Node struct {
 	stop    chan struct{} // closed by Stop
 	stopped sync.Once
 
-	listeners listeners
-	watch     *watch.Watch
-	cell      *cell.Cell
-	catalog   *catalog.Catalog
-	keys      *keyring
-	egress    *egress.Egress
-	maker     sandbox.Maker
-	runtimes  *runtimes.Runtimes
-	pool      *run.Pool
-	front     *wire.Front
-	web       *web.Door
-	console   *console.Door
+	listeners  listeners
+	watch      *watch.Watch
+	cell       *cell.Cell
+	catalog    *catalog.Catalog
+	keys       *keyring
+	egress     *egress.Egress
+	maker      sandbox.Maker
+	runtimes   *runtimes.Runtimes
+	pool       *run.Pool
+	machine    *delivery.Machine
+	ledger     *ledger.Ledger
+	deliveries *delivery.Deliveries
+	dispatcher *dispatch.Dispatcher
+
+	front   *wire.Front
+	web     *web.Door
+	console *console.Door
 
 	app app // what was deployed last
 }
@@ -146,9 +154,10 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 		return &daruma.Error{Op: "open state", Ref: data, Err: err}
 	}
 	var err error
+	n.machine = delivery.NewMachine(delivery.Config{ARN: place.FunctionARN})
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
-		Machines: []cell.Machine{catalog.Machine{}},
+		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine},
 		Clock:    n.cfg.Clock,
 		Logger:   n.cfg.Log,
 	})
@@ -220,6 +229,7 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 		Warn:     func(function, text string) { n.cfg.Progress(function + ": " + text) },
 	})
 	n.pool = run.New(n.poolConfig(authority.Files()))
+	n.openEvents()
 	return nil
 }
 
@@ -235,14 +245,15 @@ func (n *Node) cloud(w http.ResponseWriter, r *http.Request) {
 
 // openDoors makes the ways in.
 func (n *Node) openDoors(context.Context, catalog.Place) error {
-	door, err := lambda.New(lambda.Config{Runner: n.pool, View: n.catalog.View, Concurrency: n.catalog, Clock: n.cfg.Clock, URL: n.urlAddress})
+	door, err := lambda.New(lambda.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Acceptor: acceptor{n.deliveries}, Clock: n.cfg.Clock, URL: n.urlAddress})
 	if err != nil {
 		return err
 	}
 	n.front.Register("lambda", door.Service())
-	n.web = web.New(web.Config{Runner: n.pool, View: n.catalog.View, Clock: n.cfg.Clock, Log: n.cfg.Log, Verify: n.verify, Limits: web.Limits{DrainTime: drainMax}})
+	n.web = web.New(web.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Clock: n.cfg.Clock, Log: n.cfg.Log, Verify: n.verify, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
+		Ledger: n.ledger, Deliveries: n.deliveries,
 	})
 	return nil
 }

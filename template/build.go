@@ -38,6 +38,7 @@ func (l *loader) build() {
 	l.each(l.lambdaVersion, lambdaVersion)
 	l.each(l.lambdaAlias, lambdaAlias)
 	l.each(l.lambdaURL, lambdaURL)
+	l.each(l.lambdaEventInvokeConfig, lambdaEventInvoke)
 	l.each(l.connector, "AWS::Serverless::Connector")
 	for _, r := range l.order {
 		if _, known := attributes[r.typ]; !known && r.exists {

@@ -78,10 +78,10 @@ func (l *loader) serverlessFunction(r *resource) {
 	alias := l.publish(f, p)
 	l.functionURL(r, f, p, alias)
 	p.accept("Role", "AssumeRolePolicyDocument", "RolePath", "PermissionsBoundary", "KmsKeyArn", "SourceKMSKeyArn", "CodeSigningConfigArn", "RuntimeManagementConfig",
-		"RecursiveLoop", "PropagateTags", "VersionDeletionPolicy", "SnapStart")
+		"PropagateTags", "VersionDeletionPolicy", "SnapStart")
 	p.ask("ImageUri", "ImageConfig")
-	p.refuse("DeadLetterQueue", "the dead-letter queue: events that fail for good are only in the record of failures", "")
-	p.refuse("EventInvokeConfig", "its limits and destinations: asynchronous invocations have the defaults", "")
+	l.deadLetterQueue(p)
+	l.eventInvokeConfig(r, f, p, alias)
 	p.refuse("ProvisionedConcurrencyConfig", "provisioned concurrency: first calls start cold", "")
 	l.deploymentPreference(p)
 	l.laterFeatures(p)
@@ -154,6 +154,7 @@ func (l *loader) configuration(r *resource, f *catalog.Function, p *properties) 
 		}
 	}
 	f.Role = p.text("Role")
+	f.Recursion = p.one("RecursiveLoop", catalog.RecursionAllow, catalog.RecursionTerminate)
 	l.logging(f, p)
 	l.environment(f, p)
 	l.functionLayers(f, p)

@@ -19,6 +19,7 @@ EphemeralStorage: { Size: 10240 }
 ReservedConcurrentExecutions: 0
 Architectures: [arm64]
 Tracing: Active
+RecursiveLoop: Allow
 Role: arn:aws:iam::123456789012:role/r
 KmsKeyArn: arn:aws:kms:us-east-1:123456789012:key/k
 SnapStart: { ApplyOn: PublishedVersions }
@@ -32,7 +33,7 @@ Policies: [AWSLambda_ReadOnlyAccess, { S3ReadPolicy: { BucketName: b } }, { VPCA
 	f := app.Functions[0]
 	zero := 0
 	want := &catalog.Function{Name: "name", LogicalID: "F", Version: "$LATEST", Description: "d", Runtime: "python3.12", Handler: "app.handler", Architecture: "arm64",
-		Env: map[string]string{"NUMBER": "5", "FLAG": "true", "FLOAT": "1.50", "EMPTY": ""}, Timeout: 15 * time.Minute, MemoryMB: 1024, StorageMB: 10240, Reserved: &zero,
+		Env: map[string]string{"NUMBER": "5", "FLAG": "true", "FLOAT": "1.50", "EMPTY": ""}, Timeout: 15 * time.Minute, MemoryMB: 1024, StorageMB: 10240, Reserved: &zero, Recursion: "Allow",
 		Role: "arn:aws:iam::123456789012:role/r", Policies: []string{"AWSLambda_ReadOnlyAccess", "S3ReadPolicy BucketName=b", "VPCAccessPolicy", `{"Statement":{"Effect":"Allow"}}`},
 		Tracing: "Active", LogFormat: "JSON", LogLevel: "DEBUG", SystemLogLevel: "WARN", LogGroup: "/l", Tags: map[string]string{"OWNER": "me@example.com", "n": "1"}, Owner: "me@example.com",
 		URL:    &catalog.URL{ID: f.URL.ID, Qualifier: "live", Auth: "AWS_IAM", Stream: true, CORS: &catalog.CORS{Origins: []string{"*"}, Headers: []string{"x"}, Expose: []string{"y"}, MaxAge: 5}},
@@ -80,6 +81,7 @@ func TestAWrongFunctionIsRefused(t *testing.T) {
 		{"policy template's parameter", with("Policies: { DynamoDBCrudPolicy: { Table: t } }"), "Must specify valid parameter values for policy template 'DynamoDBCrudPolicy'"},
 		{"six layers", with("Layers: [a, b, c, d, e, f]"), "cannot have more than 5 layers"},
 		{"deployment without alias", with("DeploymentPreference: { Type: AllAtOnce }"), "'DeploymentPreference' requires AutoPublishAlias property to be specified."},
+		{"loops", with("RecursiveLoop: Maybe"), "property 'RecursiveLoop' must be one of Allow, Terminate"},
 		{"SAM's tag", with("Tags: { 'lambda:createdBy': me }"), "the tag lambda:createdBy is SAM's own"},
 		{"unknown event", with("Events: { E: { Type: Sqs, Properties: {} } }"), "there is no event type Sqs (did you mean SQS?)"},
 	})
@@ -93,8 +95,6 @@ func TestPartsOfAFunctionThatAreNotSupportedAreNamed(t *testing.T) {
 		{"code in a bucket", with("CodeUri: { Bucket: b, Key: k }"), "code in S3 is not supported: CodeUri names a bucket"},
 		{"foreign layer", with("Layers: ['arn:aws:lambda:us-east-1:999999999999:layer:other:1']"), "layer:other:1 is not in this template; without it: what it puts into /opt of F"},
 		{"VPC", with("VpcConfig: { SubnetIds: [a], SecurityGroupIds: [b] }"), "property 'VpcConfig' is not supported; without it: the private network"},
-		{"dead-letter queue", with("DeadLetterQueue: { Type: SQS, TargetArn: a }"), "property 'DeadLetterQueue' is not supported"},
-		{"asynchronous invocation", with("EventInvokeConfig: { MaximumRetryAttempts: 1 }"), "property 'EventInvokeConfig' is not supported"},
 		{"gradual deployment", with("AutoPublishAlias: live", "DeploymentPreference: { Type: AllAtOnce }"), "property 'DeploymentPreference' is not supported"},
 		{"provisioned concurrency", with("AutoPublishAlias: live", "ProvisionedConcurrencyConfig: { ProvisionedConcurrentExecutions: 1 }"), "first calls start cold"},
 		{"file systems", with("FileSystemConfigs: [{ Arn: a, LocalMountPath: /mnt/a }]"), "the mounted file systems"},

@@ -36,9 +36,9 @@ func (l *loader) lambdaFunction(r *resource) {
 		f.Tracing = t.one("Mode", "Active", "PassThrough")
 		t.done()
 	}
-	p.accept("KmsKeyArn", "CodeSigningConfigArn", "RuntimeManagementConfig", "RecursiveLoop", "SnapStart", "VersionDeletionPolicy")
+	p.accept("KmsKeyArn", "CodeSigningConfigArn", "RuntimeManagementConfig", "SnapStart", "VersionDeletionPolicy")
 	p.ask("ImageConfig")
-	p.refuse("DeadLetterConfig", "the dead-letter queue: events that fail for good are only in the record of failures", "")
+	l.deadLetterConfig(p)
 	l.laterFeatures(p)
 	p.done()
 	l.addFunction(f, supported)

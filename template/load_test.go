@@ -184,7 +184,6 @@ func TestRawResourcesAreChecked(t *testing.T) {
 	})
 	refused(t, []line{
 		{"event source mapping", base + "  E: { Type: AWS::Lambda::EventSourceMapping, Properties: { FunctionName: !Ref F } }\n", "AWS::Lambda::EventSourceMapping is not supported; without it: the invocations from its source"},
-		{"asynchronous invocation", base + "  E: { Type: AWS::Lambda::EventInvokeConfig }\n", "AWS::Lambda::EventInvokeConfig is not supported"},
 		{"image", "Resources:\n  F: { Type: AWS::Lambda::Function, Properties: { Role: r, PackageType: Image, Code: { ImageUri: x } } }\n", "container images"},
 		{"bucket", "Resources:\n  F: { Type: AWS::Lambda::Function, Properties: { Role: r, Runtime: nodejs20.x, Handler: a.b, Code: { S3Bucket: b, S3Key: k } } }\n", "code in S3 is not supported"},
 		{"authorization", base + "  A: { Type: AWS::ApiGateway::RestApi, Properties: { Name: a } }\n  M: { Type: AWS::ApiGateway::Method, Properties: { RestApiId: !Ref A, ResourceId: !GetAtt A.RootResourceId, HttpMethod: GET, AuthorizationType: AWS_IAM, Integration: { Type: AWS_PROXY, Uri: !GetAtt F.Arn } } }\n", "authorization of type AWS_IAM is not supported"},

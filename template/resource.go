@@ -32,6 +32,7 @@ const (
 	lambdaAlias        = "AWS::Lambda::Alias"
 	lambdaLayer        = "AWS::Lambda::LayerVersion"
 	lambdaURL          = "AWS::Lambda::Url"
+	lambdaEventInvoke  = "AWS::Lambda::EventInvokeConfig"
 	restAPI            = "AWS::ApiGateway::RestApi"
 	restResource       = "AWS::ApiGateway::Resource"
 	restMethod         = "AWS::ApiGateway::Method"
@@ -54,7 +55,8 @@ var attributes = map[string][]string{
 	serverlessHTTPAPI: {"ApiEndpoint", "ApiId"}, httpAPI: {"ApiEndpoint", "ApiId"},
 	serverlessLayer: {"LayerVersionArn"}, lambdaLayer: {"LayerVersionArn"},
 	lambdaVersion: {"Version", "FunctionArn"}, lambdaAlias: {"AliasArn"}, lambdaURL: {"FunctionArn", "FunctionUrl"},
-	restResource: {"ResourceId"}, restMethod: {}, restDeployment: {"DeploymentId"}, restStage: {},
+	lambdaEventInvoke: {},
+	restResource:      {"ResourceId"}, restMethod: {}, restDeployment: {"DeploymentId"}, restStage: {},
 	httpIntegration: {"IntegrationId"}, httpRoute: {"RouteId"}, httpStage: {}, httpDeployment: {"DeploymentId"},
 	roleType: {"Arn", "RoleId"}, logGroupType: {"Arn"},
 	"AWS::IAM::Policy": {"Id"}, "AWS::IAM::ManagedPolicy": {"PolicyArn", "PolicyId"}, "AWS::IAM::RolePolicy": {},

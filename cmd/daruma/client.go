@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -32,6 +33,11 @@ func ask(ctx context.Context, a node.Address, method, path string) (io.ReadClose
 	if err != nil {
 		return nil, err
 	}
+	return send(req, a)
+}
+
+// send sends a request to the node's console and returns its answer, which the caller closes.
+func send(req *http.Request, a node.Address) (io.ReadCloser, error) {
 	req.Header.Set("Authorization", "Bearer "+a.Token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -40,7 +46,11 @@ func ask(ctx context.Context, a node.Address, method, path string) (io.ReadClose
 	if resp.StatusCode >= 300 {
 		defer resp.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-		return nil, &daruma.Error{Op: "ask the node", Ref: a.Console + path, Err: fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(text)))}
+		var refused struct{ Error string }
+		if json.Unmarshal(text, &refused) == nil && refused.Error != "" {
+			return nil, errors.New(refused.Error)
+		}
+		return nil, &daruma.Error{Op: "ask the node", Ref: req.URL.Path, Err: fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(text)))}
 	}
 	return resp.Body, nil
 }

@@ -27,7 +27,7 @@ import (
 
 type invokeFlags struct {
 	event, file, sample, body, qualifier, context string
-	dryRun, logs                                  bool
+	dryRun, logs, async                           bool
 }
 
 func invokeCommand(w world) *cobra.Command {
@@ -38,10 +38,15 @@ func invokeCommand(w world) *cobra.Command {
 answer. The event is {} unless one is given, read from a file or standard input,
 or generated. Ends with 1 when the function failed.
 
+With --async, hand the event over and do not wait: the function runs later, and
+again when it fails. What is printed is the event's request ID, which is the same
+in all its attempts, once the event is stored.
+
 Kinds of sample events: ` + strings.Join(sample.Kinds(), ", ") + ".",
 		Example: `  daruma invoke Report --event '{"numbers":[1,2,3]}'
   daruma invoke Report --file event.json
   echo '{}' | daruma invoke Report --file -
+  daruma invoke Report --async
   daruma invoke Orders --sample http-api --body '{"item":"daruma"}'`,
 		Args: cobra.ExactArgs(1),
 	}
@@ -55,7 +60,11 @@ Kinds of sample events: ` + strings.Join(sample.Kinds(), ", ") + ".",
 	c.Flags().StringVar(&f.context, "client-context", "", "the client context, as JSON")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "check the request and do not run the function")
 	c.Flags().BoolVarP(&f.logs, "logs", "l", false, "print the end of the invocation's log too")
+	c.Flags().BoolVarP(&f.async, "async", "a", false, "hand the event over, print its request ID and do not wait")
 	c.MarkFlagsMutuallyExclusive("event", "file", "sample")
+	for _, waits := range []string{"dry-run", "logs", "client-context"} { // what a function that nobody waits for does not have
+		c.MarkFlagsMutuallyExclusive("async", waits)
+	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if f.body != "" && f.sample == "" {
 			return errUsage{errors.New("--body goes with --sample")}
@@ -143,8 +152,11 @@ func invoke(ctx context.Context, a node.Address, name string, f invokeFlags, eve
 		return invokeAnswer{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if f.dryRun {
+	switch {
+	case f.dryRun:
 		req.Header.Set("X-Amz-Invocation-Type", "DryRun")
+	case f.async:
+		req.Header.Set("X-Amz-Invocation-Type", "Event")
 	}
 	if f.logs {
 		req.Header.Set("X-Amz-Log-Type", "Tail")
@@ -210,9 +222,12 @@ func (a invokeAnswer) show(w world, asJSON bool) error {
 		if a.Log != "" {
 			fmt.Fprintln(w.err, strings.TrimRight(a.Log, "\n"))
 		}
-		if len(a.body) > 0 {
+		switch {
+		case a.Status == http.StatusAccepted:
+			fmt.Fprintln(w.out, a.Request)
+		case len(a.body) > 0:
 			fmt.Fprintf(w.out, "%s\n", a.body)
-		} else if a.Status == http.StatusNoContent {
+		case a.Status == http.StatusNoContent:
 			fmt.Fprintln(w.err, "the request is valid; the function was not run")
 		}
 	}

@@ -95,8 +95,8 @@ func (a killedApp) start(t *testing.T) *platform {
 	return p
 }
 
-// A ledger is what was acknowledged, kept outside the platform.
-type ledger struct {
+// Promises are what was acknowledged, kept outside the platform.
+type promises struct {
 	acked     int // the last change of concurrency that was acknowledged
 	asked     int // and that was asked for
 	versions  int
@@ -106,7 +106,7 @@ type ledger struct {
 
 // work keeps functions of every kind busy until ctx ends, and returns when
 // all calls have.
-func (l *ledger) work(ctx context.Context, p *platform) {
+func (l *promises) work(ctx context.Context, p *platform) {
 	var all sync.WaitGroup
 	again := func(do func()) {
 		all.Go(func() {
@@ -135,8 +135,8 @@ func (l *ledger) work(ctx context.Context, p *platform) {
 	all.Wait()
 }
 
-// holds compares what a platform has with the ledger.
-func (l *ledger) holds(t *testing.T, p *platform) {
+// holds compares what a platform has with what was promised.
+func (l *promises) holds(t *testing.T, p *platform) {
 	t.Helper()
 	ctx := t.Context()
 	key, err := node.OperatorKey(p.address.Data)
@@ -254,7 +254,7 @@ func TestNothingRemainsOfAKilledPlatformAndNothingIsForgotten(t *testing.T) {
 	if long() {
 		rounds = 100
 	}
-	var l ledger
+	var l promises
 	processes := 0
 	for l.versions = 1; l.versions <= rounds; l.versions++ {
 		a.write(t, "probe/version", strconv.Itoa(l.versions))
@@ -435,7 +435,7 @@ func TestAStartThatCrashesHindersNoLaterOne(t *testing.T) {
 				return len(left) == 0, strings.Join(left, "\n")
 			})
 		}
-		l := ledger{versions: 1}
+		l := promises{versions: 1}
 		p := a.start(t)
 		l.holds(t, p)
 		p.quit(t)

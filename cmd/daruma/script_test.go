@@ -5,17 +5,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/node"
 )
 
@@ -54,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"up":         upScript,
 			"http":       httpScript,
 			"eventually": eventuallyScript,
+			"untillog":   untilLogScript,
 		},
 	})
 }
@@ -153,6 +157,32 @@ func eventuallyScript(ts *testscript.TestScript, neg bool, args []string) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%q did not come: %v\n%s", args[0], err, answer)
 		}
+	}
+}
+
+// untilLogScript follows a function's log until a line matches: untillog FUNCTION REGEXP.
+func untilLogScript(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: untillog FUNCTION REGEXP")
+	}
+	want, err := regexp.Compile(args[1])
+	ts.Check(err)
+	a, err := node.Find(ts.MkAbs("."), "")
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	body, err := ask(ctx, a, "GET", "/api/logs?follow=true&function="+args[0])
+	ts.Check(err)
+	defer body.Close()
+	found := errors.New("found")
+	err = eachLine(body, func(l daruma.Line) error {
+		if want.MatchString(l.Text) {
+			return found
+		}
+		return nil
+	})
+	if !errors.Is(err, found) {
+		ts.Fatalf("%s never logged %s: %v", args[0], args[1], err)
 	}
 }
 

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/delivery"
+	"github.com/daruma-io/daruma/ledger"
 )
 
 // Config is what the console shows and does.
@@ -32,6 +34,9 @@ type Config struct {
 	Metrics http.Handler
 	Logs    func(ctx context.Context, q LogQuery) iter.Seq2[daruma.Line, error]
 	Stop    func() // asks the node to stop; returns at once
+
+	Ledger     *ledger.Ledger
+	Deliveries *delivery.Deliveries
 }
 
 // A LogQuery is what /api/logs may be asked for; see the watch package for its meaning.
@@ -66,6 +71,13 @@ func New(cfg Config) *Door {
 		"GET /api/ps":    {handle: d.status},
 		"GET /api/logs":  {handle: d.logs},
 		"POST /api/stop": {handle: d.stop},
+
+		"GET /api/failures": {handle: d.failures},
+		"GET /api/failure":  {handle: d.failure},
+		"GET /api/groups":   {handle: d.groups},
+		"GET /api/account":  {handle: d.account},
+		"POST /api/redrive": {handle: d.redrive},
+		"POST /api/discard": {handle: d.discard},
 	}
 	return d
 }

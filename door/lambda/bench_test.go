@@ -37,7 +37,7 @@ func invokeRequest(b *testing.B, host, body string) *http.Request {
 
 func benchFront(b *testing.B) *wire.Front {
 	view := catalog.NewView(place, functions(), nil, nil, nil)
-	door, err := New(Config{Runner: &runner{do: echo}, View: func() *catalog.View { return view }, Concurrency: reservations{}})
+	door, err := New(Config{Runner: &runner{do: echo}, View: func() *catalog.View { return view }, Concurrency: reservations{}, Settings: untouched{}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -24,8 +24,9 @@ type configuration struct {
 	Environment                       *environment `json:",omitempty"`
 	TracingConfig                     tracing
 	RevisionId                        string
-	Layers                            []layerOf `json:",omitempty"`
-	State, LastUpdateStatus           string    `json:",omitempty"` // not in lists
+	Layers                            []layerOf   `json:",omitempty"`
+	DeadLetterConfig                  *deadLetter `json:",omitempty"`
+	State, LastUpdateStatus           string      `json:",omitempty"` // not in lists
 	PackageType                       string
 	Architectures                     []string
 	EphemeralStorage                  storage
@@ -40,9 +41,10 @@ type (
 		Arn      string
 		CodeSize int64
 	}
-	storage   struct{ Size int }
-	snapStart struct{ ApplyOn, OptimizationStatus string }
-	logging   struct {
+	storage    struct{ Size int }
+	deadLetter struct{ TargetArn string }
+	snapStart  struct{ ApplyOn, OptimizationStatus string }
+	logging    struct {
 		LogFormat           string
 		ApplicationLogLevel string `json:",omitempty"`
 		LogGroup            string
@@ -73,6 +75,9 @@ func configurationOf(view *catalog.View, f *catalog.Function, qualifier string, 
 	}
 	for _, l := range f.Layers {
 		c.Layers = append(c.Layers, layerOf{l.ARN, l.Code.Bytes})
+	}
+	if f.DeadLetter != "" {
+		c.DeadLetterConfig = &deadLetter{f.DeadLetter}
 	}
 	if !list {
 		c.State, c.LastUpdateStatus = "Active", "Successful"

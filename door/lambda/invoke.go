@@ -19,12 +19,16 @@ const (
 	dryRun          = "DryRun"
 )
 
+// invokeAsync is the operation that has no parameter but a name and an event.
+const invokeAsync = "InvokeAsync"
+
 // jsonType is the content type of every answer but a stream's.
 var jsonType = []string{"application/json"}
 
 // An ask is an Invoke or InvokeWithResponseStream request, understood.
 type ask struct {
 	inv    daruma.Invocation
+	event  bool // nobody waits for the answer
 	dryRun bool
 	tail   bool // LogType Tail
 }
@@ -39,6 +43,10 @@ func (d *Door) invoke(w http.ResponseWriter, r *wire.Request, name string) {
 	w.Header()["X-Amzn-Trace-Id"] = []string{a.inv.Trace}
 	if a.dryRun {
 		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	if a.event {
+		d.invokeEvent(w, r, a)
 		return
 	}
 	out := d.cfg.Runner.Run(r.HTTP.Context(), a.inv)
@@ -61,25 +69,20 @@ func (d *Door) invoke(w http.ResponseWriter, r *wire.Request, name string) {
 	w.Write(out.Payload)
 }
 
-// invokeAsync refuses the oldest of the asynchronous ways in.
-func (d *Door) invokeAsync(c *call) (any, *wire.Error) {
-	if _, err := c.function(&namespacedName, false); err != nil {
-		return nil, err
-	}
-	return nil, unsupported("InvokeAsync is not supported here: asynchronous delivery does not exist yet, and nothing was queued. Use Invoke with InvocationType RequestResponse.")
-}
-
 // ask checks a request to invoke a function, of one of the given types, in
 // AWS's order: parameters, then the payload, then whether the function exists.
 func (d *Door) ask(r *wire.Request, name, op string, types ...string) (ask, *wire.Error) {
 	h := r.HTTP.Header
+	if op == invokeAsync {
+		h = http.Header{"X-Amz-Invocation-Type": {event}, "X-Amzn-Trace-Id": h["X-Amzn-Trace-Id"]}
+	}
 	var v violations
 	ref, ok := namespacedName.parse(name)
 	if !ok {
 		v.check(&namespacedName, name, "functionName")
 	}
 	qualifier := ""
-	if r.HTTP.URL.RawQuery != "" {
+	if r.HTTP.URL.RawQuery != "" && op != invokeAsync {
 		if q := r.HTTP.URL.Query(); q.Has("Qualifier") {
 			qualifier = q.Get("Qualifier")
 			v.check(&qualifierShape, qualifier, "qualifier")
@@ -112,25 +115,34 @@ func (d *Door) ask(r *wire.Request, name, op string, types ...string) (ask, *wir
 	if err != nil {
 		return ask{}, err
 	}
+	if kind == event && len(payload) > EventBytesMax {
+		return ask{}, eventTooLarge(len(payload))
+	}
 	if _, err := view.Resolve(ref.Target, 1); err != nil {
 		if ref.Qualifier == "" {
 			ref.Qualifier = catalog.Latest // as the service words it for an unqualified miss
 		}
 		return ask{}, notFound("Function not found: " + view.Place.FunctionARN(ref.Target))
 	}
-	if kind == event {
-		return ask{}, unsupported("InvocationType Event is not supported here: asynchronous delivery does not exist yet, and nothing was queued. Use RequestResponse.")
+	if kind == event && d.cfg.Acceptor == nil {
+		return ask{}, noEvents(op)
 	}
-	now := d.cfg.Clock.Now()
-	return ask{
-		dryRun: kind == dryRun,
-		tail:   logs == "Tail",
-		inv: daruma.Invocation{
-			ID: r.ID, Target: ref.Target, Payload: payload, At: now, Source: "invoke",
-			Trace:         trace(first(h["X-Amzn-Trace-Id"]), now),
-			ClientContext: context, Tenant: tenant,
-		},
-	}, nil
+	a := ask{event: kind == event, dryRun: kind == dryRun, tail: logs == "Tail", inv: daruma.Invocation{
+		ID: r.ID, Target: ref.Target, Payload: payload, At: d.cfg.Clock.Now(), Source: "invoke",
+		ClientContext: context, Tenant: tenant,
+	}}
+	return a, a.follow(view, first(h["X-Amzn-Trace-Id"]))
+}
+
+// follow counts the invocation in its caller's trace, and refuses one too many
+// that somebody waits for.
+func (a *ask) follow(view *catalog.View, sent string) *wire.Error {
+	function, invocations := a.inv.Target.Function, 0
+	a.inv.Trace, invocations = daruma.Chained(trace(sent, a.inv.At), function)
+	if a.event || a.dryRun || invocations <= daruma.ChainMax || view.Recursion(function) == catalog.RecursionAllow {
+		return nil
+	}
+	return recursive()
 }
 
 func first(values []string) string {

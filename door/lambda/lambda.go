@@ -3,9 +3,11 @@
 //
 // It turns requests into calls of a [daruma.Runner] and reads of a
 // [catalog.View], and answers as the Lambda API Reference has it: the same
-// status codes, headers, error names and, where they are known, texts. The
-// one thing it writes is a function's reserved concurrency. Everything else
-// that changes functions is refused by name: they come from the template.
+// status codes, headers, error names and, where they are known, texts. What
+// nobody waits for goes to an [Acceptor]. It writes the few settings that AWS
+// keeps beside a function's configuration: reserved concurrency, how
+// asynchronous invocations are treated, what is done about loops. Everything
+// else that changes functions is refused by name: they come from the template.
 //
 // The door holds no state and starts nothing. It may be used from any number
 // of goroutines at once.
@@ -32,17 +34,30 @@ type Concurrency interface {
 	SetReserved(ctx context.Context, function string, n *int) error
 }
 
+// Settings is where settings of asynchronous invocation and of recursion are written.
+type Settings interface {
+	// ChangeEventInvoke changes how asynchronous invocations of a function
+	// through a qualifier are treated, and returns what is then configured. It
+	// returns once the change is durable and in force.
+	ChangeEventInvoke(ctx context.Context, c catalog.EventInvokeChange) (*catalog.EventInvokeConfig, error)
+	// SetRecursion sets what is done about loops: catalog.RecursionAllow or
+	// catalog.RecursionTerminate.
+	SetRecursion(ctx context.Context, function, mode string) error
+}
+
 // ConcurrencyDefault is an account's pool of concurrent executions (Lambda quotas).
 const ConcurrencyDefault = 1000
 
 // unreservedMin is how much of the pool must stay unreserved (Lambda quotas).
 const unreservedMin = 100
 
-// Config says what the door needs. Runner, View and Concurrency must be given.
+// Config says what the door needs. Runner, View, Concurrency and Settings must be given.
 type Config struct {
 	Runner      daruma.Runner
 	View        func() *catalog.View // the catalog at this moment; never nil
 	Concurrency Concurrency
+	Settings    Settings
+	Acceptor    Acceptor                  // takes asynchronous invocations; nil: they are refused
 	Clock       daruma.Clock              // stamps invocations; the system's when nil
 	Pool        int                       // concurrent executions of all functions together; ConcurrencyDefault when 0
 	URL         func(*catalog.URL) string // the address of a function URL; nil: AWS's host name for it
@@ -56,8 +71,8 @@ type Door struct {
 
 // New returns a door.
 func New(cfg Config) (*Door, error) {
-	if cfg.Runner == nil || cfg.View == nil || cfg.Concurrency == nil {
-		return nil, &daruma.Error{Op: "lambda door", Kind: daruma.KindInvalid, Hint: "Runner, View and Concurrency must be given"}
+	if cfg.Runner == nil || cfg.View == nil || cfg.Concurrency == nil || cfg.Settings == nil {
+		return nil, &daruma.Error{Op: "lambda door", Kind: daruma.KindInvalid, Hint: "Runner, View, Concurrency and Settings must be given"}
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = daruma.SystemClock{}

@@ -95,7 +95,19 @@ func newWorld(t testing.TB) *world {
 	w := &world{t: t, runner: &runner{do: echo}}
 	w.fs = functions()
 	w.reserve("", nil)
-	door, err := New(Config{Runner: w.runner, View: w.view.Load, Concurrency: reservations{w}})
+	w.serve(Config{View: w.view.Load, Concurrency: reservations{w}, Settings: untouched{}})
+	return w
+}
+
+// untouched are settings that no test of this world changes.
+type untouched struct{ Settings }
+
+// serve makes a door of cfg with the world's runner, and a client for it.
+func (w *world) serve(cfg Config) {
+	t := w.t
+	t.Helper()
+	cfg.Runner = w.runner
+	door, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +128,6 @@ func newWorld(t testing.TB) *world {
 			return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}, nil
 		}),
 	})
-	return w
 }
 
 // reserve replaces the view by one where function has n reserved.
@@ -481,10 +492,12 @@ func TestAPayloadAboveSixMebibytesIs413AndTheLimitItselfIsNot(t *testing.T) {
 func TestTheTraceOfTheCallerGoesInAndComesOut(t *testing.T) {
 	w := newWorld(t)
 	root := "1-5759e988-bd862e3fe1be46a994272793"
+	own, _ := daruma.Chained("", "f")
 	for sent, want := range map[string]string{
-		"Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1":             "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1",
-		"Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a:0": "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a:0",
-		"Sampled=?; Parent=53995c3f42cd8ad8; Root=" + root:                "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=0",
+		"Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1":                                        "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;" + own,
+		"Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a87bd80c:0":                     "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a87bd80c:0|" + strings.TrimPrefix(own, "Lineage="),
+		"Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;" + strings.Replace(own, ":0", ":7", 1): "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;" + strings.Replace(own, ":0", ":8", 1),
+		"Sampled=?; Parent=53995c3f42cd8ad8; Root=" + root:                                           "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=0;" + own,
 	} {
 		resp, _ := w.send("POST", "/2015-03-31/functions/f/invocations", "", "X-Amzn-Trace-Id", sent)
 		if got := resp.Header.Get("X-Amzn-Trace-Id"); got != want || w.runner.last.Trace != want {
@@ -495,7 +508,7 @@ func TestTheTraceOfTheCallerGoesInAndComesOut(t *testing.T) {
 		resp, _ := w.send("POST", "/2015-03-31/functions/f/invocations", "", "X-Amzn-Trace-Id", sent)
 		got := resp.Header.Get("X-Amzn-Trace-Id")
 		parts := strings.Split(got, ";")
-		if len(parts) != 3 || !validRoot(strings.TrimPrefix(parts[0], "Root=")) || !isHex(strings.TrimPrefix(parts[1], "Parent="), 16) || parts[2] != "Sampled=0" {
+		if len(parts) != 4 || parts[3] != own || !validRoot(strings.TrimPrefix(parts[0], "Root=")) || !isHex(strings.TrimPrefix(parts[1], "Parent="), 16) || parts[2] != "Sampled=0" {
 			t.Errorf("%q: got %q, want a new trace", sent, got)
 		}
 	}

@@ -32,6 +32,9 @@ var (
 	functionName = newShape(140,
 		`(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?`,
 		`(?:arn:(?:aws[a-zA-Z-]*)?:lambda:)?(?:(`+regionPattern+`):)?(?:(\d{12}):)?(?:function:)?([a-zA-Z0-9_-]+)(?::(\$LATEST|[a-zA-Z0-9_-]+))?`)
+	unqualifiedName = newShape(140,
+		`(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?(function:)?([a-zA-Z0-9-_]+)`,
+		`(?:arn:(?:aws[a-zA-Z-]*)?:lambda:)?(?:(`+regionPattern+`):)?(?:(\d{12}):)?(?:function:)?([a-zA-Z0-9_-]+)()`)
 	qualifierShape = newShape(128, `\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+`, `\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9_$-]+`)
 	urlQualifier   = newShape(128, `((?!^\d+$)^[0-9a-zA-Z-_]+$)`, `[0-9]*[a-zA-Z_-][0-9a-zA-Z_-]*`)
 	aliasName      = newShape(128, `(?!^[0-9]+$)([a-zA-Z0-9-_]+)`, `[0-9]*[a-zA-Z_-][0-9a-zA-Z_-]*`)
@@ -199,7 +202,11 @@ func (c *call) whole(s *shape) (*catalog.Function, *wire.Error) {
 		return nil, err
 	}
 	if ref.Qualifier != "" {
-		return nil, invalidParameter("This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. Please specify either a function name or an unqualified function ARN.")
+		return nil, wholeOnly()
 	}
 	return c.exists(ref)
+}
+
+func wholeOnly() *wire.Error {
+	return invalidParameter("This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. Please specify either a function name or an unqualified function ARN.")
 }

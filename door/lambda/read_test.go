@@ -320,6 +320,11 @@ func TestTagsAreReadByARN(t *testing.T) {
 func TestEveryNameWeAnswerIsOneTheModelHas(t *testing.T) {
 	for _, pair := range [][2]any{
 		{configuration{}, types.FunctionConfiguration{}},
+		{deadLetter{}, types.DeadLetterConfig{}},
+		{eventInvoke{}, types.FunctionEventInvokeConfig{}},
+		{destinationConfig{}, types.DestinationConfig{}},
+		{destination{}, types.OnFailure{}},
+		{recursionConfig{}, sdk.GetFunctionRecursionConfigOutput{}},
 		{alias{}, types.AliasConfiguration{}},
 		{layerItem{}, types.LayerVersionsListItem{}},
 		{functionURL{}, types.FunctionUrlConfig{}},

@@ -1,0 +1,133 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/delivery"
+	"github.com/daruma-io/daruma/dispatch"
+	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/route"
+)
+
+// recordMax bounds how long a caller waits for its failure to be kept. A
+// ledger that takes nothing does not hold up the answer any longer.
+const recordMax = 2 * time.Second
+
+// openEvents makes what takes events in, hands them to functions, and keeps those that fail.
+func (n *Node) openEvents() {
+	n.ledger = ledger.New(n.cell)
+	n.deliveries = delivery.New(n.cell, n.machine)
+	n.dispatcher = dispatch.New(dispatch.Config{
+		Sources: []dispatch.Source{dispatch.NewDeliveries(n.deliveries, n.facts)},
+		Runner:  loopless{n.pool, n.catalog.View}, Clock: n.cfg.Clock, Logger: n.cfg.Log, Drain: drainMax,
+	})
+}
+
+// facts is what is known of a function, for the ledger.
+func (n *Node) facts(t daruma.Target, version string) route.Facts {
+	v := n.catalog.View()
+	latest := v.Function(t.Function, catalog.Latest)
+	if latest == nil {
+		return route.Facts{}
+	}
+	facts := route.Facts{Reserved: latest.Reserved, Declared: declared(latest)}
+	if ran := v.Function(t.Function, version); ran != nil {
+		facts.CodeSHA256, facts.Revision = ran.Code.SHA256, ran.Revision
+	}
+	return facts
+}
+
+func declared(f *catalog.Function) delivery.Declared {
+	return delivery.Declared{Owner: f.Owner, Tags: f.Tags}
+}
+
+// configureEvents makes the catalog's settings of asynchronous invocations those of the deliveries.
+func (n *Node) configureEvents(ctx context.Context) error {
+	v := n.catalog.View()
+	var wishes []delivery.Wish
+	all := map[string]delivery.Declared{}
+	for _, f := range v.Functions() {
+		all[f.Name] = declared(f)
+		for _, c := range v.EventInvokes(f.Name) {
+			p := delivery.Policy{Retries: c.Retries, Age: c.MaxAge}
+			for _, d := range []struct {
+				to  **delivery.Destination
+				arn string
+			}{{&p.OnSuccess, c.OnSuccess}, {&p.OnFailure, c.OnFailure}} {
+				if d.arn == "" {
+					continue
+				}
+				t, ok := v.Place.FunctionTarget(d.arn)
+				if !ok {
+					return &daruma.Error{Op: "configure events", Ref: f.Name, Kind: daruma.KindUnsupported, Err: fmt.Errorf("the destination %s is no function of this app", d.arn)}
+				}
+				*d.to = &delivery.Destination{Kind: delivery.FunctionKind, Name: t.Function, Qualifier: t.Qualifier, ARN: d.arn}
+			}
+			wishes = append(wishes, delivery.Wish{Function: c.Function, Qualifier: c.Qualifier, Policy: &p})
+		}
+	}
+	return n.deliveries.ConfigureAll(ctx, wishes, all)
+}
+
+// settings is the catalog as the Lambda door changes it; what it changes is in force for deliveries, too.
+type settings struct {
+	*catalog.Catalog
+	node *Node
+}
+
+// ChangeEventInvoke changes how asynchronous invocations are treated.
+func (s settings) ChangeEventInvoke(ctx context.Context, change catalog.EventInvokeChange) (*catalog.EventInvokeConfig, error) {
+	c, err := s.Catalog.ChangeEventInvoke(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	return c, s.node.configureEvents(ctx)
+}
+
+// acceptor takes asynchronous invocations in.
+type acceptor struct{ deliveries *delivery.Deliveries }
+
+// Accept returns nil once the event is durable.
+func (a acceptor) Accept(ctx context.Context, inv daruma.Invocation) error {
+	_, err := a.deliveries.Accept(ctx, delivery.Event{Request: inv.ID, Target: inv.Target, Payload: inv.Payload, Source: inv.Source, Trace: inv.Trace})
+	return err
+}
+
+// loopless is a Runner that stops events which functions hand on to themselves for ever.
+type loopless struct {
+	daruma.Runner
+	view func() *catalog.View
+}
+
+// Run runs an event unless its trace shows a loop.
+func (l loopless) Run(ctx context.Context, inv daruma.Invocation) daruma.Outcome {
+	if n := daruma.Chain(inv.Trace, inv.Target.Function); n > daruma.ChainMax && l.view().Recursion(inv.Target.Function) == catalog.RecursionTerminate {
+		return daruma.Outcome{Kind: daruma.Refused, Failure: &daruma.Failure{Kind: daruma.KindInvalid, Type: "RecursiveInvocationException",
+			Message: fmt.Sprintf("this is invocation %d of %s in one chain of events", n, inv.Target.Function)}}
+	}
+	return l.Runner.Run(ctx, inv)
+}
+
+// recorder is a Runner that keeps every call that failed, before its caller is answered.
+type recorder struct {
+	daruma.Runner
+	node *Node
+}
+
+// Run runs a call and keeps its failure.
+func (r recorder) Run(ctx context.Context, inv daruma.Invocation) daruma.Outcome {
+	o := r.Runner.Run(ctx, inv)
+	if !route.Of(o.Kind).Recorded {
+		return o
+	}
+	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordMax)
+	defer cancel()
+	if _, err := route.Call(keep, r.node.ledger, inv, o, r.node.facts(inv.Target, o.Version), inv.Source); err != nil {
+		r.node.cfg.Log.Warn("a failure was not kept", "function", inv.Target.Function, "request", inv.ID, "error", err)
+	}
+	return o
+}

@@ -105,9 +105,15 @@ func (g *Group) count(now time.Time) {
 	}
 }
 
-// alikeKey is where the number of the group that f belongs to is.
+// alikeKey is where the number of the group that f belongs to is. A function
+// that fails does so whether somebody waited for it or not; something that
+// could not be handed on is another matter.
 func alikeKey(f *Failure) []byte {
-	sum := sha256.Sum256([]byte(strings.Join([]string{string(f.Hop), f.Function, f.ErrorType, f.Location.identity()}, "\x00")))
+	what := f.Hop
+	if what == Async {
+		what = Call
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{string(what), f.Function, f.ErrorType, f.Location.identity()}, "\x00")))
 	return append([]byte{spaceAlike}, sum[:16]...)
 }
 

@@ -92,6 +92,21 @@ func (w *world) find(q ledger.Query) (ids []string) {
 	}
 }
 
+func TestAMistakeIsOneGroupWhetherSomebodyWaitedOrNot(t *testing.T) {
+	w := newWorld(t, ledger.Machine{})
+	waited, later, undelivered := failure("Orders"), failure("Orders"), failure("Orders")
+	waited.Hop, undelivered.Hop = ledger.Call, ledger.Destination
+	w.record(waited, "{}")
+	w.record(later, "{}")
+	w.record(undelivered, "{}")
+	if g := w.group(1); g.Count != 2 {
+		t.Errorf("got %d failures in the group of the mistake, want 2", g.Count)
+	}
+	if g := w.group(2); g.Count != 1 {
+		t.Errorf("got %d failures in the group of what was not handed on, want 1", g.Count)
+	}
+}
+
 func TestAFailureIsKeptWithItsEvent(t *testing.T) {
 	w := newWorld(t, ledger.Machine{})
 	f := failure("Orders")

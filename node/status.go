@@ -1,8 +1,10 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/cell"
@@ -21,7 +23,7 @@ func (n *Node) Status() console.Status {
 		Template: t.Path, Data: n.address.Data, Region: v.Place.Region,
 		AWS: n.address.AWS, Web: n.address.Web, Console: n.address.Console,
 		Isolation: n.maker.Kind(), Missing: n.maker.Missing(), Health: n.health(),
-		Environments: environments, Egress: n.egressStatus(),
+		Environments: environments, Egress: n.egressStatus(), Events: n.events(),
 		Functions: []console.Function{}, Endpoints: []console.Endpoint{}, // never null for programs that read it
 	}
 	totals := n.watch.Totals()
@@ -59,6 +61,21 @@ func (n *Node) Status() console.Status {
 		s.Left = append(s.Left, p.Error())
 	}
 	return s
+}
+
+// events is the account of asynchronous events, or nil while it cannot be read: health tells why then.
+func (n *Node) events() *console.Account {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	var a console.Account
+	var err error
+	if a.All, a.Each, err = n.deliveries.Accounts(ctx); err != nil {
+		return nil
+	}
+	if a.Usage, err = n.ledger.Usage(ctx); err != nil {
+		return nil
+	}
+	return &a
 }
 
 func aliasText(a *catalog.Alias) string {

@@ -58,6 +58,16 @@ func showStatus(out io.Writer, s console.Status, now time.Time) {
 			row(e.ID, e.Function, e.Version, e.State, now.Sub(e.Since).Round(time.Second), e.Runs, e.PID, dash(e.Request))
 		}
 	})
+	if s.Events != nil {
+		table(out, "EVENTS\tACCEPTED\tDONE\tFAILED (KEPT)\tWAITING\tRUNNING", func(row func(...any)) {
+			for _, a := range s.Events.Each {
+				row(a.Function, a.Accepted, a.Done, a.Failed, a.Waiting, a.Leased)
+			}
+		})
+		if n := s.Events.Usage.Open; n > 0 {
+			fmt.Fprintf(out, "\n%d open failures: daruma failures ls --state open\n", n)
+		}
+	}
 	table(out, "ENDPOINT\tKIND\tSTAGE\tURL", func(row func(...any)) {
 		for _, e := range s.Endpoints {
 			row(e.LogicalID, e.Kind, dash(e.Stage), e.URL)

@@ -32,6 +32,7 @@ type Status struct {
 	Environments []daruma.Environment `json:"environments"`
 	Endpoints    []Endpoint           `json:"endpoints"`
 	Egress       Egress               `json:"egress"`
+	Events       *Account             `json:"events,omitempty"` // what became of asynchronous events, and what the ledger holds
 	Outputs      []Output             `json:"outputs,omitempty"`
 	Left         []string             `json:"left,omitempty"` // parts of the template that were left out
 }

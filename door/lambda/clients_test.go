@@ -45,6 +45,9 @@ func clientsDir(t *testing.T) string {
 	if v == "1" {
 		return t.TempDir()
 	}
+	if err := os.MkdirAll(v, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	return v
 }
 

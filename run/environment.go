@@ -133,6 +133,7 @@ func (e *Environment) refuse(c *call, s *Session, f *fault) bool {
 // may never read it: who waits for them here could not end them. A life that
 // is over already is left to keep.
 func (e *Environment) first(s *Session, c *call) {
+	e.pool.up(e)
 	l, events, ok := s.enter(c)
 	if !ok {
 		s.mu.Lock()

@@ -33,6 +33,10 @@ const perSpareCPU = 4
 // free while every CPU is busy.
 const patienceMax = 250 * time.Millisecond
 
+// startPatience bounds how long a call waits for environments of its function
+// that are starting while every CPU is busy.
+const startPatience = 2 * time.Second
+
 // patience is how long calls of g wait while every CPU is busy. Where those
 // in front will be done within patienceMax at the pace of the last runs, one
 // more process would come too late and slow them down; behind runs of seconds
@@ -97,7 +101,7 @@ func (p *Pool) may(g *group, now time.Time) bool {
 		return true
 	}
 	if now.Sub(w.window) >= p.cfg.QueueBriefly {
-		w.window, w.spare = now, w.cpu.spare()
+		w.window, w.spare = now, w.cpu.spare(now)
 		w.grants = cores()
 		if w.spare {
 			w.grants *= perSpareCPU
@@ -105,6 +109,9 @@ func (p *Pool) may(g *group, now time.Time) bool {
 	}
 	if w.grants == 0 || !w.spare && !patient {
 		return false
+	}
+	if !w.spare && g.starting >= cores() && now.Sub(g.queue[0].queued) < startPatience {
+		return false // those that are starting have the CPUs, and will take this call when they are up
 	}
 	w.grants--
 	return true
@@ -134,11 +141,28 @@ func (p *Pool) room() bool {
 // start starts an environment for c. p.mu is held.
 func (p *Pool) start(g *group, c *call) {
 	e := newEnvironment(p, g, c.function)
-	p.all[e] = &slot{group: g, busy: true}
+	p.all[e] = &slot{group: g, busy: true, starting: true}
 	g.size++
+	g.starting++
 	p.growth.busy++
 	e.calls <- c
 	p.wait.Go(e.live)
+}
+
+// up is told that an environment's processes are there.
+func (p *Pool) up(e *Environment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all[e].isUp()
+	p.grow(time.Now())
+}
+
+// isUp ends the time in which s counts as starting. The pool's mu is held.
+func (s *slot) isUp() {
+	if s.starting {
+		s.starting = false
+		s.group.starting--
+	}
 }
 
 // tend sees to it that idle environments are frozen, and closed when their
@@ -206,30 +230,47 @@ func (p *Pool) sample() bool {
 }
 
 // cpuTimes are what the machine's CPUs had done at the last look.
-type cpuTimes struct{ idle, total int64 }
+type cpuTimes struct {
+	idle, total int64
+	at          time.Time
+	was         bool // what spare said
+}
+
+// cpuLook is the shortest time over which idleness is judged: the kernel
+// counts it in hundredths of a second.
+const cpuLook = 100 * time.Millisecond
 
 // spare says whether a quarter of one CPU or more was idle since the last
 // look. Where the kernel does not tell (no /proc) it says yes.
-func (t *cpuTimes) spare() bool {
+func (t *cpuTimes) spare(at time.Time) bool {
+	if at.Sub(t.at) < cpuLook {
+		return t.was
+	}
+	now := cpuTimes{at: at}
+	now.was = now.look(t)
+	*t = now
+	return now.was
+}
+
+// look counts what the CPUs have done, and judges what they did since before.
+func (t *cpuTimes) look(before *cpuTimes) bool {
 	data, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return true
 	}
 	line, _, _ := bytes.Cut(data, []byte("\n"))
-	now := cpuTimes{}
 	for i, field := range bytes.Fields(line) {
 		n, err := strconv.ParseInt(string(field), 10, 64)
 		if err != nil {
 			continue // "cpu"
 		}
 		if i <= 8 { // guest time is part of user time
-			now.total += n
+			t.total += n
 		}
 		if i == 4 || i == 5 { // idle and waiting for disks
-			now.idle += n
+			t.idle += n
 		}
 	}
-	idle, total := now.idle-t.idle, now.total-t.total
-	*t = now
+	idle, total := t.idle-before.idle, t.total-before.total
 	return total <= 0 || float64(idle)/float64(total)*float64(cores()) >= 0.25
 }

@@ -43,12 +43,14 @@ type group struct {
 	finishing atomic.Int64
 	mean      time.Duration // of its runs, moving
 	size      int           // of its environments
+	starting  int           // of these: their processes have not been up yet
 }
 
 // A slot is what the pool knows of an environment.
 type slot struct {
 	group    *group
 	busy     bool // starting counts
+	starting bool // its processes have not been up yet
 	since    time.Time
 	retiring string // why it is to go when it is not busy any more
 }
@@ -276,6 +278,7 @@ func (p *Pool) gone(e *Environment) {
 	delete(p.all, e)
 	g := s.group
 	g.size--
+	s.isUp()
 	g.warm = slices.DeleteFunc(g.warm, func(w *Environment) bool { return w == e })
 	if len(g.warm) == 0 && len(g.queue) == 0 && !slices.ContainsFunc(p.slots(), func(o *slot) bool { return o.group == g }) {
 		delete(p.groups, g.key)

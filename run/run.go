@@ -60,7 +60,7 @@ type Config struct {
 	AccountConcurrency int           // invocations in flight, of all functions; 1000 when 0
 	IdleTimeout        time.Duration // an idle environment is closed after it; 10 minutes when 0
 	// QueueBriefly is how long an event waits for a busy environment before
-	// another is started while all CPUs are busy; 20 ms when 0. While a CPU is
+	// another is started while all CPUs are busy, behind slow runs; 20 ms when 0. While a CPU is
 	// idle nothing waits. AWS scales out at once; on one machine more
 	// processes than its CPUs can run only slow each other down.
 	QueueBriefly time.Duration

@@ -48,7 +48,10 @@ type Function struct {
 	DeadLetter   string            `json:"deadLetter,omitempty"` // the ARN of where asynchronous events go that failed for good; "": nowhere
 	Recursion    string            `json:"recursion,omitempty"`  // of Latest, for all versions: RecursionAllow, or RecursionTerminate (also "")
 	Tags         map[string]string `json:"tags,omitempty"`
-	Owner        string            `json:"owner,omitempty"` // who is told about its failures
+	Owner        string            `json:"owner,omitempty"`     // who is told about its failures
+	Notify       []string          `json:"notify,omitempty"`    // the channels it is told through; none: nobody is told
+	Sensitive    []string          `json:"sensitive,omitempty"` // JSON paths of its events whose values are not kept of failures
+	Correlate    []string          `json:"correlate,omitempty"` // JSON paths of its events that failures are found by
 	URL          *URL              `json:"url,omitempty"`
 	Source       Source            `json:"source"` // where the code is built from
 	Modified     time.Time         `json:"modified"`

@@ -42,7 +42,7 @@ func (n *Node) facts(t daruma.Target, version string) route.Facts {
 }
 
 func declared(f *catalog.Function) delivery.Declared {
-	return delivery.Declared{Owner: f.Owner, Tags: f.Tags}
+	return delivery.Declared{Owner: f.Owner, Tags: f.Tags, Sensitive: f.Sensitive, Correlate: f.Correlate}
 }
 
 // configureEvents makes the catalog's settings of asynchronous invocations those of the deliveries.

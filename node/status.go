@@ -29,7 +29,7 @@ func (n *Node) Status() console.Status {
 	totals := n.watch.Totals()
 	for _, f := range v.Functions() {
 		row := console.Function{
-			Name: f.Name, LogicalID: f.LogicalID, Runtime: f.Runtime, Handler: f.Handler, State: console.Active, Owner: f.Owner,
+			Name: f.Name, LogicalID: f.LogicalID, Runtime: f.Runtime, Handler: f.Handler, State: console.Active, Owner: f.Owner, Notify: f.Notify,
 			Reserved: f.Reserved, TimeoutS: f.Timeout.Seconds(), MemoryMB: f.MemoryMB, CodeSHA256: f.Code.SHA256,
 			Runs: totals[f.Name].Runs, Failures: totals[f.Name].Failures, Refusals: totals[f.Name].Refusals,
 		}

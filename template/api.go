@@ -45,8 +45,11 @@ func (l *loader) newAPI(r *resource, kind string) *api {
 	a := &api{r: r, at: map[string]tree.Pos{}, api: &catalog.API{ID: id10(l, r), LogicalID: r.id, Name: l.app.Name, Kind: kind, Position: r.at.String()}}
 	a.api.Owner = l.app.Owner
 	if r.node != nil {
-		if owner := ownerIn(r.node.Get("Metadata")); owner != "" {
-			a.api.Owner = owner
+		if p := l.darumaOf("Metadata", r.node.Get("Metadata")); p != nil {
+			if owner := p.text("Owner"); owner != "" {
+				a.api.Owner = owner
+			}
+			p.done()
 		}
 	}
 	l.apis.byID[a.api.ID] = a

@@ -161,7 +161,17 @@ func (l *loader) configuration(r *resource, f *catalog.Function, p *properties) 
 	if b := r.node.Get("Metadata"); b != nil {
 		l.buildMetadata(&f.Source, b)
 	}
-	f.Owner = ownerIn(r.node.Get("Metadata"))
+	l.owned(f, r)
+}
+
+// owned reads who a function belongs to, who is told, and what is said of its events.
+func (l *loader) owned(f *catalog.Function, r *resource) {
+	p := l.darumaOf("Metadata", r.node.Get("Metadata"))
+	if p == nil {
+		return
+	}
+	l.owns[f] = l.section(p)
+	p.done()
 }
 
 // logging reads LoggingConfig.
@@ -296,28 +306,9 @@ func (l *loader) addFunction(f *catalog.Function, supported bool) {
 		l.functions[f.Name] = nil
 		return
 	}
-	if f.Owner == "" {
-		f.Owner = ownerTag(f.Tags)
-	}
-	if f.Owner == "" {
-		f.Owner = l.app.Owner
-	}
+	l.settle(f, l.owns[f])
 	l.functions[f.Name] = f
 	l.app.Functions = append(l.app.Functions, f)
-}
-
-// ownerIn returns the owner a Metadata section names: Daruma: {Owner: …}.
-func ownerIn(metadata *tree.Node) string {
-	for _, f := range fieldsOf(metadata) {
-		if strings.EqualFold(f.Name, "daruma") {
-			for _, o := range fieldsOf(f.Value) {
-				if strings.EqualFold(o.Name, "owner") && o.Value.IsScalar() {
-					return o.Value.Text
-				}
-			}
-		}
-	}
-	return ""
 }
 
 // ownerTag returns the value of the tag owner, whatever its case.

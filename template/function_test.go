@@ -35,7 +35,7 @@ Policies: [AWSLambda_ReadOnlyAccess, { S3ReadPolicy: { BucketName: b } }, { VPCA
 	want := &catalog.Function{Name: "name", LogicalID: "F", Version: "$LATEST", Description: "d", Runtime: "python3.12", Handler: "app.handler", Architecture: "arm64",
 		Env: map[string]string{"NUMBER": "5", "FLAG": "true", "FLOAT": "1.50", "EMPTY": ""}, Timeout: 15 * time.Minute, MemoryMB: 1024, StorageMB: 10240, Reserved: &zero, Recursion: "Allow",
 		Role: "arn:aws:iam::123456789012:role/r", Policies: []string{"AWSLambda_ReadOnlyAccess", "S3ReadPolicy BucketName=b", "VPCAccessPolicy", `{"Statement":{"Effect":"Allow"}}`},
-		Tracing: "Active", LogFormat: "JSON", LogLevel: "DEBUG", SystemLogLevel: "WARN", LogGroup: "/l", Tags: map[string]string{"OWNER": "me@example.com", "n": "1"}, Owner: "me@example.com",
+		Tracing: "Active", LogFormat: "JSON", LogLevel: "DEBUG", SystemLogLevel: "WARN", LogGroup: "/l", Tags: map[string]string{"OWNER": "me@example.com", "n": "1"}, Owner: "me@example.com", Notify: []string{"terminal"},
 		URL:    &catalog.URL{ID: f.URL.ID, Qualifier: "live", Auth: "AWS_IAM", Stream: true, CORS: &catalog.CORS{Origins: []string{"*"}, Headers: []string{"x"}, Expose: []string{"y"}, MaxAge: 5}},
 		Source: catalog.Source{Path: app.Dir, LogicalID: "F", Position: "template.yaml:4:11"}}
 	if diff := cmp.Diff(want, f); diff != "" {
@@ -216,7 +216,7 @@ Outputs:
 }
 
 func TestTheOwnerIsTheNearest(t *testing.T) {
-	app := loads(t, "Metadata: { Daruma: { Owner: all@example.com } }\n"+sam+function("F", "Tags: { oWnEr: tag@example.com }")+resourceFunction("G")+"  H:\n    Metadata: { daruma: { owner: meta@example.com } }\n"+strings.TrimPrefix(resourceFunction("H", "Tags: { owner: tag@example.com }"), "  H:\n"))
+	app := loads(t, "Metadata: { Daruma: { Owner: all@example.com } }\n"+sam+function("F", "Tags: { oWnEr: tag@example.com }")+resourceFunction("G")+"  H:\n    Metadata: { Daruma: { Owner: meta@example.com } }\n"+strings.TrimPrefix(resourceFunction("H", "Tags: { owner: tag@example.com }"), "  H:\n"))
 	for i, want := range []string{"tag@example.com", "all@example.com", "meta@example.com"} {
 		if got := app.Functions[i].Owner; got != want {
 			t.Errorf("the owner of %s is %q, want %q", app.Functions[i].Name, got, want)

@@ -29,12 +29,15 @@ type loader struct {
 	apis      apis
 	later     []event
 	told      map[string][]string // by logical ID: who was told about something that is not supported
+
+	declared declared
+	owns     map[*catalog.Function]section // of functions, in the template
 }
 
 // load reads a template's text. The app is nil when something is wrong with
 // it; problems then has all that is wrong or not supported.
 func load(ctx context.Context, src source, data []byte, c config, o Options) (*App, Problems) {
-	l := &loader{src: src, app: &App{Path: src.path, Dir: src.dir, Built: src.built}, resources: map[string]*resource{}, layers: map[string]*catalog.Layer{}, told: map[string][]string{}}
+	l := &loader{src: src, app: &App{Path: src.path, Dir: src.dir, Built: src.built}, resources: map[string]*resource{}, layers: map[string]*catalog.Layer{}, told: map[string][]string{}, owns: map[*catalog.Function]section{}}
 	l.name(c, o)
 	l.scope = &intrinsic.Scope{Region: l.app.Place.Region, Report: l.report, Parameters: l.pseudo()}
 	var problems Problems
@@ -52,12 +55,15 @@ func load(ctx context.Context, src source, data []byte, c config, o Options) (*A
 	l.sections()
 	l.parameters(c, o)
 	l.conditions()
+	l.settings()
+	l.appSettings()
 	l.readResources()
 	if ctx.Err() != nil {
 		return nil, l.problems
 	}
 	l.references()
 	l.build()
+	l.strangers()
 	l.outputs(o)
 	return l.finish()
 }
@@ -169,7 +175,6 @@ func (l *loader) sections() {
 	if h := l.doc.Field("Hooks"); h != nil {
 		l.unsupported(h.Pos, "Hooks are not supported", "the deployments they describe", "")
 	}
-	l.app.Owner = ownerIn(l.doc.Get("Metadata"))
 }
 
 const serverlessTransform, extensions = "AWS::Serverless-2016-10-31", "AWS::LanguageExtensions"

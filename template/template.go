@@ -84,6 +84,10 @@ type App struct {
 	Place       catalog.Place
 	Owner       string // of everything that has no owner of its own
 
+	Notify        []string  // the channels told about everything that does not say who is
+	Channels      []Channel // all there are but TerminalChannel, those of daruma.yaml first
+	AllowNotifyTo []string  // addresses inside that notices may go to
+
 	Functions   []*catalog.Function // by name; Code and Revision are empty
 	Layers      []*catalog.Layer    // by name; Code is empty, Version 0 and the ARN a guess until published
 	APIs        []*catalog.API      // by logical ID
@@ -167,6 +171,9 @@ func Load(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	if src.settings, err = readSettingsFile(src.dir); err != nil {
+		return nil, err
+	}
 	app, problems := load(ctx, src, data, config, o)
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -183,6 +190,8 @@ type source struct {
 	dir   string // the app's directory
 	name  string // what positions call the template
 	built bool
+
+	settings []byte // the text of daruma.yaml; nil when there is none
 }
 
 // find finds the template that path means.

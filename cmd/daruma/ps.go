@@ -44,13 +44,13 @@ func showStatus(out io.Writer, s console.Status, now time.Time) {
 		health = "NOT HEALTHY: " + s.Health.Reason
 	}
 	fmt.Fprintf(out, "%s  up %s  pid %d  %s  %s\n", s.App, now.Sub(s.Started).Round(time.Second), s.PID, s.Isolation, health)
-	table(out, "FUNCTION\tRUNTIME\tSTATE\tENVIRONMENTS\tRUNS\tFAILED\tREFUSED\tOWNER", func(row func(...any)) {
+	table(out, "FUNCTION\tRUNTIME\tSTATE\tENVIRONMENTS\tRUNS\tFAILED\tREFUSED\tOWNER\tTELLS", func(row func(...any)) {
 		for _, f := range s.Functions {
 			state := f.State
 			if f.Reason != "" {
 				state += ": " + f.Reason
 			}
-			row(f.Name, f.Runtime, state, f.Environments, f.Runs, f.Failures, f.Refusals, dash(f.Owner))
+			row(f.Name, f.Runtime, state, f.Environments, f.Runs, f.Failures, f.Refusals, dash(f.Owner), dash(strings.Join(f.Notify, ",")))
 		}
 	})
 	table(out, "ENVIRONMENT\tFUNCTION\tVERSION\tSTATE\tFOR\tRUNS\tPID\tREQUEST", func(row func(...any)) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,6 +42,7 @@ only when something is wrong.`,
 		if app != nil {
 			v.Template, v.App = app.Path, app.Name
 			v.Functions, v.APIs = len(app.Functions), len(app.APIs)
+			v.Owners = ownersOf(app)
 			v.Unsupported, v.Warnings = app.Unsupported, app.Warnings
 		}
 		if *asJSON {
@@ -64,15 +67,44 @@ type verdict struct {
 	App         string            `json:"app,omitempty"`
 	Functions   int               `json:"functions"`
 	APIs        int               `json:"apis"`
+	Owners      []owner           `json:"owners,omitempty"`
 	Problems    template.Problems `json:"problems,omitempty"`
 	Unsupported template.Problems `json:"unsupported,omitempty"`
 	Warnings    template.Problems `json:"warnings,omitempty"`
+}
+
+// An owner is who is told about what fails in functions, and through which channels.
+type owner struct {
+	Owner     string   `json:"owner"` // "" when the functions have none
+	Notify    []string `json:"notify"`
+	Functions []string `json:"functions"`
+}
+
+func ownersOf(app *template.App) []owner {
+	var all []owner
+	for _, f := range app.Functions {
+		i := slices.IndexFunc(all, func(o owner) bool { return o.Owner == f.Owner && slices.Equal(o.Notify, f.Notify) })
+		if i < 0 {
+			i = len(all)
+			all = append(all, owner{Owner: f.Owner, Notify: f.Notify})
+		}
+		all[i].Functions = append(all[i].Functions, f.Name)
+	}
+	return all
 }
 
 func (v verdict) show(out io.Writer) {
 	showProblems(out, "wrong", v.Problems)
 	showProblems(out, "not supported", v.Unsupported)
 	showProblems(out, "warning", v.Warnings)
+	table(out, "OWNER\tIS TOLD THROUGH\tABOUT", func(row func(...any)) {
+		for _, o := range v.Owners {
+			row(dash(o.Owner), dash(strings.Join(o.Notify, ", ")), strings.Join(o.Functions, ", "))
+		}
+	})
+	if len(v.Owners) > 0 {
+		fmt.Fprintln(out)
+	}
 	switch {
 	case !v.Valid:
 		fmt.Fprintf(out, "%d wrong\n", len(v.Problems))

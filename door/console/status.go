@@ -58,6 +58,7 @@ type Function struct {
 	State        string   `json:"state"`
 	Reason       string   `json:"reason,omitempty"` // for Failed
 	Owner        string   `json:"owner,omitempty"`
+	Notify       []string `json:"notify,omitempty"`   // the channels that are told about it
 	Versions     []string `json:"versions,omitempty"` // published ones
 	Aliases      []string `json:"aliases,omitempty"`  // "live=3"
 	Reserved     *int     `json:"reserved,omitempty"`

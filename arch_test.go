@@ -51,6 +51,30 @@ var tradeNames = regexp.MustCompile(`(?i)\b(sqs|sns|kinesis|dynamodb|eventbridge
 
 var tradeNamesAllowed = []string{"door/", "template/", "cmd/", "examples/", "bench/", "node/"}
 
+// machineTime lists who goes by the machine's clock, and why: a file, or all
+// of a folder. Everything else waits on a daruma.Clock, so that --time-scale
+// keeps the proportions (docs/decisions/0008-one-clock.md).
+var machineTime = map[string]string{
+	"clock.go":           "it is the machine's clock",
+	"cell/cell.go":       "when something last reached the disk",
+	"cell/health.go":     "a disk is as fast as it is",
+	"cell/journal/disk/": "a disk is as fast as it is",
+	"cmd/daruma/":        "what people wait for, and what their clients sign",
+	"door/console/":      "log lines have the time at which they were written",
+	"door/egress/":       "connections to elsewhere",
+	"door/runtime/":      "connections of functions' processes",
+	"door/web/":          "connections of clients, and what they wait for functions",
+	"door/wire/":         "connections of clients, and signatures",
+	"node/node.go":       "when the process started, and how long certificates hold",
+	"node/reload.go":     "files on a disk",
+	"run/":               "processes: their starts, deadlines and ends",
+	"run/logs/":          "log lines have the time at which they were written",
+	"run/sandbox/":       "processes, and the kernel's own waits",
+	"watch/":             "log files on a disk",
+}
+
+var timeUse = regexp.MustCompile(`\btime\.(Now|Sleep|After|AfterFunc|NewTimer|NewTicker|Tick|Since|Until)\b`)
+
 // bags are names that say nothing about what a package holds.
 var bags = []string{"util", "utils", "common", "helper", "helpers", "misc", "base", "shared", "lib", "pkg", "core", "types"}
 
@@ -214,6 +238,34 @@ func TestTheWorldIsTouchedInCmdOnly(t *testing.T) {
 			if use := touch.FindString(code); use != "" {
 				t.Errorf("%s, line %d uses %s: environment, arguments, output and exit are cmd's", s.path, i+1, use)
 			}
+		}
+	}
+}
+
+func TestEveryWaitGoesThroughOneClock(t *testing.T) {
+	used := map[string]bool{}
+	for _, s := range sources(t) {
+		by := ""
+		for path := range machineTime {
+			if path == s.path || strings.HasSuffix(path, "/") && (path == s.dir+"/" || path == "run/sandbox/" && strings.HasPrefix(s.path, path)) {
+				by = path
+			}
+		}
+		for i, line := range strings.Split(s.text, "\n") {
+			code, _, _ := strings.Cut(line, "//")
+			use := timeUse.FindString(code)
+			switch {
+			case use == "":
+			case by == "":
+				t.Errorf("%s, line %d uses %s: platform waits and stored times go by a daruma.Clock; what is real is listed in machineTime, with the reason", s.path, i+1, use)
+			default:
+				used[by] = true
+			}
+		}
+	}
+	for path := range machineTime {
+		if !used[path] {
+			t.Errorf("machineTime lists %s, which does not use the machine's clock", path)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package daruma
 
 import (
 	"context"
+	"math"
+	"sync/atomic"
 	"time"
 )
 
@@ -36,4 +38,86 @@ func (SystemClock) Sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// TimeScaleMax is how many times as fast as the machine's a clock may run. At
+// that pace a lease of a minute is looked after every 20 ms.
+const TimeScaleMax = 1000
+
+// A ScaledClock runs a whole number of times as fast as the machine's clock.
+// While it runs it goes by elapsed time alone: a machine's clock that is set
+// does not move it. At a scale of one, unless it is ahead, it is the machine's.
+//
+// Its methods may be called from any goroutine.
+type ScaledClock struct {
+	scale  int64
+	anchor atomic.Pointer[anchor]
+}
+
+// An anchor is where a clock's own time and the machine's are tied together.
+type anchor struct{ machine, own time.Time }
+
+// NewScaledClock returns a clock that shows the machine's time now and runs
+// scale times as fast from there. A scale below one counts as one, and one
+// above TimeScaleMax as that.
+func NewScaledClock(scale int) *ScaledClock {
+	c := &ScaledClock{scale: int64(max(1, min(scale, TimeScaleMax)))}
+	now := time.Now()
+	c.anchor.Store(&anchor{now, now.Round(0)})
+	return c
+}
+
+// Scale is how many times as fast as the machine's the clock runs.
+func (c *ScaledClock) Scale() int { return int(c.scale) }
+
+// GoOnFrom moves the clock to last, unless it is past that: what has happened
+// up to then, perhaps on a clock that ran faster, stays in the past.
+func (c *ScaledClock) GoOnFrom(last time.Time) {
+	if now := time.Now(); last.After(c.at(now)) {
+		c.anchor.Store(&anchor{now, last.Round(0)})
+	}
+}
+
+// Ahead is how far the clock is ahead of the machine's.
+func (c *ScaledClock) Ahead() time.Duration {
+	now := time.Now()
+	return c.at(now).Sub(now.Round(0))
+}
+
+// While returns how far this clock goes while the machine's goes d. It is for
+// waits that protect something real, by code that knows this clock only.
+func (c *ScaledClock) While(d time.Duration) time.Duration {
+	return min(d, time.Duration(math.MaxInt64/c.scale)) * time.Duration(c.scale)
+}
+
+// Now returns the clock's time.
+func (c *ScaledClock) Now() time.Time { return c.at(time.Now()) }
+
+// at is the clock's time when the machine's is now.
+func (c *ScaledClock) at(now time.Time) time.Time {
+	a := c.anchor.Load()
+	own := a.own.Add(c.While(now.Sub(a.machine)))
+	if c.scale == 1 && !own.After(now.Round(0)) {
+		return now
+	}
+	return own
+}
+
+// AfterFunc runs f once d of the clock's time has passed, never before.
+func (c *ScaledClock) AfterFunc(d time.Duration, f func()) func() bool {
+	return SystemClock{}.AfterFunc(c.machine(d), f)
+}
+
+// Sleep waits for d of the clock's time, never less, or for the end of ctx.
+func (c *ScaledClock) Sleep(ctx context.Context, d time.Duration) error {
+	return SystemClock{}.Sleep(ctx, c.machine(d))
+}
+
+// machine is how long the machine's clock takes for d of this one, rounded up.
+func (c *ScaledClock) machine(d time.Duration) time.Duration {
+	whole := d / time.Duration(c.scale)
+	if d%time.Duration(c.scale) > 0 {
+		whole++
+	}
+	return whole
 }

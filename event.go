@@ -33,7 +33,7 @@ type Invocation struct {
 	ID            string    // request ID; the same in every attempt of one event
 	Target        Target    // as the caller named it
 	Payload       []byte    // JSON; an empty request body arrives here as {}
-	At            time.Time // when the platform took the event in
+	At            time.Time // when the platform took the event in, by the app's clock
 	Trace         string    // X-Amzn-Trace-Id: Root=1-…;Parent=…;Sampled=0|1
 	Source        string    // who asked, for the timeline: "invoke", "http", "url", …
 	ClientContext []byte    // decoded JSON, or nil

@@ -47,7 +47,7 @@ type Run struct {
 	Cold        bool          `json:"cold"`
 	Init        time.Duration `json:"initNs"`
 	Duration    time.Duration `json:"durationNs"`
-	Wait        time.Duration `json:"waitNs"` // from taking the event in to handing it over
+	Wait        time.Duration `json:"waitNs"` // from taking the event in to handing it over, by the app's clock
 	MemoryBytes int64         `json:"memoryBytes,omitempty"`
 }
 

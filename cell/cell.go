@@ -101,12 +101,18 @@ type Loader interface {
 type Config struct {
 	Journal  journal.Place // where its history lies; required
 	Machines []Machine     // who applies its commands; names must differ
-	Clock    daruma.Clock  // what timers go by; the machine's own when nil
+	Clock    daruma.Clock  // what commands and timers go by; the machine's own when nil
 	Logger   *slog.Logger  // where it reports what goes wrong; nowhere when nil
+
+	// GoOnFrom is told the time of the last command, before Clock is asked for
+	// the first time: a clock that is not the machine's goes on from there, so
+	// that time does not go back from one process to the next. May be nil; it
+	// is not called for an empty cell.
+	GoOnFrom func(last time.Time)
 
 	// CanaryEvery is how often a cell that has nothing else to do writes a
 	// canary to see whether the disk still takes it. One second when 0; from
-	// 10 ms to an hour.
+	// 10 ms to an hour, of the machine's time: a disk is as fast as it is.
 	CanaryEvery time.Duration
 }
 
@@ -185,10 +191,13 @@ func Open(ctx context.Context, cfg Config) (*Cell, error) {
 	c.journal = j
 	s := j.Status()
 	c.fence, c.lastTime = s.Fence+1, s.Time
+	if cfg.GoOnFrom != nil && !s.Time.IsZero() {
+		cfg.GoOnFrom(s.Time)
+	}
 	if err := c.loadDurable(ctx); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
-	c.vitals.durable(c.clock.Now())
+	c.vitals.durable(time.Now())
 	c.watch.since = s.Applied
 	c.start()
 	// The first entry carries the new fence. A full disk must not keep a cell
@@ -308,7 +317,7 @@ func (c *Cell) settle(taken []*request, position uint64, result any, err error) 
 		}
 		return
 	}
-	c.vitals.durable(c.clock.Now())
+	c.vitals.durable(time.Now())
 	out := result.(outcome)
 	c.watch.advance(position, out.touched)
 	for i, r := range taken {

@@ -43,7 +43,7 @@ type Health struct {
 // written and synced every [Config].CanaryEvery when nothing else is. It is cheap.
 func (c *Cell) Health() Health {
 	s := c.journal.Status()
-	age, panics, lastPanic := c.vitals.read(c.clock.Now())
+	age, panics, lastPanic := c.vitals.read(time.Now())
 	h := Health{Canary: age, Waiting: c.intake.len(), Panics: panics, Free: s.Free}
 	set := func(state HealthState, err error) Health {
 		h.State, h.Reason, h.Err = state, err.Error(), err
@@ -78,8 +78,8 @@ func stalled(format string, d time.Duration) error {
 // It runs until ctx ends.
 func (c *Cell) sing(ctx context.Context) {
 	quiet := true
-	for c.clock.Sleep(ctx, c.every) == nil {
-		if age, _, _ := c.vitals.read(c.clock.Now()); age < c.every {
+	for (daruma.SystemClock{}).Sleep(ctx, c.every) == nil {
+		if age, _, _ := c.vitals.read(time.Now()); age < c.every {
 			continue
 		}
 		_, err := c.do(ctx, Command{Machine: self, Name: canary, Frees: true}, true)
@@ -93,7 +93,7 @@ func (c *Cell) sing(ctx context.Context) {
 // vitals are what a cell notes about itself.
 type vitals struct {
 	mu        sync.Mutex
-	last      time.Time // when something last became durable
+	last      time.Time // when something last became durable, by the machine's clock
 	panics    int
 	lastPanic error
 }

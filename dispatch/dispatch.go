@@ -67,13 +67,13 @@ type Item struct {
 type Config struct {
 	Sources []Source
 	Runner  daruma.Runner
-	Clock   daruma.Clock // daruma.SystemClock when nil
+	Clock   daruma.Clock // that of the sources, for every wait but Drain; daruma.SystemClock when nil
 	Logger  *slog.Logger // where it says what goes wrong; nowhere when nil
 
 	Total    int           // events run at once; 64 when 0
 	Each     int           // of one function; half of Total when 0
 	LeaseFor time.Duration // how long a lease lasts before it is extended or lost; a minute when 0
-	Drain    time.Duration // how long what runs may go on once Run is to end; 30 seconds when 0
+	Drain    time.Duration // how long what runs may go on once Run is to end, by the machine's clock; 30 seconds when 0
 	RampFrom int           // events run at once in the first second; doubles every second; 8 when 0
 }
 

@@ -247,7 +247,8 @@ func (l *loop) landed(e end) {
 // drain lets what runs come to its end, for a bounded time, and gives back the rest.
 func (l *loop) drain(kill, giveUp context.CancelFunc) {
 	rung := make(chan struct{}, 1)
-	stop := l.clock.AfterFunc(l.cfg.Drain, func() { rung <- struct{}{} })
+	machine := daruma.SystemClock{} // what ends is processes, and who stops the platform waits for it
+	stop := machine.AfterFunc(l.cfg.Drain, func() { rung <- struct{}{} })
 	defer stop()
 	for l.running > 0 {
 		select {
@@ -255,7 +256,7 @@ func (l *loop) drain(kill, giveUp context.CancelFunc) {
 			l.landed(e)
 		case <-rung:
 			kill()
-			defer l.clock.AfterFunc(settleMax, giveUp)()
+			defer machine.AfterFunc(settleMax, giveUp)()
 		}
 	}
 	for f, items := range l.back {

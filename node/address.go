@@ -30,6 +30,9 @@ type Address struct {
 	Template string    `json:"template"`
 	Started  time.Time `json:"started"`
 	Token    string    `json:"token"` // opens the console's API
+
+	TimeScale int     `json:"timeScale"`        // how many times as fast as the machine's the app's clock runs
+	AheadS    float64 `json:"aheadS,omitempty"` // how far it was ahead at the start, in seconds
 }
 
 // Ready is what a node says of itself when it is ready: an Address without its secret.

@@ -41,9 +41,9 @@ type Config struct {
 	Isolation        string            // "auto", "namespaces" or "processes"; "auto" when ""
 	ExactRuntimes    bool              // fetch the version of Node.js a function asks for, rather than take the nearest
 	Watch            bool              // build again when code changes
+	TimeScale        int               // how many times as fast as the machine's clock the app's runs; 1 when 0
 	Version          string            // of this program, to be shown
 
-	Clock    daruma.Clock                // the machine's own when nil
 	Log      *slog.Logger                // what a developer of daruma would want to know; discarded when nil
 	Progress func(text string)           // told of long work, a line at a time; may be nil
 	Lookup   func(string) (string, bool) // the environment's variables: PATH, HOME, …
@@ -52,8 +52,11 @@ type Config struct {
 // Validate fills in defaults and says all that is wrong.
 func (c *Config) Validate() error {
 	var errs []error
-	if c.Clock == nil {
-		c.Clock = daruma.SystemClock{}
+	if c.TimeScale == 0 {
+		c.TimeScale = 1
+	}
+	if c.TimeScale < 1 || c.TimeScale > daruma.TimeScaleMax {
+		errs = append(errs, fmt.Errorf("time-scale: %d is not a number from 1 to %d", c.TimeScale, daruma.TimeScaleMax))
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -17,13 +17,18 @@ import (
 // ledger that takes nothing does not hold up the answer any longer.
 const recordMax = 2 * time.Second
 
+// leaseFor is how long what hands an event to a function may be silent. It is
+// the machine's time: what falls silent is a process.
+const leaseFor = time.Minute
+
 // openEvents makes what takes events in, hands them to functions, and keeps those that fail.
 func (n *Node) openEvents() {
 	n.ledger = ledger.New(n.cell)
 	n.deliveries = delivery.New(n.cell, n.machine)
 	n.dispatcher = dispatch.New(dispatch.Config{
 		Sources: []dispatch.Source{dispatch.NewDeliveries(n.deliveries, n.facts)},
-		Runner:  loopless{n.pool, n.catalog.View}, Clock: n.cfg.Clock, Logger: n.cfg.Log, Drain: drainMax,
+		Runner:  loopless{n.pool, n.catalog.View}, Clock: n.clock, Logger: n.cfg.Log, Drain: drainMax,
+		LeaseFor: n.clock.While(leaseFor),
 	})
 }
 
@@ -120,6 +125,7 @@ type recorder struct {
 
 // Run runs a call and keeps its failure.
 func (r recorder) Run(ctx context.Context, inv daruma.Invocation) daruma.Outcome {
+	inv.At = r.node.clock.Now() // doors stamp what functions see, which is the machine's time
 	o := r.Runner.Run(ctx, inv)
 	if !route.Of(o.Kind).Recorded {
 		return o

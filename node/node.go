@@ -44,6 +44,7 @@ import (
 type Node struct {
 	cfg     Config
 	address Address
+	clock   *daruma.ScaledClock // the app's: what is stored and every wait for it go by this one
 	ready   chan struct{}
 	stop    chan struct{} // closed by Stop
 	stopped sync.Once
@@ -99,7 +100,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Data, err = DataFor(cfg); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, ready: make(chan struct{}), stop: make(chan struct{})}
+	n := &Node{cfg: cfg, clock: daruma.NewScaledClock(cfg.TimeScale), ready: make(chan struct{}), stop: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -158,7 +159,8 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
 		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine},
-		Clock:    n.cfg.Clock,
+		Clock:    n.clock,
+		GoOnFrom: n.clock.GoOnFrom,
 		Logger:   n.cfg.Log,
 	})
 	if err != nil {
@@ -184,6 +186,7 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	n.address = Address{
 		AWS: "http://" + n.listeners.aws.Addr().String(), Web: "http://" + n.listeners.web.Addr().String(), Console: "http://" + n.listeners.console.Addr().String(),
 		Data: data, PID: os.Getpid(), Region: place.Region, Template: n.cfg.Template, Started: time.Now(), Token: hex.EncodeToString(token[:]),
+		TimeScale: n.clock.Scale(), AheadS: n.clock.Ahead().Seconds(),
 	}
 	return nil
 }
@@ -216,7 +219,7 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 	if n.cfg.Egress == "deny" {
 		policy = egress.DenyAll
 	}
-	n.egress, err = egress.New(egress.Config{Cloud: http.HandlerFunc(n.cloud), Authority: authority, Policy: policy, Own: n.listeners.ports, Log: n.watch.Logged, Clock: n.cfg.Clock})
+	n.egress, err = egress.New(egress.Config{Cloud: http.HandlerFunc(n.cloud), Authority: authority, Policy: policy, Own: n.listeners.ports, Log: n.watch.Logged})
 	if err != nil {
 		return err
 	}
@@ -245,15 +248,15 @@ func (n *Node) cloud(w http.ResponseWriter, r *http.Request) {
 
 // openDoors makes the ways in.
 func (n *Node) openDoors(context.Context, catalog.Place) error {
-	door, err := lambda.New(lambda.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Acceptor: acceptor{n.deliveries}, Clock: n.cfg.Clock, URL: n.urlAddress})
+	door, err := lambda.New(lambda.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Acceptor: acceptor{n.deliveries}, URL: n.urlAddress})
 	if err != nil {
 		return err
 	}
 	n.front.Register("lambda", door.Service())
-	n.web = web.New(web.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Clock: n.cfg.Clock, Log: n.cfg.Log, Verify: n.verify, Limits: web.Limits{DrainTime: drainMax}})
+	n.web = web.New(web.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
-		Ledger: n.ledger, Deliveries: n.deliveries,
+		Ledger: n.ledger, Deliveries: n.deliveries, Now: n.clock.Now,
 	})
 	return nil
 }

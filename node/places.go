@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
@@ -24,6 +25,10 @@ const (
 	nameAddr    = "127.0.0.1:53"      // the resolver
 	connectPort = 15001               // where every connection to elsewhere is led
 )
+
+// freezeAfter is how long an environment stays idle before its processes are
+// frozen. AWS freezes at once; a warm function is spared two freezes for every event.
+const freezeAfter = 100 * time.Millisecond
 
 // What one environment may use besides its own memory and /tmp.
 const (
@@ -60,7 +65,9 @@ func (n *Node) poolConfig(files trust.Files) run.Config {
 		Launch:   n.launch,
 		Serve:    func(ctx context.Context, ln net.Listener, s *run.Session) error { return runtime.Serve(ctx, ln, s) },
 		Observer: n.watch,
-		Clock:    n.cfg.Clock,
+		Clock:    n.clock,
+		// What a process does while nobody waits for it is its own time.
+		FreezeAfter: n.clock.While(freezeAfter),
 		Credentials: func(f *catalog.Function) []string {
 			key := n.keys.of(f.Name)
 			return []string{"AWS_ACCESS_KEY_ID=" + key.ID, "AWS_SECRET_ACCESS_KEY=" + key.Secret, "AWS_SESSION_TOKEN=" + key.Token}

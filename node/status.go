@@ -24,6 +24,7 @@ func (n *Node) Status() console.Status {
 		AWS: n.address.AWS, Web: n.address.Web, Console: n.address.Console,
 		Isolation: n.maker.Kind(), Missing: n.maker.Missing(), Health: n.health(),
 		Environments: environments, Egress: n.egressStatus(), Events: n.events(),
+		Clock:     console.Clock{Scale: n.clock.Scale(), Now: n.clock.Now(), AheadS: n.clock.Ahead().Seconds()},
 		Functions: []console.Function{}, Endpoints: []console.Endpoint{}, // never null for programs that read it
 	}
 	totals := n.watch.Totals()

@@ -18,6 +18,7 @@ type call struct {
 	delivery daruma.Delivery
 	queued   time.Time
 	began    time.Time     // when it was handed over; its deadline counts from here
+	handed   time.Time     // the same by the pool's clock, as inv.At is
 	init     time.Duration // of the environment, when it was started for this call
 	cold     bool
 	entered  bool // an environment took it up

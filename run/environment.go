@@ -146,7 +146,7 @@ func (e *Environment) first(s *Session, c *call) {
 
 // enter marks the moment from which the call's deadline counts.
 func (e *Environment) enter(c *call) {
-	c.began = time.Now()
+	c.began, c.handed = time.Now(), e.pool.cfg.Clock.Now()
 	c.delivery.Deadline = c.began.Add(e.function.Timeout)
 	if c.entered {
 		return
@@ -239,7 +239,7 @@ func (e *Environment) answer(c *call, o daruma.Outcome) {
 	if obs := e.pool.cfg.Observer; obs != nil && c.entered {
 		run := daruma.Run{At: c.began, Function: e.function.Name, Version: e.function.Version, Environment: e.record.ID,
 			Request: c.inv.ID, Trace: traceRoot(c.delivery.Trace), Source: c.inv.Source, Outcome: o.Kind,
-			Cold: c.cold, Init: c.init, Duration: o.Duration, Wait: c.began.Sub(c.inv.At), MemoryBytes: o.MemoryBytes}
+			Cold: c.cold, Init: c.init, Duration: o.Duration, Wait: c.handed.Sub(c.inv.At), MemoryBytes: o.MemoryBytes}
 		if c.inv.At.IsZero() {
 			run.Wait = 0
 		}

@@ -18,7 +18,8 @@
 // and that Close leaves no process. It keeps nothing on disk and never runs an
 // event twice by itself. A function's deadline, its start and its shutdown are
 // measured by the machine's clock, because its process reads that one too;
-// how long an idle environment is kept goes by Config.Clock.
+// how long an idle environment is kept, and how long an event waited, goes by
+// Config.Clock.
 //
 // All exported methods may be called from any goroutine.
 package run

@@ -141,6 +141,7 @@ func failuresListCommand(w world) *cobra.Command {
 		if len(list) == 0 {
 			fmt.Fprintln(w.err, "no such failure")
 		}
+		noteClock(w.out, a)
 		return nil
 	}
 	return c
@@ -173,6 +174,7 @@ func failuresGroupsCommand(w world) *cobra.Command {
 				row(g.Number, g.Status, g.Function, g.Count, g.Open, g.First.Local().Format(time.DateTime), g.Last.Local().Format(time.DateTime), dash(g.Location.String()), firstLine(errorText(g.ErrorType, g.Message)))
 			}
 		})
+		noteClock(w.out, a)
 		return nil
 	}
 	return c
@@ -199,6 +201,7 @@ func failuresShowCommand(w world) *cobra.Command {
 			return printJSON(w.out, f)
 		}
 		showFailure(w.out, f)
+		noteClock(w.out, a)
 		return nil
 	}
 	return c

@@ -44,6 +44,9 @@ func showStatus(out io.Writer, s console.Status, now time.Time) {
 		health = "NOT HEALTHY: " + s.Health.Reason
 	}
 	fmt.Fprintf(out, "%s  up %s  pid %d  %s  %s\n", s.App, now.Sub(s.Started).Round(time.Second), s.PID, s.Isolation, health)
+	if text := clockText(s.Clock.Scale, s.Clock.AheadS); text != "" {
+		fmt.Fprintf(out, "clock: %s; it shows %s\n", text, s.Clock.Now.Local().Format(time.DateTime))
+	}
 	table(out, "FUNCTION\tRUNTIME\tSTATE\tENVIRONMENTS\tRUNS\tFAILED\tREFUSED\tOWNER\tTELLS", func(row func(...any)) {
 		for _, f := range s.Functions {
 			state := f.State

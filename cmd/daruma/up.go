@@ -63,6 +63,7 @@ Ctrl-C stops: running invocations may end; a second Ctrl-C does not wait.`,
 	fl.StringVar(&f.cfg.Egress, "egress", "allow", "what functions may reach outside: allow or deny")
 	fl.StringVar(&f.cfg.Isolation, "isolation", "auto", "how functions are kept apart: auto, namespaces or processes")
 	fl.BoolVar(&f.cfg.ExactRuntimes, "exact-runtimes", false, "fetch the very version of Node.js that a function asks for (from npm), not the nearest one here")
+	fl.IntVar(&f.cfg.TimeScale, "time-scale", 1, "run the app's clock so many times as fast as the machine's: retries, ages and schedules; functions run as they do")
 	fl.BoolVar(&f.noWatch, "no-watch", false, "do not build again when code changes")
 	fl.BoolVarP(&f.detach, "detach", "d", false, "return when everything is ready and go on in the background")
 	fl.BoolVar(&f.json, "json", false, "print one line of JSON when ready")
@@ -300,6 +301,9 @@ func showScreen(out io.Writer, s console.Status, colour bool) {
 	}
 	fmt.Fprintf(out, "\nstate      %s\nAWS SDKs   eval \"$(daruma env --data %s)\"    (%s, %s)\nconsole    %s\nisolation  %s, egress: %s\n",
 		s.Data, shellQuote(s.Data), s.AWS, s.Region, s.Console, s.Isolation, s.Egress.Policy)
+	if text := clockText(s.Clock.Scale, s.Clock.AheadS); text != "" {
+		fmt.Fprintf(out, "clock      %s\n", text)
+	}
 	for _, m := range s.Missing {
 		fmt.Fprintf(out, "  not available on this machine: %s\n", m)
 	}

@@ -33,7 +33,8 @@ type Config struct {
 	Health  func() Health
 	Metrics http.Handler
 	Logs    func(ctx context.Context, q LogQuery) iter.Seq2[daruma.Line, error]
-	Stop    func() // asks the node to stop; returns at once
+	Stop    func()           // asks the node to stop; returns at once
+	Now     func() time.Time // the app's clock; time.Now when nil
 
 	Ledger     *ledger.Ledger
 	Deliveries *delivery.Deliveries
@@ -62,6 +63,9 @@ type route struct {
 func New(cfg Config) *Door {
 	if cfg.Token == "" {
 		panic("console: no token")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	d := &Door{cfg: cfg}
 	d.routes = map[string]route{

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/delivery"
@@ -109,7 +108,7 @@ func (d *Door) groups(w http.ResponseWriter, r *http.Request) {
 	all, err := d.cfg.Ledger.Groups(r.Context(), 0, ledger.PageMax)
 	list := make([]Group, len(all))
 	for i, g := range all {
-		list[i] = Group{g, g.Status(time.Now())}
+		list[i] = Group{g, g.Status(d.cfg.Now())}
 	}
 	d.reply(w, list, err)
 }

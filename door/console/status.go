@@ -28,6 +28,7 @@ type Status struct {
 	Isolation    string               `json:"isolation"`         // "namespaces" or "processes"
 	Missing      []string             `json:"missing,omitempty"` // what the isolation does not give here
 	Health       Health               `json:"health"`
+	Clock        Clock                `json:"clock"`
 	Functions    []Function           `json:"functions"`
 	Environments []daruma.Environment `json:"environments"`
 	Endpoints    []Endpoint           `json:"endpoints"`
@@ -35,6 +36,13 @@ type Status struct {
 	Events       *Account             `json:"events,omitempty"` // what became of asynchronous events, and what the ledger holds
 	Outputs      []Output             `json:"outputs,omitempty"`
 	Left         []string             `json:"left,omitempty"` // parts of the template that were left out
+}
+
+// A Clock is the app's clock: what goes by it is in docs/decisions/0008-one-clock.md.
+type Clock struct {
+	Scale  int       `json:"scale"`            // how many times as fast as the machine's it runs
+	Now    time.Time `json:"now"`              // what it shows
+	AheadS float64   `json:"aheadS,omitempty"` // how far it is ahead of the machine's, in seconds
 }
 
 // An Output is one of the template's outputs.

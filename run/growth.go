@@ -21,6 +21,7 @@ type growth struct {
 	grants int // environments that may be started in this window
 	spare  bool
 	window time.Time // when it began
+	since  time.Time // calls have waited without a break from then on; zero: none waits
 	armed  bool      // the timer is set
 	cpu    cpuTimes
 	second int64 // of the last trace that was sampled
@@ -48,6 +49,25 @@ func (p *Pool) patience(g *group) time.Duration {
 	return p.cfg.QueueBriefly
 }
 
+// perBusyCPU is how many environments of one function share a CPU while it is busy.
+const perBusyCPU = 2
+
+// brief says whether a call of g is soonest served by environments that run
+// others now: enough of them do, or are about to, to keep every CPU busy, and
+// they will be through with the queue before QueueBriefly is over. One more at once would
+// have them all wait for the CPUs, for caches that are cold, and for the
+// kernel. p.mu is held.
+func (p *Pool) brief(g *group) bool {
+	taken := g.size - len(g.warm)
+	return g.mean > 0 && taken >= perBusyCPU*cores() && g.mean*time.Duration(len(g.queue)) < p.cfg.QueueBriefly*time.Duration(taken)
+}
+
+// crowded says whether a call of g is better queued than given to a warm
+// environment. p.mu is held.
+func (p *Pool) crowded(g *group, now time.Time) bool {
+	return p.brief(g) && !p.growth.cpu.spare(now)
+}
+
 // ran adds one run's time to the moving average. p.mu is held.
 func (g *group) ran(d time.Duration) {
 	if g.mean == 0 {
@@ -60,9 +80,19 @@ func (g *group) ran(d time.Duration) {
 // called again while some do. p.mu is held.
 func (p *Pool) grow(now time.Time) {
 	waiting := false
+	if p.growth.since.IsZero() {
+		p.growth.since = now
+	}
 	for _, g := range p.groups {
 		for len(g.queue) > 0 {
 			c := g.queue[0]
+			if len(g.warm) > 0 && now.Sub(c.queued) >= p.cfg.QueueBriefly {
+				if e := p.take(g, c.function); e != nil {
+					g.queue = slices.Delete(g.queue, 0, 1)
+					p.wait.Go(func() { e.begin(c) })
+					continue
+				}
+			}
 			room := p.room()
 			if room && p.may(g, now) {
 				g.queue = slices.Delete(g.queue, 0, 1)
@@ -78,6 +108,9 @@ func (p *Pool) grow(now time.Time) {
 			waiting = true
 			break
 		}
+	}
+	if !waiting {
+		p.growth.since = time.Time{}
 	}
 	if waiting && !p.growth.armed {
 		p.growth.armed = true
@@ -106,6 +139,9 @@ func (p *Pool) may(g *group, now time.Time) bool {
 		if w.spare {
 			w.grants *= perSpareCPU
 		}
+	}
+	if p.brief(g) && !patient && (!w.spare || w.cpu.from.Before(w.since)) {
+		return false // that a CPU was idle before they came says nothing
 	}
 	if w.grants == 0 || !w.spare && !patient {
 		return false
@@ -232,8 +268,8 @@ func (p *Pool) sample() bool {
 // cpuTimes are what the machine's CPUs had done at the last look.
 type cpuTimes struct {
 	idle, total int64
-	at          time.Time
-	was         bool // what spare said
+	from, at    time.Time // what was says is of this time
+	was         bool      // what spare said
 }
 
 // cpuLook is the shortest time over which idleness is judged: the kernel
@@ -246,7 +282,7 @@ func (t *cpuTimes) spare(at time.Time) bool {
 	if at.Sub(t.at) < cpuLook {
 		return t.was
 	}
-	now := cpuTimes{at: at}
+	now := cpuTimes{from: t.at, at: at}
 	now.was = now.look(t)
 	*t = now
 	return now.was

@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -243,6 +244,72 @@ func TestManyCallersOfOneFunctionAllGetTheirOwnAnswer(t *testing.T) {
 				}
 			}
 		})
+	}
+	wait.Wait()
+}
+
+// spin keeps every CPU busy until the test ends.
+func spin(t *testing.T) {
+	ctx, stop := context.WithCancel(context.Background())
+	var wait sync.WaitGroup
+	for range 2 * runtime.NumCPU() {
+		wait.Go(func() {
+			for ctx.Err() == nil {
+				continue
+			}
+		})
+	}
+	t.Cleanup(func() { stop(); wait.Wait() })
+}
+
+func TestAQuickFunctionSharesBusyCPUsAmongFewEnvironments(t *testing.T) {
+	w := newWorld(t, nil, function("echo"))
+	for range 50 { // it is known to be quick then
+		want(t, w.run("1"), daruma.Done, "1")
+	}
+	const callers = 32
+	var wait sync.WaitGroup
+	for range callers {
+		wait.Go(func() {
+			for range 200 {
+				want(t, w.run("1"), daruma.Done, "1")
+			}
+		})
+	}
+	wait.Wait()
+	if n := len(w.pool.Environments()); n > callers/2 {
+		t.Errorf("got %d environments for %d callers, want far fewer", n, callers)
+	}
+}
+
+func TestACallDoesNotWaitForQuickRunsThatTurnSlow(t *testing.T) {
+	w := newWorld(t, nil, timeout("sleep", 20*time.Second))
+	few := 2 * runtime.NumCPU()
+	w.busy(few+2, daruma.Target{Function: "f"})()
+	w.await("environments that are free again", func() bool { return len(w.obs.Runs()) == few+2 })
+	for range 100 {
+		want(t, w.run(`"0s"`), daruma.Done, `"slept"`)
+	}
+	spin(t)
+	var wait sync.WaitGroup
+	for range few {
+		wait.Go(func() {
+			w.runInvocation(daruma.Invocation{Target: daruma.Target{Function: "f"}, Payload: []byte(`"5s"`)})
+		})
+	}
+	w.await("the slow ones", func() bool {
+		n := 0
+		for _, e := range w.pool.Environments() {
+			if e.State == daruma.Busy {
+				n++
+			}
+		}
+		return n == few
+	})
+	began := time.Now()
+	want(t, w.run(`"0s"`), daruma.Done, `"slept"`)
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("a call waited %v for runs of 5s while environments were free", took)
 	}
 	wait.Wait()
 }

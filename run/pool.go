@@ -138,12 +138,14 @@ func (p *Pool) admit(view *catalog.View, c *call) *daruma.Outcome {
 		return &o
 	}
 	g := p.group(c.function)
-	if e := p.take(g, c.function); e != nil {
-		p.mu.Unlock()
-		e.begin(c)
-		return nil
-	}
 	c.queued = time.Now()
+	if !p.crowded(g, c.queued) {
+		if e := p.take(g, c.function); e != nil {
+			p.mu.Unlock()
+			e.begin(c)
+			return nil
+		}
+	}
 	g.queue = append(g.queue, c)
 	p.grow(c.queued)
 	p.mu.Unlock()

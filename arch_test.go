@@ -21,6 +21,7 @@ const module = "github.com/daruma-io/daruma"
 var layers = map[string]int{
 	".":        0, // the nouns everyone speaks
 	"cell":     1, // the durable core
+	"outside":  1, // the guard of what is dialed for others
 	"catalog":  2, // nouns kept in a cell
 	"ledger":   2,
 	"delivery": 2,

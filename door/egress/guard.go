@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/daruma-io/daruma/outside"
 )
 
 // A forbidden error refuses an address, whatever name led to it.
@@ -21,74 +23,22 @@ type forbidden struct {
 // Error says which address and why.
 func (f *forbidden) Error() string { return fmt.Sprintf("%s is %s", f.addr, f.why) }
 
-// ranges are the addresses no function reaches, with what they are. Those of
-// instance metadata are named even where another range holds them.
-var ranges = []struct {
-	prefix netip.Prefix
-	what   string
-}{
-	{netip.MustParsePrefix("127.0.0.0/8"), "a loopback address; functions reach this machine's own by the name " + HostName},
-	{netip.MustParsePrefix("::1/128"), "a loopback address; functions reach this machine's own by the name " + HostName},
-	{netip.MustParsePrefix("0.0.0.0/8"), "no host's address"},
-	{netip.MustParsePrefix("::/128"), "no host's address"},
-	{netip.MustParsePrefix("169.254.0.0/16"), "a link-local address, where instance metadata lives"},
-	{netip.MustParsePrefix("fe80::/10"), "a link-local address"},
-	{netip.MustParsePrefix("fd00:ec2::/32"), "an instance metadata address"},
-	{netip.MustParsePrefix("100.100.100.200/32"), "an instance metadata address"},
-	{netip.MustParsePrefix("168.63.129.16/32"), "an instance metadata address"},
-	{netip.MustParsePrefix("192.0.0.192/32"), "an instance metadata address"},
-	{netip.MustParsePrefix("224.0.0.0/4"), "a multicast address"},
-	{netip.MustParsePrefix("ff00::/8"), "a multicast address"},
-	{netip.MustParsePrefix("240.0.0.0/4"), "no host's address"}, // broadcast included
-	{synthetic, "an address of the platform's own making"},
-}
-
-// private are the networks DenyPrivate refuses.
-var private = []netip.Prefix{
-	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("fc00::/7"),
-}
-
-// embedding are IPv6 ranges that carry an IPv4 address, and where: a packet
-// to one may end at the other.
-var embedding = []struct {
-	prefix netip.Prefix
-	offset int // of the four bytes
-}{
-	{netip.MustParsePrefix("::/96"), 12},           // IPv4-compatible (RFC 4291)
-	{netip.MustParsePrefix("64:ff9b::/96"), 12},    // NAT64 (RFC 6052)
-	{netip.MustParsePrefix("64:ff9b:1::/48"), 12},  // NAT64, local use (RFC 8215)
-	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12}, // IPv4-translated (RFC 2765)
-	{netip.MustParsePrefix("2002::/16"), 2},        // 6to4 (RFC 3056)
-}
-
-// check refuses an address that no function may reach. It looks at the
-// address itself and, where it carries one, at the IPv4 address inside.
+// check refuses an address that no function may reach, in whatever form it is
+// written. Those of the platform's own making are among what is no host's.
 func (e *Egress) check(a netip.Addr) error {
-	a = a.Unmap().WithZone("")
-	for _, r := range ranges {
-		if r.prefix.Contains(a) {
-			return &forbidden{a, r.what}
+	switch class := outside.ClassOf(a); class {
+	case outside.Public:
+		return nil
+	case outside.Private:
+		if e.cfg.DenyPrivate {
+			return &forbidden{a, "in a private network, and those are denied"}
 		}
+		return nil
+	case outside.Loopback:
+		return &forbidden{a, "a loopback address; functions reach this machine's own by the name " + HostName}
+	default:
+		return &forbidden{a, class.String()}
 	}
-	if e.cfg.DenyPrivate {
-		for _, p := range private {
-			if p.Contains(a) {
-				return &forbidden{a, "in a private network, and those are denied"}
-			}
-		}
-	}
-	if a.Is6() {
-		b := a.As16()
-		for _, m := range embedding {
-			if m.prefix.Contains(a) {
-				if err := e.check(netip.AddrFrom4([4]byte(b[m.offset : m.offset+4]))); err != nil {
-					return &forbidden{a, "another form of " + err.Error()}
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // checkOwn refuses the machine's own addresses: what listens there listens on

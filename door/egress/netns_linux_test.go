@@ -52,7 +52,7 @@ func makeWorld() error {
 	if err := addAddress(own); err != nil {
 		return err
 	}
-	for _, p := range []string{outside, "169.254.0.0/16", "10.9.0.0/16"} {
+	for _, p := range []string{abroad, "169.254.0.0/16", "10.9.0.0/16"} {
 		if err := addLocalRoute(netip.MustParsePrefix(p), own); err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 const (
 	worldVariable = "DARUMA_EGRESS_WORLD"
 	ownAddress    = "203.0.113.1"    // the machine's own, besides loopback
-	outside       = "203.0.113.0/24" // other hosts' (RFC 5737)
+	abroad        = "203.0.113.0/24" // other hosts' (RFC 5737)
 )
 
 // noWorld says why there is no world to reach; "" when there is.

@@ -22,6 +22,7 @@ var layers = map[string]int{
 	".":        0, // the nouns everyone speaks
 	"cell":     1, // the durable core
 	"outside":  1, // the guard of what is dialed for others
+	"pattern":  1, // which events are wanted: for nouns and verbs alike
 	"catalog":  2, // nouns kept in a cell
 	"ledger":   2,
 	"delivery": 2,

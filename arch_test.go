@@ -26,6 +26,7 @@ var layers = map[string]int{
 	"catalog":  2, // nouns kept in a cell
 	"ledger":   2,
 	"delivery": 2,
+	"table":    2,
 	"run":      3, // verbs
 	"route":    3,
 	"dispatch": 3,

@@ -16,6 +16,9 @@ setup: ## install what the tests need and this machine lacks
 build: ## build bin/daruma
 	CGO_ENABLED=0 go build -trimpath -o bin/daruma ./cmd/daruma
 
+# Where the official clients (boto3, the AWS CLI, the JavaScript SDK) are installed for the tests that use them.
+export DARUMA_CLIENTS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/daruma-clients
+
 test: setup ## everything a change has to pass; skips are printed and counted
 	go vet ./...
 	CGO_ENABLED=0 GOOS=darwin go vet ./cmd/daruma

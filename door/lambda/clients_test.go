@@ -86,8 +86,7 @@ func python(t *testing.T) string {
 
 func TestBoto3GetsWhatItExpects(t *testing.T) {
 	bin := python(t)
-	w := newWorld(t)
-	w.runner.do = theirs
+	w := newWorldOf(t, theirs)
 	script, err := filepath.Abs("testdata/clients/client.py")
 	if err != nil {
 		t.Fatal(err)
@@ -101,8 +100,7 @@ func TestBoto3GetsWhatItExpects(t *testing.T) {
 
 func TestTheCLIGetsWhatItExpects(t *testing.T) {
 	bin := python(t)
-	w := newWorld(t)
-	w.runner.do = theirs
+	w := newWorldOf(t, theirs)
 	dir := t.TempDir()
 	aws := func(args ...string) (string, error) {
 		return command(dir, filepath.Join(bin, "aws"), append([]string{"--endpoint-url", w.url, "--output", "json"}, args...)...)
@@ -146,8 +144,7 @@ func TestTheJavaScriptSDKGetsWhatItExpects(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "client.mjs"), script, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := newWorld(t)
-	w.runner.do = theirs
+	w := newWorldOf(t, theirs)
 	out, err := command(dir, "node", "client.mjs", w.url)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -92,7 +92,15 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, runner: &runner{do: echo}}
+	return newWorldOf(t, echo)
+}
+
+// newWorldOf is newWorld with functions that do what do does. It is set before
+// anything is served: a client in another process asks without this one's
+// memory being in step.
+func newWorldOf(t testing.TB, do func(context.Context, daruma.Invocation) daruma.Outcome) *world {
+	t.Helper()
+	w := &world{t: t, runner: &runner{do: do}}
 	w.fs = functions()
 	w.reserve("", nil)
 	w.serve(Config{View: w.view.Load, Concurrency: reservations{w}, Settings: untouched{}})

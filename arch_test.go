@@ -27,6 +27,7 @@ var layers = map[string]int{
 	"ledger":   2,
 	"delivery": 2,
 	"table":    2,
+	"queue":    2,
 	"run":      3, // verbs
 	"route":    3,
 	"dispatch": 3,
@@ -46,6 +47,7 @@ var apart = []string{"examples", "bench"}
 var sideways = map[string]string{
 	"door/lambda → door/wire": "wire is what the doors that speak AWS's protocols share",
 	"delivery → ledger":       "an event that is given up is in the ledger in the same step",
+	"queue → ledger":          "a message that becomes a dead letter is in the ledger in the same step",
 	"dispatch → route":        "route is the table of what an outcome does, dispatch is who asks it",
 }
 

@@ -18,8 +18,16 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Seal makes a record of a body.
 func Seal(version byte, body []byte) []byte {
-	b := make([]byte, 0, len(body)+5)
-	b = append(append(b, version), body...)
+	b := make([]byte, 0, len(body)+SealBytes)
+	return SealAll(append(append(b, version), body...))
+}
+
+// SealBytes is by how much a record is longer than its body.
+const SealBytes = 5
+
+// SealAll makes a record of b, which is the version and the body behind it. It
+// is written in place where b has room, so b belongs to the record from then on.
+func SealAll(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 

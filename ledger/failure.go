@@ -81,6 +81,7 @@ const (
 	Async       Hop = "async"       // an event accepted for later was given up
 	Destination Hop = "destination" // what came of an event could not be handed on
 	DeadLetter  Hop = "dead letter" // an event given up could not be put aside where it should be
+	Queued      Hop = "queue"       // a message was received too often and is a dead letter now
 )
 
 // A State is what became of a failure.

@@ -64,6 +64,7 @@ var machineTime = map[string]string{
 	"cell/cell.go":       "when something last reached the disk",
 	"cell/health.go":     "a disk is as fast as it is",
 	"cell/journal/disk/": "a disk is as fast as it is",
+	"cmd/daruma/demo/":   "it stands outside, and people wait for it",
 	"cmd/daruma/":        "what people wait for, and what their clients sign",
 	"door/console/":      "log lines have the time at which they were written",
 	"door/egress/":       "connections to elsewhere",

@@ -45,6 +45,12 @@ type world struct {
 	terminal bool // out is a terminal: colours are welcome
 }
 
+// colours says whether what is printed may have colours (https://no-color.org).
+func (w world) colours() bool {
+	off, set := w.lookup("NO_COLOR")
+	return w.terminal && (!set || off == "")
+}
+
 func workingDir() string {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -111,7 +117,7 @@ Falls seven times, stands up eight.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return errUsage{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(upCommand(w), downCommand(w), envCommand(w), failuresCommand(w), invokeCommand(w), logsCommand(w), psCommand(w), validateCommand(w), versionCommand(w))
+	root.AddCommand(upCommand(w), demoCommand(w), downCommand(w), envCommand(w), failuresCommand(w), invokeCommand(w), logsCommand(w), psCommand(w), validateCommand(w), versionCommand(w))
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {
 			c.Args = func(c *cobra.Command, given []string) error {

@@ -5,7 +5,7 @@ LINT      = go tool -modfile=tools/go.mod golangci-lint
 # Packages in which goroutines share memory on the way of an event.
 RACE = ./cell/... ./catalog/... ./run/... ./door/... ./watch/... ./node/... ./delivery/... ./dispatch/... ./sim/...
 
-.PHONY: help setup test short lint bench reliability fuzz build
+.PHONY: help setup test short lint bench reliability planted fuzz build
 
 help: ## what there is to do
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -39,6 +39,9 @@ reliability: ## long crash, power-loss, corruption and hostile-function runs
 	go test -count=1 -v -timeout 60m ./cell/journal/disk -run DamageIsFound -damages 2000
 	go test -count=1 -v -timeout 60m ./cell/journal/disk -run AnyWrite -stride 3
 	DARUMA_LONG=1 go test -count=1 -v -timeout 60m ./run/... ./cmd/... -run 'Hostile|Killed|Remains|Crash'
+
+planted: ## bugs planted on purpose, and the tests that catch them
+	go test -count=1 ./sim -run 'Planted' -v -table
 
 fuzz: ## every decoder for 20 seconds
 	sh tools/fuzz.sh 20s

@@ -3,78 +3,176 @@
 package sim_test
 
 import (
+	"bytes"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"text/tabwriter"
 )
 
-// plants are the bugs that can be planted in package delivery (see its
-// planted.go) and the tests of that package that find each. All but those named
-// in quiet are found by the simulation, too.
-var plants = map[string][]string{
-	"": nil,
-	"age forgotten": {"TestTheAgeRuleIsAppliedBeforeTheNextAttempt", "TestAnOldEventIsGivenUpWithoutARun", "TestAnOldEventIsGivenUpWhileItsFunctionIsHeldBack",
-		"TestADeadLetterOfAThrottledEventSays429", "TestDeliveriesAreWhatTheModelSays"},
-	"throttle counts": {"TestAThrottleSpendsNoAttempt", "TestDeliveriesAreWhatTheModelSays"},
-	"dead letter lost": {"TestAChangedPolicyCountsForEventsOnTheirWay", "TestDeadLetterAndDestinationAreBothTold", "TestADeadLetterOfAThrottledEventSays429", "TestTheDeadLetterOfTheVersionThatRanCounts",
-		"TestWhatADestinationDoesNotTakeIsKeptAndCountedAndHandedOnLater"},
-	"settle without route": {"TestAChangedPolicyCountsForEventsOnTheirWay", "TestAFailingFunctionRunsAtOnceAndAfterOneAndTwoMinutes", "TestAnOldEventIsGivenUpWithoutARun", "TestAReservedConcurrencyOfZeroFailsAtOnce",
-		"TestADestinationRecordIsWhatLambdaSends", "TestDeadLetterAndDestinationAreBothTold", "TestADeadLetterOfAThrottledEventSays429", "TestTheDeadLetterOfTheVersionThatRanCounts",
-		"TestWhatADestinationDoesNotTakeIsKeptAndCountedAndHandedOnLater", "TestAnEventWhoseLeaseKeepsRunningOutIsGivenUp",
-		"TestARedriveKeepsTheRequestAndIsDoneOnce", "TestSensitiveFieldsAreNotKeptAndMustBeGivenToRedrive", "TestDeliveriesAreWhatTheModelSays"},
-	"old lease settles": {"TestAnOldLeaseSettlesNothing", "TestALeaseThatRanOutComesBackAndHasSpentAnAttempt", "TestDeliveriesAreWhatTheModelSays"},
-	"retry early":       {"TestAFailingFunctionRunsAtOnceAndAfterOneAndTwoMinutes", "TestAThrottleSpendsNoAttempt", "TestTheAgeRuleIsAppliedBeforeTheNextAttempt", "TestDeliveriesAreWhatTheModelSays"},
+var table = flag.Bool("table", false, "print which test has caught which bug, and how long that took")
+
+// A plant is a bug that can be planted, and who finds it.
+type plant struct {
+	bug   string
+	quiet bool     // the simulation does not find it: it needs what is not simulated
+	tests []string // of its package, all that find it; the one that is for it first
 }
 
-// quiet bugs need what the simulation does not have: one holder of a lease that outlives it.
-var quiet = []string{"", "old lease settles"}
+// A bed is a package with bugs in its planted.go, and which of its tests are tried.
+type bed struct {
+	pkg    string
+	run    string
+	plants []plant
+}
+
+var beds = []bed{
+	{"cell/journal/disk", "^TestAnEntryIsDurableOnlyOnceItIsSynced$", []plant{
+		{bug: "", quiet: true},
+		{"acknowledged before commit", true, []string{"TestAnEntryIsDurableOnlyOnceItIsSynced"}},
+		{"sync skipped", true, []string{"TestAnEntryIsDurableOnlyOnceItIsSynced"}},
+	}},
+	{"delivery", "^Test", []plant{
+		{bug: "", quiet: true},
+		{"age forgotten", false, []string{
+			"TestTheAgeRuleIsAppliedBeforeTheNextAttempt", "TestAnOldEventIsGivenUpWithoutARun",
+			"TestAnOldEventIsGivenUpWhileItsFunctionIsHeldBack", "TestADeadLetterOfAThrottledEventSays429",
+			"TestDeliveriesAreWhatTheModelSays",
+		}},
+		{"throttle counts", false, []string{
+			"TestAThrottleSpendsNoAttempt", "TestDeliveriesAreWhatTheModelSays",
+		}},
+		{"dead letter lost", false, []string{
+			"TestDeadLetterAndDestinationAreBothTold", "TestAChangedPolicyCountsForEventsOnTheirWay",
+			"TestADeadLetterOfAThrottledEventSays429", "TestTheDeadLetterOfTheVersionThatRanCounts",
+			"TestWhatADestinationDoesNotTakeIsKeptAndCountedAndHandedOnLater",
+		}},
+		{"settle without route", false, []string{
+			"TestADestinationRecordIsWhatLambdaSends", "TestAChangedPolicyCountsForEventsOnTheirWay",
+			"TestAFailingFunctionRunsAtOnceAndAfterOneAndTwoMinutes", "TestAnOldEventIsGivenUpWithoutARun",
+			"TestAReservedConcurrencyOfZeroFailsAtOnce", "TestDeadLetterAndDestinationAreBothTold",
+			"TestADeadLetterOfAThrottledEventSays429", "TestTheDeadLetterOfTheVersionThatRanCounts",
+			"TestWhatADestinationDoesNotTakeIsKeptAndCountedAndHandedOnLater", "TestAnEventWhoseLeaseKeepsRunningOutIsGivenUp",
+			"TestARedriveKeepsTheRequestAndIsDoneOnce", "TestSensitiveFieldsAreNotKeptAndMustBeGivenToRedrive",
+			"TestDeliveriesAreWhatTheModelSays",
+		}},
+		{"old lease settles", true, []string{
+			"TestAnOldLeaseSettlesNothing", "TestALeaseThatRanOutComesBackAndHasSpentAnAttempt",
+			"TestDeliveriesAreWhatTheModelSays",
+		}},
+		{"retry early", false, []string{
+			"TestAFailingFunctionRunsAtOnceAndAfterOneAndTwoMinutes", "TestAThrottleSpendsNoAttempt",
+			"TestTheAgeRuleIsAppliedBeforeTheNextAttempt", "TestDeliveriesAreWhatTheModelSays",
+		}},
+	}},
+}
 
 func TestEveryPlantedBugIsFoundByItsTests(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds two test binaries and runs them for every bug: not with -short")
+		t.Skip("builds test binaries and runs them for every bug: not with -short")
 	}
 	if _, err := exec.LookPath("go"); err != nil {
 		t.Skip("there is no go command to build with: ", err)
 	}
 	dir := t.TempDir()
 	build := func(pkg string) string {
-		out := filepath.Join(dir, pkg+".test")
+		out := filepath.Join(dir, filepath.Base(pkg)+".test")
 		if text, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags", "planted", "-o", out, "../"+pkg).CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", pkg, err, text)
 		}
 		return out
 	}
-	ofDelivery, ofSim := build("delivery"), build("sim")
-	for bug, tests := range plants {
-		slices.Sort(tests)
-		got := failing(t, ofDelivery, "../delivery", bug, "-test.run", "^Test", "-rapid.nofailfile", "-rapid.shrinktime", "0s")
-		if !slices.Equal(got, tests) {
-			t.Errorf("%q: got these tests failing:\n\t%s\nwant\n\t%s", bug, strings.Join(got, "\n\t"), strings.Join(tests, "\n\t"))
-		}
-		if found := len(failing(t, ofSim, ".", bug, "-seeds", "60")) > 0; found == slices.Contains(quiet, bug) {
-			t.Errorf("%q: the simulation has found it: %v", bug, found)
+	caught := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	if *table {
+		fmt.Fprint(caught, "PLANTED BUG\tPACKAGE\tCAUGHT BY\tAND OTHERS\tIN\tBY THE SIMULATION IN\n")
+		defer caught.Flush()
+	}
+	ofSim := build("sim")
+	for _, b := range beds {
+		binary := build(b.pkg)
+		for _, p := range b.plants {
+			took := failing(t, binary, "../"+b.pkg, p.bug, "-test.run", b.run, "-rapid.nofailfile", "-rapid.shrinktime", "0s")
+			got, want := names(took), slices.Sorted(slices.Values(p.tests))
+			if !slices.Equal(got, want) {
+				t.Errorf("%q: got these tests failing:\n\t%s\nwant\n\t%s", p.bug, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+			}
+			bySim := "-"
+			if b.pkg == "delivery" {
+				inSim := failing(t, ofSim, ".", p.bug, "-seeds", "60")
+				if found := len(inSim) > 0; found == p.quiet {
+					t.Errorf("%q: the simulation has found it: %v", p.bug, found)
+				}
+				for _, name := range names(inSim)[:min(1, len(inSim))] {
+					bySim = inSim[name]
+				}
+			}
+			if *table && len(p.tests) > 0 {
+				fmt.Fprintf(caught, "%s\t%s\t%s\t%d\t%s\t%s\n", p.bug, b.pkg, p.tests[0], len(p.tests)-1, took[p.tests[0]], bySim)
+			}
 		}
 	}
 }
 
-var failed = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
+// TestNoPlantedBugIsInTheProduct looks for their names in what is built without the tag.
+func TestNoPlantedBugIsInTheProduct(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the product: not with -short")
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("there is no go command to build with: ", err)
+	}
+	has := func(args ...string) (found []string) {
+		out := filepath.Join(t.TempDir(), "daruma")
+		if text, err := exec.CommandContext(t.Context(), "go", append(append([]string{"build"}, args...), "-o", out, "../cmd/daruma")...).CombinedOutput(); err != nil {
+			t.Fatalf("build the product: %v\n%s", err, text)
+		}
+		program, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range beds {
+			for _, p := range b.plants {
+				if p.bug != "" && bytes.Contains(program, []byte(p.bug)) {
+					found = append(found, p.bug)
+				}
+			}
+			if name := b.pkg + ".planted"; bytes.Contains(program, []byte(name)) {
+				found = append(found, name)
+			}
+		}
+		return found
+	}
+	if found := has(); len(found) > 0 {
+		t.Errorf("the product has %q", found)
+	}
+	if found := has("-tags", "planted"); len(found) == 0 {
+		t.Error("with the tag none is found: this test looks for the wrong thing")
+	}
+}
 
-// failing runs a test binary with a bug and returns the tests that failed.
-func failing(t *testing.T, binary, dir, bug string, args ...string) []string {
+var failed = regexp.MustCompile(`(?m)^--- FAIL: (\w+) \((.*)\)`)
+
+// failing runs a test binary with a bug and returns the tests that failed, and what each took.
+func failing(t *testing.T, binary, dir, bug string, args ...string) map[string]string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), binary, append([]string{"-test.v", "-plant", bug}, args...)...)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
-	var names []string
+	took := map[string]string{}
 	for _, m := range failed.FindAllSubmatch(out, -1) {
-		names = append(names, string(m[1]))
+		took[string(m[1])] = string(m[2])
 	}
-	if err != nil && len(names) == 0 {
+	if err != nil && len(took) == 0 {
 		t.Fatalf("%q: %s: %v\n%s", bug, binary, err, out)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return took
 }
+
+func names(of map[string]string) []string { return slices.Sorted(maps.Keys(of)) }

@@ -73,7 +73,7 @@ func (c *ScaledClock) Scale() int { return int(c.scale) }
 // GoOnFrom moves the clock to last, unless it is past that: what has happened
 // up to then, perhaps on a clock that ran faster, stays in the past.
 func (c *ScaledClock) GoOnFrom(last time.Time) {
-	if now := time.Now(); last.After(c.at(now)) {
+	if now := time.Now(); last.After(c.At(now)) {
 		c.anchor.Store(&anchor{now, last.Round(0)})
 	}
 }
@@ -81,7 +81,7 @@ func (c *ScaledClock) GoOnFrom(last time.Time) {
 // Ahead is how far the clock is ahead of the machine's.
 func (c *ScaledClock) Ahead() time.Duration {
 	now := time.Now()
-	return c.at(now).Sub(now.Round(0))
+	return c.At(now).Sub(now.Round(0))
 }
 
 // While returns how far this clock goes while the machine's goes d. It is for
@@ -91,10 +91,10 @@ func (c *ScaledClock) While(d time.Duration) time.Duration {
 }
 
 // Now returns the clock's time.
-func (c *ScaledClock) Now() time.Time { return c.at(time.Now()) }
+func (c *ScaledClock) Now() time.Time { return c.At(time.Now()) }
 
-// at is the clock's time when the machine's is now.
-func (c *ScaledClock) at(now time.Time) time.Time {
+// At is the clock's time when the machine's is now, a time that time.Now has returned.
+func (c *ScaledClock) At(now time.Time) time.Time {
 	a := c.anchor.Load()
 	own := a.own.Add(c.While(now.Sub(a.machine)))
 	if c.scale == 1 && !own.After(now.Round(0)) {

@@ -34,8 +34,11 @@ type Invocation struct {
 	Target        Target    // as the caller named it
 	Payload       []byte    // JSON; an empty request body arrives here as {}
 	At            time.Time // when the platform took the event in, by the app's clock
-	Trace         string    // X-Amzn-Trace-Id: Root=1-…;Parent=…;Sampled=0|1
+	Since         time.Time // when it began to wait for this run; At when zero
+	Trace         string    // X-Amzn-Trace-Id: Root=1-…;Parent=…;Sampled=0|1; the parent is the span that asks
 	Source        string    // who asked, for the timeline: "invoke", "http", "url", …
+	Attempt       int       // the how manyth try of an event that nobody waits for; 0 when somebody does
+	From          string    // the failure whose event this is, sent back: "F-17"; or ""
 	ClientContext []byte    // decoded JSON, or nil
 	Identity      []byte    // Cognito identity as JSON, or nil
 	Tenant        string    // X-Amz-Tenant-Id, or ""

@@ -8,8 +8,8 @@ import "time"
 type Observer interface {
 	// Logged is told each line an environment or the platform wrote about a function.
 	Logged(Line)
-	// Ran is told the end of each run, after the caller could be answered.
-	Ran(Run)
+	// Spanned is told the end of each span, after the caller could be answered.
+	Spanned(Span)
 	// Changed is told when an environment changes state.
 	Changed(Environment)
 }
@@ -31,24 +31,6 @@ type Line struct {
 	Trace       string    `json:"trace,omitempty"`   // the trace's root
 	Stream      string    `json:"stream"`            // Stdout, Stderr or Platform
 	Text        string    `json:"text"`              // without the line's end; JSON log lines as they were written
-}
-
-// A Run is the record of one run of one event.
-type Run struct {
-	At          time.Time     `json:"time"` // when the event was handed over
-	Function    string        `json:"function"`
-	Version     string        `json:"version"`
-	Environment string        `json:"environment"`
-	Request     string        `json:"request"`
-	Trace       string        `json:"trace,omitempty"`
-	Source      string        `json:"source,omitempty"`
-	Outcome     OutcomeKind   `json:"outcome"`
-	ErrorType   string        `json:"errorType,omitempty"`
-	Cold        bool          `json:"cold"`
-	Init        time.Duration `json:"initNs"`
-	Duration    time.Duration `json:"durationNs"`
-	Wait        time.Duration `json:"waitNs"` // from taking the event in to handing it over, by the app's clock
-	MemoryBytes int64         `json:"memoryBytes,omitempty"`
 }
 
 // EnvironmentState is where an environment is in its life.

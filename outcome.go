@@ -1,6 +1,9 @@
 package daruma
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // OutcomeKind is the closed set of what can come of handing an event to a
 // function. The zero value is not an outcome.
@@ -28,6 +31,20 @@ func (k OutcomeKind) String() string {
 		return outcomeKinds[k]
 	}
 	return "none"
+}
+
+// MarshalText writes the kind in words.
+func (k OutcomeKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (k *OutcomeKind) UnmarshalText(b []byte) error {
+	for i, text := range outcomeKinds {
+		if string(b) == text {
+			*k = OutcomeKind(i)
+			return nil
+		}
+	}
+	return &Error{Op: "read outcome", Ref: string(b), Kind: KindInvalid, Err: errors.New("there is no such kind")}
 }
 
 // Ran says whether the function's code may have seen the event. What did not

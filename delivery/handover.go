@@ -237,7 +237,7 @@ func (d Destination) String() string {
 func (w *work) failure(e *ending, ev Event, did string) ledger.Failure {
 	f := ledger.Failure{Hop: ledger.Async, Function: e.function, Qualifier: ev.Target.Qualifier, Condition: e.condition, Outcome: e.state.outcome, Message: e.state.message,
 		Attempts: e.state.tried, Runs: e.state.attempts, NotRun: e.state.notRun, Accepted: e.state.accepted, Request: ev.Request,
-		Trace: traceRoot(ev.Trace), TraceHeader: ev.Trace, Source: ev.Source, Client: ev.Client, Depth: ev.Depth, Did: did, From: e.state.from}
+		Trace: daruma.TraceRoot(ev.Trace), TraceHeader: ev.Trace, Source: ev.Source, Client: ev.Client, Depth: ev.Depth, Did: did, From: e.state.from}
 	if n := len(e.state.tried); n > 0 {
 		last := e.state.tried[n-1]
 		f.ErrorType, f.Version, f.Duration = last.ErrorType, last.Version, last.Duration
@@ -291,7 +291,7 @@ func (w *work) hand(a *Account, h Handover) error {
 	h.Body = nil
 	how, _ := json.Marshal(h)
 	f := ledger.Failure{Hop: ledger.Destination, Function: h.Function, Condition: "undeliverable", ErrorType: "Undeliverable " + h.Role, Message: err.Error(), Request: h.Request,
-		Trace: traceRoot(h.Trace), TraceHeader: h.Trace, Source: h.To.String(), Depth: h.Depth, Handover: how, Did: "kept what " + h.To.String() + " did not take",
+		Trace: daruma.TraceRoot(h.Trace), TraceHeader: h.Trace, Source: h.To.String(), Depth: h.Depth, Handover: how, Did: "kept what " + h.To.String() + " did not take",
 		Next: "make " + h.To.String() + " able to take it, then redrive this: it is handed on again, and the function does not run"}
 	at := "$.requestPayload"
 	if h.Role == DeadLetter {

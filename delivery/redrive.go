@@ -66,16 +66,6 @@ func (w *work) handAgain(f *ledger.Failure, body []byte) (any, error) {
 	return Redriven{Request: f.Request}, ledger.Resolve(w.tx, f.Number, "handed on to "+h.To.String())
 }
 
-// traceRoot is the root of a trace header: "1-5759e988-bd862e3fe1be46a994272793".
-func traceRoot(header string) string {
-	for part := range strings.SplitSeq(header, ";") {
-		if root, ok := strings.CutPrefix(strings.TrimSpace(part), "Root="); ok {
-			return root
-		}
-	}
-	return ""
-}
-
 // below moves JSON paths under another one.
 func below(at string, paths []string) []string {
 	moved := make([]string, 0, len(paths))

@@ -39,10 +39,21 @@ func (s *Deliveries) Lease(ctx context.Context, w Want) (Batch, error) {
 	}
 	b := Batch{More: got.More || !s.recovered(), Next: got.Next}
 	for _, l := range got.Events {
-		b.Items = append(b.Items, Item{Number: l.Number, Lease: l.Lease, Invocation: daruma.Invocation{
-			ID: l.Request, Target: l.Target, Payload: l.Payload, At: l.Accepted, Trace: l.Trace, Source: l.Source}})
+		b.Items = append(b.Items, Item{Number: l.Number, Lease: l.Lease, Invocation: invocation(&l)})
 	}
 	return b, nil
+}
+
+// invocation is the next attempt of a leased event. It has waited since the attempt before.
+func invocation(l *delivery.Leased) daruma.Invocation {
+	inv := daruma.Invocation{ID: l.Request, Target: l.Target, Payload: l.Payload, At: l.Accepted, Trace: l.Trace, Source: l.Source, Attempt: l.Attempts + 1}
+	if n := len(l.Tried); n > 0 {
+		inv.Since = l.Tried[n-1].At.Add(l.Tried[n-1].Duration)
+	}
+	if l.From != 0 {
+		inv.From = l.From.String()
+	}
+	return inv
 }
 
 // recover takes back what others had leased.

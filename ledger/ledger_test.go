@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -500,4 +501,14 @@ func FuzzPath(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestAnEventIsFoundByWhatIsDeclaredAndNotSensitive(t *testing.T) {
+	event := []byte(`{"order":{"id":"4711"},"n":7,"same":"4711","card":"secret"}`)
+	if got, want := ledger.Keys(event, []string{"$.card"}, []string{"$.order.id", "$.n", "$.same", "$.card", "$.none", "$.order"}), []string{"4711", "7"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := ledger.Keys([]byte("not JSON"), nil, []string{"$.a"}); len(got) != 0 {
+		t.Errorf("got %v of an event that is not JSON", got)
+	}
 }

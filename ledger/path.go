@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -178,6 +180,17 @@ func collect(texts []string, v any) []string {
 		}
 	}
 	return texts
+}
+
+// Keys returns the values that an event is found by: those that the
+// paths lead to and the sensitive ones do not, each once, in order.
+func Keys(event []byte, sensitive, paths []string) []string {
+	if len(paths) == 0 {
+		return nil
+	}
+	clean, _, _ := redact(event, sensitive)
+	values := slices.Compact(slices.Sorted(maps.Values(correlate(clean, paths))))
+	return slices.DeleteFunc(values, func(v string) bool { return v == redactedText })
 }
 
 // correlate returns the values the paths lead to: texts, numbers and booleans.

@@ -177,7 +177,7 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 		return err
 	}
 	n.keys = newKeyring(place.Account, operator)
-	n.watch, err = watch.New(watch.Config{Dir: filepath.Join(data, "logs")})
+	n.watch, err = watch.New(watch.Config{Dir: filepath.Join(data, "logs"), Spans: filepath.Join(data, "spans")})
 	if err != nil {
 		return err
 	}
@@ -248,12 +248,12 @@ func (n *Node) cloud(w http.ResponseWriter, r *http.Request) {
 
 // openDoors makes the ways in.
 func (n *Node) openDoors(context.Context, catalog.Place) error {
-	door, err := lambda.New(lambda.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Acceptor: acceptor{n.deliveries}, URL: n.urlAddress})
+	door, err := lambda.New(lambda.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Acceptor: acceptor{n.deliveries}, URL: n.urlAddress, Spanned: n.spanned})
 	if err != nil {
 		return err
 	}
 	n.front.Register("lambda", door.Service())
-	n.web = web.New(web.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Limits: web.Limits{DrainTime: drainMax}})
+	n.web = web.New(web.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
 		Ledger: n.ledger, Deliveries: n.deliveries, Now: n.clock.Now,

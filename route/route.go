@@ -114,7 +114,7 @@ func Call(ctx context.Context, to Recorder, inv daruma.Invocation, o daruma.Outc
 	f := ledger.Failure{Hop: ledger.Call, Function: inv.Target.Function, Qualifier: inv.Target.Qualifier, Version: o.Version, CodeSHA256: facts.CodeSHA256, Revision: facts.Revision,
 		Owner: facts.Declared.Owner, Tags: facts.Declared.Tags, Sensitive: facts.Declared.Sensitive, Correlate: facts.Declared.Correlate,
 		Outcome: r.Outcome, ErrorType: r.ErrorType, Message: r.Message, Stack: r.Stack, Location: r.Location, Log: r.Log, Runs: 1, Accepted: inv.At, Duration: o.Duration,
-		Request: inv.ID, Trace: root(inv.Trace), TraceHeader: inv.Trace, Source: inv.Source, Client: client, Did: "told the caller " + Of(o.Kind).Caller + " and kept the event here"}
+		Request: inv.ID, Trace: daruma.TraceRoot(inv.Trace), TraceHeader: inv.Trace, Source: inv.Source, Client: client, Did: "told the caller " + Of(o.Kind).Caller + " and kept the event here"}
 	f.Attempts = []ledger.Attempt{{At: inv.At, Duration: o.Duration, Environment: o.Environment, Version: o.Version, Outcome: r.Outcome, ErrorType: r.ErrorType, Message: r.Message}}
 	return to.Record(ctx, f, inv.Payload)
 }
@@ -130,14 +130,4 @@ func lines(tail []byte) []string {
 		all = all[1:]
 	}
 	return all
-}
-
-// root is the root of a trace header.
-func root(header string) string {
-	for part := range strings.SplitSeq(header, ";") {
-		if r, ok := strings.CutPrefix(strings.TrimSpace(part), "Root="); ok {
-			return r
-		}
-	}
-	return ""
 }

@@ -21,8 +21,9 @@ type call struct {
 	handed   time.Time     // the same by the pool's clock, as inv.At is
 	init     time.Duration // of the environment, when it was started for this call
 	cold     bool
-	entered  bool // an environment took it up
-	reserved bool // it counts against its function's reserved concurrency, not the account's
+	entered  bool        // an environment took it up
+	span     daruma.Span // what is told of it at its end
+	reserved bool        // it counts against its function's reserved concurrency, not the account's
 
 	claimed atomic.Bool // somebody answers it
 	done    chan struct{}
@@ -34,7 +35,7 @@ type call struct {
 
 // told is what the log says of the call.
 func (c *call) told() *logs.Call {
-	return &logs.Call{ID: c.inv.ID, Trace: c.delivery.Trace, Root: traceRoot(c.delivery.Trace), Began: c.began, Init: c.init, Cold: c.cold}
+	return &logs.Call{ID: c.inv.ID, Trace: c.delivery.Trace, Root: c.span.Trace, Began: c.began, Init: c.init, Cold: c.cold}
 }
 
 var errCallerGone = errors.New("the caller is gone")

@@ -1,9 +1,7 @@
 package run
 
 import (
-	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,48 +94,4 @@ func versionOf(runtime string) string {
 		return runtime[:i] + ":" + runtime[i:]
 	}
 	return strings.Replace(runtime, ".", ":", 1)
-}
-
-// trace completes a trace header: the parts that are missing are made, those
-// that are there are kept. active says that the function samples by itself
-// when its caller did not decide.
-func trace(header string, active func() bool) string {
-	var root, parent, sampled bool
-	for part := range strings.SplitSeq(header, ";") {
-		part = strings.TrimSpace(part)
-		root = root || strings.HasPrefix(part, "Root=")
-		parent = parent || strings.HasPrefix(part, "Parent=")
-		sampled = sampled || strings.HasPrefix(part, "Sampled=0") || strings.HasPrefix(part, "Sampled=1")
-	}
-	if root && parent && sampled {
-		return header
-	}
-	var b strings.Builder
-	if root {
-		b.WriteString(header)
-	} else {
-		fmt.Fprintf(&b, "Root=1-%08x-%016x%08x", uint32(time.Now().Unix()), rand.Uint64(), rand.Uint32())
-		parent, sampled = false, false
-	}
-	if !parent {
-		fmt.Fprintf(&b, ";Parent=%016x", rand.Uint64())
-	}
-	if !sampled {
-		if active() {
-			b.WriteString(";Sampled=1")
-		} else {
-			b.WriteString(";Sampled=0")
-		}
-	}
-	return b.String()
-}
-
-// traceRoot returns the Root of a trace header, or "".
-func traceRoot(header string) string {
-	for part := range strings.SplitSeq(header, ";") {
-		if root, ok := strings.CutPrefix(strings.TrimSpace(part), "Root="); ok {
-			return root
-		}
-	}
-	return ""
 }

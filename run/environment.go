@@ -236,17 +236,10 @@ func (e *Environment) answer(c *call, o daruma.Outcome) {
 		o.LogTail = e.logs.End(c.told(), now, &o)
 	}
 	c.finish(o)
-	if obs := e.pool.cfg.Observer; obs != nil && c.entered {
-		run := daruma.Run{At: c.began, Function: e.function.Name, Version: e.function.Version, Environment: e.record.ID,
-			Request: c.inv.ID, Trace: traceRoot(c.delivery.Trace), Source: c.inv.Source, Outcome: o.Kind,
-			Cold: c.cold, Init: c.init, Duration: o.Duration, Wait: c.handed.Sub(c.inv.At), MemoryBytes: o.MemoryBytes}
-		if c.inv.At.IsZero() {
-			run.Wait = 0
-		}
-		if o.Failure != nil {
-			run.ErrorType = o.Failure.Type
-		}
-		obs.Ran(run)
+	if c.entered {
+		e.tell(c, &o)
+	} else {
+		e.pool.turnedAway(c.span, &o)
 	}
 }
 

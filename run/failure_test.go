@@ -173,8 +173,8 @@ func TestAnUnsupportedRuntimeIsRefused(t *testing.T) {
 	if o.Kind != daruma.Refused || o.Failure.Kind != daruma.KindUnsupported {
 		t.Errorf("got %v (%v), want refused, unsupported", o.Kind, o.Failure)
 	}
-	if runs := w.obs.Runs(); len(runs) != 0 {
-		t.Errorf("got %d runs told, want 0: it did not run", len(runs))
+	if s := w.awaitSpan(0); s.Outcome != daruma.Refused || s.Duration != 0 || s.Environment != "" {
+		t.Errorf("got %+v told, want a try that did not run", s)
 	}
 }
 
@@ -245,8 +245,8 @@ func TestACallerThatLeavesDoesNotStopTheFunction(t *testing.T) {
 	if o := <-answered; o.Kind != daruma.Unknown || o.Failure.Kind != daruma.KindDoubtful {
 		t.Errorf("got %v (%v), want unknown", o.Kind, o.Failure)
 	}
-	w.await("the run's end", func() bool { return len(w.obs.Runs()) == 2 })
-	if r := w.obs.Runs()[1]; r.Request != requestID || r.Outcome != daruma.Done || r.Duration < 300*time.Millisecond {
+	w.await("the run's end", func() bool { return len(w.obs.Spans()) == 2 })
+	if r := w.obs.Spans()[1]; r.Request != requestID || r.Outcome != daruma.Done || r.Duration < 300*time.Millisecond {
 		t.Errorf("got %+v, want a run that went to its end", r)
 	}
 }

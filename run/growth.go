@@ -102,7 +102,7 @@ func (p *Pool) grow(now time.Time) {
 			if !room && now.Sub(c.queued) >= capacityWait {
 				g.queue = slices.Delete(g.queue, 0, 1)
 				p.finished(c)
-				c.finish(noCapacity(daruma.KindNoCapacity, "all "+strconv.Itoa(p.cfg.EnvironmentsMax)+" environments are busy"))
+				p.turnAway(c, noCapacity(daruma.KindNoCapacity, "all "+strconv.Itoa(p.cfg.EnvironmentsMax)+" environments are busy"))
 				continue
 			}
 			waiting = true

@@ -102,7 +102,7 @@ func TestWithoutRoomAnEventWaitsAndIsTurnedAwayAfterASecond(t *testing.T) {
 		t.Errorf("got %v %v, want no capacity", o.Kind, o.Failure)
 	}
 	release()
-	w.await("the end of the first", func() bool { return len(w.obs.Runs()) == 1 })
+	w.await("the end of the first", func() bool { return len(w.obs.Spans()) == 2 })
 	want(t, w.run(`"0s"`), daruma.Done, `"slept"`)
 }
 
@@ -286,7 +286,7 @@ func TestACallDoesNotWaitForQuickRunsThatTurnSlow(t *testing.T) {
 	w := newWorld(t, nil, timeout("sleep", 20*time.Second))
 	few := 2 * runtime.NumCPU()
 	w.busy(few+2, daruma.Target{Function: "f"})()
-	w.await("environments that are free again", func() bool { return len(w.obs.Runs()) == few+2 })
+	w.await("environments that are free again", func() bool { return len(w.obs.Spans()) == few+2 })
 	for range 100 {
 		want(t, w.run(`"0s"`), daruma.Done, `"slept"`)
 	}

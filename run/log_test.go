@@ -120,11 +120,12 @@ func TestPlatformLinesAreRecordsWhenTheFunctionLogsJSON(t *testing.T) {
 
 func TestRunsAndStatesAreTold(t *testing.T) {
 	w := newWorld(t, nil, function("echo"))
-	o := w.runInvocation(daruma.Invocation{ID: requestID, Source: "invoke", Trace: "Root=1-5759e988-bd862e3fe1be46a994272793"})
+	o := w.runInvocation(daruma.Invocation{ID: requestID, Source: "invoke", Trace: "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8", Attempt: 2, From: "F-17"})
 	w.awaitState("warm")
-	r := w.obs.Runs()[0]
+	r := w.awaitSpan(0)
 	if r.Request != requestID || r.Source != "invoke" || !r.Cold || r.Init != o.Init || r.Outcome != daruma.Done || r.Environment != o.Environment ||
-		r.Trace != "1-5759e988-bd862e3fe1be46a994272793" || r.Duration <= 0 || r.Wait <= 0 {
+		r.Trace != "1-5759e988-bd862e3fe1be46a994272793" || r.Duration <= 0 || r.Wait < r.Init ||
+		r.Kind != daruma.SpanRun || r.Parent != "53995c3f42cd8ad8" || r.Attempt != 2 || r.From != "F-17" || len(r.Keys) != 0 || r.Function != "f" || r.Version != o.Version {
 		t.Errorf("got %+v", r)
 	}
 	compare(t, w.states(), []string{"starting", "busy", "warm"})

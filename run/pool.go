@@ -11,6 +11,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/ledger"
 )
 
 // A Pool keeps the environments of one node and is its Runner.
@@ -77,12 +78,16 @@ func (p *Pool) Run(ctx context.Context, inv daruma.Invocation) daruma.Outcome {
 	view := p.cfg.View()
 	f, err := view.Resolve(inv.Target, rand.Float64())
 	if err != nil {
-		return notRun(daruma.Refused, &daruma.Failure{Kind: daruma.KindOf(err), Type: "ResourceNotFoundException", Message: strings.TrimPrefix(err.Error(), inv.Target.String()+": ")})
+		o := notRun(daruma.Refused, &daruma.Failure{Kind: daruma.KindOf(err), Type: "ResourceNotFoundException", Message: strings.TrimPrefix(err.Error(), inv.Target.String()+": ")})
+		p.turnedAway(begin(inv), &o)
+		return o
 	}
-	c := &call{inv: inv, function: f, done: make(chan struct{})}
-	c.delivery = daruma.Delivery{ID: inv.ID, ARN: view.Place.FunctionARN(inv.Target), Trace: trace(inv.Trace, func() bool { return f.Tracing == "Active" && p.sample() }),
+	c := &call{inv: inv, function: f, span: begin(inv), done: make(chan struct{})}
+	c.span.Keys = ledger.Keys(inv.Payload, f.Sensitive, f.Correlate)
+	c.delivery = daruma.Delivery{ID: inv.ID, ARN: view.Place.FunctionARN(inv.Target), Trace: c.header(f.Tracing == "Active", p.sample),
 		ClientContext: inv.ClientContext, Identity: inv.Identity, Tenant: inv.Tenant, Payload: inv.Payload}
 	if refused := p.admit(view, c); refused != nil {
+		p.turnedAway(c.span, refused)
 		return *refused
 	}
 	select {
@@ -112,7 +117,9 @@ func (p *Pool) left(c *call, why error) daruma.Outcome {
 	}
 	p.mu.Unlock()
 	if i >= 0 {
-		return noCapacity(daruma.KindUnavailable, "the caller left before the event was handed over: "+why.Error())
+		o := noCapacity(daruma.KindUnavailable, "the caller left before the event was handed over: "+why.Error())
+		p.turnedAway(c.span, &o)
+		return o
 	}
 	c.leave()
 	select {
@@ -401,7 +408,7 @@ func (p *Pool) abort() {
 	for _, g := range p.groups {
 		for _, c := range g.queue {
 			p.finished(c)
-			c.finish(noCapacity(daruma.KindUnavailable, "the platform shut down"))
+			p.turnAway(c, noCapacity(daruma.KindUnavailable, "the platform shut down"))
 		}
 		g.queue = nil
 	}

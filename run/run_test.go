@@ -133,6 +133,13 @@ func (w *world) awaitState(state string) {
 	})
 }
 
+// awaitSpan returns the span that was told as the nth.
+func (w *world) awaitSpan(n int) daruma.Span {
+	w.t.Helper()
+	w.await("span", func() bool { return len(w.obs.Spans()) > n })
+	return w.obs.Spans()[n]
+}
+
 // extensions links the test binary as extensions of these names into a layer.
 func (w *world) extensions(names ...string) {
 	w.t.Helper()

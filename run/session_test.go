@@ -87,32 +87,30 @@ func TestOutOfMemoryHasItsOwnType(t *testing.T) {
 	}
 }
 
-func TestATraceIsCompletedAndNeverReplaced(t *testing.T) {
+func TestARunIsTheParentOfWhatItsFunctionCalls(t *testing.T) {
 	yes, no := func() bool { return true }, func() bool { return false }
-	const root = "Root=1-5759e988-bd862e3fe1be46a994272793"
-	if got := trace(root+";Parent=53995c3f42cd8ad8;Sampled=0;Lineage=x", yes); got != root+";Parent=53995c3f42cd8ad8;Sampled=0;Lineage=x" {
-		t.Errorf("got %q", got)
-	}
-	if got := trace(root, yes); !strings.HasPrefix(got, root+";Parent=") || !strings.HasSuffix(got, ";Sampled=1") || len(got) != len(root)+len(";Parent=0123456789abcdef;Sampled=1") {
-		t.Errorf("got %q", got)
-	}
-	if got := trace("", no); len(got) != len(root)+len(";Parent=0123456789abcdef;Sampled=0") || !strings.HasSuffix(got, ";Sampled=0") {
-		t.Errorf("got %q", got)
-	}
-	if got := traceRoot("Self=x; " + root + ";Sampled=1"); got != root[len("Root="):] {
-		t.Errorf("got %q", got)
-	}
-}
-
-func FuzzTrace(f *testing.F) {
-	f.Add("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1")
-	f.Add(";;=;Root=")
-	f.Fuzz(func(t *testing.T, header string) {
-		if got := trace(header, func() bool { return false }); trace(got, func() bool { return true }) != got {
-			t.Errorf("%q: got %q, which is not complete", header, got)
+	const root = "1-5759e988-bd862e3fe1be46a994272793"
+	for _, tt := range []struct {
+		header string
+		active bool
+		sample func() bool
+		want   string // RUN stands for the run's own span
+		parent string
+	}{
+		{"Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=0;Lineage=x:1;Self=y", true, yes, "Root=" + root + ";Parent=RUN;Sampled=0;Lineage=x:1;Self=y", "53995c3f42cd8ad8"},
+		{"Root=" + root, true, yes, "Root=" + root + ";Parent=RUN;Sampled=1", ""},
+		{"Root=" + root, true, no, "Root=" + root + ";Parent=RUN;Sampled=0", ""},
+		{"Self=x; Root=" + root + ";Sampled=?", false, yes, "Root=" + root + ";Parent=RUN;Sampled=0;Self=x", ""},
+		{"", false, no, "Root=NEW;Parent=RUN;Sampled=0", ""},
+		{"Root=1-zz", false, no, "Root=NEW;Parent=RUN;Sampled=0", ""},
+	} {
+		inv := daruma.Invocation{Trace: tt.header}
+		c := &call{inv: inv, span: begin(inv)}
+		want := strings.NewReplacer("RUN", c.span.ID, "NEW", c.span.Trace).Replace(tt.want)
+		if got := c.header(tt.active, tt.sample); got != want || c.span.Parent != tt.parent || daruma.TraceRoot(got) != c.span.Trace || len(c.span.ID) != 16 {
+			t.Errorf("%q: got %q in %+v, want %q", tt.header, got, c.span, want)
 		}
-		traceRoot(header)
-	})
+	}
 }
 
 func FuzzCategoryAndPosted(f *testing.F) {

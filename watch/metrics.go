@@ -23,6 +23,8 @@ type metrics struct {
 	ended      *prometheus.CounterVec
 	logDropped prometheus.Counter
 	logErrors  prometheus.Counter
+	spans      prometheus.Counter
+	spansLost  prometheus.Counter
 
 	byRun sync.Map // runKey → runMetrics: resolving labels costs more than counting
 }
@@ -58,15 +60,21 @@ func newMetrics(w *Watch) *metrics {
 			Name: "daruma_log_lines_dropped_total", Help: "Log lines that were not kept because too many were waiting.",
 		}),
 		logErrors: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "daruma_log_write_errors_total", Help: "Failed writes of the log.",
+			Name: "daruma_log_write_errors_total", Help: "Failed writes of the log or of spans.",
+		}),
+		spans: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "daruma_spans_kept_total", Help: "Spans of traces that were kept.",
+		}),
+		spansLost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "daruma_spans_dropped_total", Help: "Spans of traces that were not kept because too many were waiting, or could not be written.",
 		}),
 	}
-	m.registry.MustRegister(m.runs, m.duration, m.cold, m.ended, m.logDropped, m.logErrors, environments{w},
+	m.registry.MustRegister(m.runs, m.duration, m.cold, m.ended, m.logDropped, m.logErrors, m.spans, m.spansLost, environments{w},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-func (m *metrics) ran(r daruma.Run) {
+func (m *metrics) ran(r *daruma.Span) {
 	key := runKey{r.Function, r.Version, r.Outcome}
 	got, ok := m.byRun.Load(key)
 	if !ok {

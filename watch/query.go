@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"iter"
@@ -14,7 +15,7 @@ import (
 type Query struct {
 	Function string    // by name
 	Request  string    // by request ID
-	Trace    string    // by the root of the trace, or the whole header
+	Trace    string    // by the trace, in any form that daruma.TraceRoot reads
 	Contains string    // lines whose text contains it
 	Since    time.Time // not before; zero: from the beginning
 	Last     int       // only the last so many; 0: all
@@ -32,17 +33,8 @@ func (q Query) marks() (marks [][]byte) {
 	return marks
 }
 
-func (q Query) root() string { return TraceRoot(q.Trace) }
-
-// TraceRoot returns the root of an X-Amzn-Trace-Id header, or the argument itself when it is no header.
-func TraceRoot(header string) string {
-	for part := range strings.SplitSeq(header, ";") {
-		if root, ok := strings.CutPrefix(strings.TrimSpace(part), "Root="); ok {
-			return root
-		}
-	}
-	return header
-}
+// root is the root of the trace that is asked for; what names none is taken as it is, and found nowhere.
+func (q Query) root() string { return cmp.Or(daruma.TraceRoot(q.Trace), q.Trace) }
 
 func (q Query) admits(l daruma.Line) bool {
 	return (q.Function == "" || l.Function == q.Function) &&
@@ -83,11 +75,14 @@ func missedLine(n int) daruma.Line {
 	return daruma.Line{At: time.Now(), Stream: daruma.Platform, Text: string(text) + " lines were not shown: they came faster than they were read. They are in the log."}
 }
 
-// A join is a reader's wish to see the log as it is now, and to follow it from here when f is not nil.
+// A join is a reader's wish to see what is kept as it is now, and to follow the log from here when f is not nil.
 type join struct {
-	f    *follower
-	mark chan mark
+	f     *follower
+	marks chan marks
 }
+
+// marks are the ends of what is kept.
+type marks struct{ log, spans mark }
 
 // Logs returns the lines that q chooses, oldest first, including every line
 // logged before the call. With q.Follow it goes on until ctx ends or the
@@ -105,7 +100,7 @@ func (w *Watch) Logs(ctx context.Context, q Query) iter.Seq2[daruma.Line, error]
 			return
 		}
 		more := true
-		_, err = w.past(q, until, func(l daruma.Line) bool {
+		err = w.past(q, until.log, func(l daruma.Line) bool {
 			more = ctx.Err() == nil && yield(l, nil)
 			return more
 		})
@@ -126,18 +121,18 @@ func (w *Watch) Logs(ctx context.Context, q Query) iter.Seq2[daruma.Line, error]
 
 // join has the writer write what was logged before, and follow from there. A
 // Watch that has stopped has nothing to follow: its log is read as it is.
-func (w *Watch) join(ctx context.Context, f *follower) (mark, error) {
-	j := join{f: f, mark: make(chan mark, 1)}
+func (w *Watch) join(ctx context.Context, f *follower) (marks, error) {
+	j := join{f: f, marks: make(chan marks, 1)}
 	select {
 	case w.joins <- j:
-		return <-j.mark, nil
+		return <-j.marks, nil
 	case <-w.stopped:
 		if f != nil {
 			close(f.lines)
 		}
-		return w.store.end(), nil
+		return w.ends(), nil
 	case <-ctx.Done():
-		return mark{}, ctx.Err()
+		return marks{}, ctx.Err()
 	}
 }
 
@@ -146,7 +141,7 @@ func (w *Watch) admit(j join) {
 	if j.f != nil {
 		w.followers[j.f] = struct{}{}
 	}
-	j.mark <- w.store.end()
+	j.marks <- w.ends()
 }
 
 func (w *Watch) leave(f *follower) {
@@ -157,13 +152,13 @@ func (w *Watch) leave(f *follower) {
 }
 
 // past reads the lines on disk; only the last q.Last of them when asked for.
-func (w *Watch) past(q Query, until mark, yield func(daruma.Line) bool) (damaged int, err error) {
+func (w *Watch) past(q Query, until mark, yield func(daruma.Line) bool) error {
 	if q.Last <= 0 {
-		return w.store.read(q, until, yield)
+		return w.read(q, until, yield)
 	}
 	ring := make([]daruma.Line, 0, min(q.Last, 1024))
 	at := 0
-	damaged, err = w.store.read(q, until, func(l daruma.Line) bool {
+	err := w.read(q, until, func(l daruma.Line) bool {
 		if len(ring) < q.Last {
 			ring = append(ring, l)
 		} else {
@@ -177,5 +172,13 @@ func (w *Watch) past(q Query, until mark, yield func(daruma.Line) bool) (damaged
 			break
 		}
 	}
-	return damaged, err
+	return err
+}
+
+// read calls yield with every line on disk that q admits, as long as it returns true.
+func (w *Watch) read(q Query, until mark, yield func(daruma.Line) bool) error {
+	return w.log.read(q.marks(), until, func(record []byte) bool {
+		var l daruma.Line
+		return json.Unmarshal(record, &l) != nil || !q.admits(l) || yield(l)
+	})
 }

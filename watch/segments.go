@@ -3,7 +3,6 @@ package watch
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,34 +10,37 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
-
-	"github.com/daruma-io/daruma"
+	"time"
 )
 
-// A line of log is at most this long on disk; run splits longer ones.
+// A record is at most this long on disk; run splits longer lines.
 const recordBytesMax = 2 << 20
 
-// segments is a log on disk: files of JSON lines, numbered, each about a
-// sixteenth of the whole; when there is too much the oldest file goes. One
-// goroutine appends; any number read, each through its own descriptors.
+// segments is records on disk: files of JSON lines, numbered, each about a
+// sixteenth of the whole in bytes, and in age where that is bounded; when there
+// is too much the oldest file goes. One goroutine appends; any number read,
+// each through its own descriptors.
 type segments struct {
 	dir   string
-	limit int64 // bytes of one segment
-	count int   // most segments
+	limit int64         // bytes of one segment
+	age   time.Duration // of the oldest record, about; 0: any
 
 	mu      sync.Mutex // guards names, for readers
 	names   []string   // ascending
 	file    *os.File
 	out     *bufio.Writer
+	born    time.Time // of the open segment
 	written int64
 	next    int
-	buf     []byte
 }
 
 const segmentCount = 16
 
-func openSegments(dir string, bytesMax int64) (*segments, error) {
+// openSegments opens the records in dir, and goes on in the segment that was written last.
+func openSegments(dir string, bytesMax int64, age time.Duration, now time.Time) (*segments, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -47,52 +49,130 @@ func openSegments(dir string, bytesMax int64) (*segments, error) {
 		return nil, err
 	}
 	slices.Sort(names)
-	s := &segments{dir: dir, limit: max(bytesMax/segmentCount, 64<<10), count: segmentCount, names: names}
+	s := &segments{dir: dir, limit: max(bytesMax/segmentCount, 64<<10), age: age, names: names}
 	if len(names) > 0 {
-		last := filepath.Base(names[len(names)-1])
-		if _, err := fmt.Sscanf(last, "%d", &s.next); err != nil {
-			return nil, fmt.Errorf("number log segment %s: %w", last, err)
+		last := names[len(names)-1]
+		if s.next, _, err = parseSegment(last); err != nil {
+			return nil, fmt.Errorf("number segment %s: %w", last, err)
+		}
+		if reopened, err := s.reopen(last); err != nil || reopened {
+			return s, errors.Join(err, s.expire(now))
 		}
 	}
-	return s, s.rotate()
+	return s, errors.Join(s.rotate(now), s.expire(now))
+}
+
+// segmentName is the file of a segment: its number and the second it was begun in.
+func segmentName(number int, born time.Time) string {
+	return fmt.Sprintf("%010d-%d.jsonl", number, born.Unix())
+}
+
+// parseSegment reads a segment's name; one of an older form has no birth.
+func parseSegment(name string) (number int, born time.Time, err error) {
+	head, second, _ := strings.Cut(strings.TrimSuffix(filepath.Base(name), ".jsonl"), "-")
+	if number, err = strconv.Atoi(head); err != nil {
+		return 0, time.Time{}, err
+	}
+	if n, err := strconv.ParseInt(second, 10, 64); err == nil {
+		born = time.Unix(n, 0)
+	}
+	return number, born, nil
+}
+
+// reopen goes on in a segment, unless it is full. What a crash left half
+// written becomes a line of its own.
+func (s *segments) reopen(name string) (bool, error) {
+	_, born, err := parseSegment(name)
+	if err != nil || born.IsZero() {
+		return false, err
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return false, err
+	}
+	info, err := f.Stat()
+	if err != nil || info.Size() >= s.limit {
+		return false, errors.Join(err, f.Close())
+	}
+	s.file, s.out, s.born, s.written = f, bufio.NewWriterSize(f, 64<<10), born, info.Size()
+	if s.written == 0 {
+		return true, nil
+	}
+	_, err = s.out.WriteString("\n")
+	s.written++
+	return true, err
 }
 
 // rotate begins a new segment and removes the oldest beyond the bound.
-func (s *segments) rotate() error {
+func (s *segments) rotate(now time.Time) error {
 	if err := s.close(); err != nil {
 		return err
 	}
 	s.next++
-	name := filepath.Join(s.dir, fmt.Sprintf("%010d.jsonl", s.next))
+	name := filepath.Join(s.dir, segmentName(s.next, now))
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	s.file, s.out, s.written = f, bufio.NewWriterSize(f, 64<<10), 0
+	s.file, s.out, s.born, s.written = f, bufio.NewWriterSize(f, 64<<10), now, 0
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.names = append(s.names, name)
-	for len(s.names) > s.count {
-		if err := os.Remove(s.names[0]); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for len(s.names) > segmentCount {
+		if err := s.drop(); err != nil {
 			return err
 		}
-		s.names = s.names[1:]
 	}
 	return nil
 }
 
-// append adds a line. What a failed write leaves behind is skipped by readers.
-func (s *segments) append(l daruma.Line) error {
-	s.buf = appendLine(s.buf[:0], l)
-	if len(s.buf) > recordBytesMax {
-		return fmt.Errorf("a log record of %d bytes", len(s.buf))
+// drop removes the oldest segment. s.mu is held.
+func (s *segments) drop() error {
+	if err := os.Remove(s.names[0]); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	if s.file == nil || s.written+int64(len(s.buf)) > s.limit {
-		if err := s.rotate(); err != nil {
+	s.names = s.names[1:]
+	return nil
+}
+
+// expire removes what has grown too old, a sixteenth of the age later at most.
+func (s *segments) expire(now time.Time) error {
+	if s.age == 0 {
+		return nil
+	}
+	if s.written > 0 && now.Sub(s.born) >= s.age/segmentCount {
+		if err := s.rotate(now); err != nil {
 			return err
 		}
 	}
-	n, err := s.out.Write(s.buf)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.names) > 1 {
+		_, last, err := parseSegment(s.names[1]) // the records before were written before that
+		if info, statErr := os.Stat(s.names[0]); statErr == nil && info.ModTime().Before(last) {
+			last = info.ModTime()
+		}
+		if err != nil || now.Sub(last) < s.age {
+			return err
+		}
+		if err := s.drop(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// append adds a record, which is one line. What a failed write leaves behind is skipped by readers.
+func (s *segments) append(record []byte, now time.Time) error {
+	if len(record) > recordBytesMax {
+		return fmt.Errorf("a record of %d bytes", len(record))
+	}
+	if s.file == nil || s.written+int64(len(record)) > s.limit {
+		if err := s.rotate(now); err != nil {
+			return err
+		}
+	}
+	n, err := s.out.Write(record)
 	s.written += int64(n)
 	return s.recover(err)
 }
@@ -141,13 +221,13 @@ func (s *segments) end() mark {
 	return mark{segment: s.names[len(s.names)-1], offset: s.written}
 }
 
-// read calls yield with every line before until that q admits, oldest first,
-// as long as it returns true. Damaged lines are skipped and counted.
-func (s *segments) read(q Query, until mark, yield func(daruma.Line) bool) (damaged int, err error) {
+// read calls visit with every record before until that contains all marks,
+// oldest first, as long as it returns true. A record may be damaged: torn by a
+// crash, or being written. It is void when visit returns.
+func (s *segments) read(marks [][]byte, until mark, visit func(record []byte) bool) error {
 	s.mu.Lock()
 	names := slices.Clone(s.names)
 	s.mu.Unlock()
-	marks := q.marks()
 	for _, name := range names {
 		if name > until.segment {
 			break
@@ -157,23 +237,22 @@ func (s *segments) read(q Query, until mark, yield func(daruma.Line) bool) (dama
 			continue // rotated away meanwhile
 		}
 		if err != nil {
-			return damaged, err
+			return err
 		}
 		in := io.Reader(f)
 		if name == until.segment {
 			in = io.LimitReader(f, until.offset)
 		}
-		more, bad, err := readSegment(in, q, marks, yield)
+		more, err := readSegment(in, marks, visit)
 		f.Close()
-		damaged += bad
 		if err != nil || !more {
-			return damaged, err
+			return err
 		}
 	}
-	return damaged, nil
+	return nil
 }
 
-func readSegment(f io.Reader, q Query, marks [][]byte, yield func(daruma.Line) bool) (more bool, damaged int, err error) {
+func readSegment(f io.Reader, marks [][]byte, visit func(record []byte) bool) (more bool, err error) {
 	in := bufio.NewScanner(f)
 	in.Buffer(make([]byte, 64<<10), recordBytesMax+1)
 scan:
@@ -186,17 +265,12 @@ scan:
 				continue scan
 			}
 		}
-		var l daruma.Line
-		if err := json.Unmarshal(in.Bytes(), &l); err != nil {
-			damaged++ // torn by a crash, or being written
-			continue
-		}
-		if q.admits(l) && !yield(l) {
-			return false, damaged, nil
+		if !visit(in.Bytes()) {
+			return false, nil
 		}
 	}
 	if errors.Is(in.Err(), bufio.ErrTooLong) {
-		return true, damaged + 1, nil
+		return true, nil
 	}
-	return true, damaged, in.Err()
+	return true, in.Err()
 }

@@ -47,7 +47,13 @@ func start(t *testing.T, cfg Config) (w *Watch, stop func()) {
 }
 
 func line(function, request, text string) daruma.Line {
-	return daruma.Line{At: time.Unix(1700000000, 0).UTC(), Function: function, Request: request, Trace: "1-" + request, Stream: daruma.Stdout, Text: text}
+	return daruma.Line{At: time.Unix(1700000000, 0).UTC(), Function: function, Request: request, Trace: rootFor(request), Stream: daruma.Stdout, Text: text}
+}
+
+// rootFor is the root of the trace of a request "r1" and the like.
+func rootFor(request string) string {
+	hex := fmt.Sprintf("%x", request)
+	return "1-6553f100-" + strings.Repeat("0", 24-len(hex)) + hex
 }
 
 func texts(t *testing.T, w *Watch, q Query) []string {
@@ -87,8 +93,8 @@ func TestAQueryChoosesByFunctionRequestTraceTextAndTime(t *testing.T) {
 		{Query{}, []string{"one", "two", "three", "four"}},
 		{Query{Function: "a"}, []string{"one", "two"}},
 		{Query{Request: "r2"}, []string{"two"}},
-		{Query{Trace: "1-r3"}, []string{"three"}},
-		{Query{Trace: "Root=1-r3;Parent=x;Sampled=1"}, []string{"three"}},
+		{Query{Trace: rootFor("r3")}, []string{"three"}},
+		{Query{Trace: "Root=" + rootFor("r3") + ";Parent=x;Sampled=1"}, []string{"three"}},
 		{Query{Contains: "o"}, []string{"one", "two", "four"}},
 		{Query{Last: 2}, []string{"three", "four"}},
 		{Query{Last: 2, Function: "a"}, []string{"one", "two"}},
@@ -259,10 +265,10 @@ func TestALineIsWrittenAsEncodingJSONReadsIt(t *testing.T) {
 func TestRunsAreCountedByOutcome(t *testing.T) {
 	w, _ := start(t, Config{Dir: t.TempDir()})
 	for range 3 {
-		w.Ran(daruma.Run{Function: "f", Version: "$LATEST", Outcome: daruma.Done, Duration: time.Millisecond})
+		w.Spanned(daruma.Span{Kind: daruma.SpanRun, Function: "f", Version: "$LATEST", Outcome: daruma.Done, Duration: time.Millisecond})
 	}
-	w.Ran(daruma.Run{Function: "f", Version: "$LATEST", Outcome: daruma.TimedOut, Duration: time.Second, Cold: true, Init: time.Second})
-	w.Ran(daruma.Run{Function: "f", Version: "$LATEST", Outcome: daruma.Throttled})
+	w.Spanned(daruma.Span{Kind: daruma.SpanRun, Function: "f", Version: "$LATEST", Outcome: daruma.TimedOut, Duration: time.Second, Cold: true, Init: time.Second})
+	w.Spanned(daruma.Span{Kind: daruma.SpanRun, Function: "f", Version: "$LATEST", Outcome: daruma.Throttled})
 	w.Changed(daruma.Environment{ID: "e1", Function: "f", State: daruma.Busy})
 	want := Totals{Runs: 4, Failures: 1, Refusals: 1}
 	if got := w.Totals()["f"]; got != want {

@@ -58,6 +58,7 @@ func (d *Door) accept(ctx context.Context, inv daruma.Invocation) *wire.Error {
 // invokeEvent answers an Invoke of the type Event.
 func (d *Door) invokeEvent(w http.ResponseWriter, r *wire.Request, a ask) {
 	if err := d.accept(r.HTTP.Context(), a.inv); err != nil {
+		d.tell(&a, err.Status, &daruma.Outcome{Kind: daruma.Refused, Failure: &daruma.Failure{Type: err.Code}})
 		if err.Status == http.StatusTooManyRequests {
 			w.Header()["Retry-After"] = []string{"1"}
 		}
@@ -65,6 +66,7 @@ func (d *Door) invokeEvent(w http.ResponseWriter, r *wire.Request, a ask) {
 		return
 	}
 	w.WriteHeader(http.StatusAccepted)
+	d.tell(&a, http.StatusAccepted, &daruma.Outcome{Kind: daruma.Done})
 }
 
 // invokeAsync answers InvokeAsync, the oldest of the asynchronous ways in.
@@ -74,7 +76,7 @@ func (d *Door) invokeAsync(w http.ResponseWriter, r *wire.Request, name string) 
 		wire.Refuse(w, r, err)
 		return
 	}
-	w.Header()["X-Amzn-Trace-Id"] = []string{a.inv.Trace}
+	a.name(w.Header())
 	d.invokeEvent(w, r, a)
 }
 

@@ -170,7 +170,7 @@ func TestAnEventThatCannotBeTakenIsRefusedByKind(t *testing.T) {
 
 // chained is a trace in which f was invoked n times.
 func chained(n int) string {
-	trace := newTrace(modified)
+	trace := daruma.NewTrace(modified).String()
 	for range n {
 		trace, _ = daruma.Chained(trace, "f")
 	}

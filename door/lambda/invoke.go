@@ -27,10 +27,12 @@ var jsonType = []string{"application/json"}
 
 // An ask is an Invoke or InvokeWithResponseStream request, understood.
 type ask struct {
-	inv    daruma.Invocation
-	event  bool // nobody waits for the answer
-	dryRun bool
-	tail   bool // LogType Tail
+	inv     daruma.Invocation
+	span    daruma.Span // what is told of the request when it is answered
+	answers string      // the traceparent of the answer; "" when the caller sent none
+	event   bool        // nobody waits for the answer
+	dryRun  bool
+	tail    bool // LogType Tail
 }
 
 // invoke answers Invoke for the function of that name (unescaped).
@@ -40,7 +42,7 @@ func (d *Door) invoke(w http.ResponseWriter, r *wire.Request, name string) {
 		wire.Refuse(w, r, err)
 		return
 	}
-	w.Header()["X-Amzn-Trace-Id"] = []string{a.inv.Trace}
+	a.name(w.Header())
 	if a.dryRun {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -57,7 +59,8 @@ func (d *Door) invoke(w http.ResponseWriter, r *wire.Request, name string) {
 		h["X-Amz-Function-Error"] = []string{"Unhandled"}
 		out.Payload = errorPayload(&out)
 	default:
-		refuseOutcome(w, r, &out)
+		err := refuseOutcome(w, r, &out)
+		d.tell(&a, err.Status, &out)
 		return
 	}
 	h["X-Amz-Executed-Version"] = []string{out.Version}
@@ -67,6 +70,7 @@ func (d *Door) invoke(w http.ResponseWriter, r *wire.Request, name string) {
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = []string{strconv.Itoa(len(out.Payload))}
 	w.Write(out.Payload)
+	d.tell(&a, http.StatusOK, &out)
 }
 
 // ask checks a request to invoke a function, of one of the given types, in
@@ -74,7 +78,7 @@ func (d *Door) invoke(w http.ResponseWriter, r *wire.Request, name string) {
 func (d *Door) ask(r *wire.Request, name, op string, types ...string) (ask, *wire.Error) {
 	h := r.HTTP.Header
 	if op == invokeAsync {
-		h = http.Header{"X-Amz-Invocation-Type": {event}, "X-Amzn-Trace-Id": h["X-Amzn-Trace-Id"]}
+		h = http.Header{"X-Amz-Invocation-Type": {event}, daruma.TraceHeader: h[daruma.TraceHeader], daruma.TraceParentHeader: h[daruma.TraceParentHeader], daruma.TraceStateHeader: h[daruma.TraceStateHeader]}
 	}
 	var v violations
 	ref, ok := namespacedName.parse(name)
@@ -118,7 +122,8 @@ func (d *Door) ask(r *wire.Request, name, op string, types ...string) (ask, *wir
 	if kind == event && len(payload) > EventBytesMax {
 		return ask{}, eventTooLarge(len(payload))
 	}
-	if _, err := view.Resolve(ref.Target, 1); err != nil {
+	f, notThere := view.Resolve(ref.Target, 1)
+	if notThere != nil {
 		if ref.Qualifier == "" {
 			ref.Qualifier = catalog.Latest // as the service words it for an unqualified miss
 		}
@@ -131,18 +136,20 @@ func (d *Door) ask(r *wire.Request, name, op string, types ...string) (ask, *wir
 		ID: r.ID, Target: ref.Target, Payload: payload, At: d.cfg.Clock.Now(), Source: "invoke",
 		ClientContext: context, Tenant: tenant,
 	}}
-	return a, a.follow(view, first(h["X-Amzn-Trace-Id"]))
+	return a, d.follow(&a, view, f, h)
 }
 
-// follow counts the invocation in its caller's trace, and refuses one too many
-// that somebody waits for.
-func (a *ask) follow(view *catalog.View, sent string) *wire.Error {
-	function, invocations := a.inv.Target.Function, 0
-	a.inv.Trace, invocations = daruma.Chained(trace(sent, a.inv.At), function)
+// follow makes the request a part of its caller's trace and counts it there.
+// It refuses one too many in a chain, if somebody waits for it.
+func (d *Door) follow(a *ask, view *catalog.View, f *catalog.Function, h http.Header) *wire.Error {
+	function := a.inv.Target.Function
+	invocations := a.join(h, f)
 	if a.event || a.dryRun || invocations <= daruma.ChainMax || view.Recursion(function) == catalog.RecursionAllow {
 		return nil
 	}
-	return recursive()
+	err := recursive()
+	d.tell(a, err.Status, &daruma.Outcome{Kind: daruma.Refused, Failure: &daruma.Failure{Type: err.Code}})
+	return err
 }
 
 func first(values []string) string {

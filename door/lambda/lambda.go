@@ -61,6 +61,7 @@ type Config struct {
 	Clock       daruma.Clock              // stamps invocations; the system's when nil
 	Pool        int                       // concurrent executions of all functions together; ConcurrencyDefault when 0
 	URL         func(*catalog.URL) string // the address of a function URL; nil: AWS's host name for it
+	Spanned     func(daruma.Span)         // is told of each request that named a function, once it is answered; may be nil
 }
 
 // A Door answers the Lambda API.

@@ -501,23 +501,42 @@ func TestTheTraceOfTheCallerGoesInAndComesOut(t *testing.T) {
 	w := newWorld(t)
 	root := "1-5759e988-bd862e3fe1be46a994272793"
 	own, _ := daruma.Chained("", "f")
+	var told daruma.Span
+	w.serve(Config{View: w.view.Load, Concurrency: reservations{w}, Settings: untouched{}, Spanned: func(s daruma.Span) { told = s }})
 	for sent, want := range map[string]string{
 		"Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1":                                        "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;" + own,
 		"Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a87bd80c:0":                     "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a87bd80c:0|" + strings.TrimPrefix(own, "Lineage="),
 		"Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;" + strings.Replace(own, ":0", ":7", 1): "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=1;" + strings.Replace(own, ":0", ":8", 1),
-		"Sampled=?; Parent=53995c3f42cd8ad8; Root=" + root:                                           "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=0;" + own,
+		"Sampled=?; Parent=53995c3f42cd8ad8; Root=" + root:                                           "Root=" + root + ";Parent=53995c3f42cd8ad8;Sampled=?;" + own, // f samples by itself
 	} {
 		resp, _ := w.send("POST", "/2015-03-31/functions/f/invocations", "", "X-Amzn-Trace-Id", sent)
+		want = strings.Replace(want, "53995c3f42cd8ad8", told.ID, 1)
 		if got := resp.Header.Get("X-Amzn-Trace-Id"); got != want || w.runner.last.Trace != want {
 			t.Errorf("%s: got %q and %q, want %q", sent, got, w.runner.last.Trace, want)
 		}
+		if told.Parent != "53995c3f42cd8ad8" || told.Trace != root || told.Name != "Invoke f" || told.Request != w.runner.last.ID || told.Status != 200 || told.Outcome != daruma.Done {
+			t.Errorf("%s: told %+v", sent, told)
+		}
 	}
+	own, _ = daruma.Chained("", "g")
 	for _, sent := range []string{"", "rubbish", "Root=1-zz"} {
-		resp, _ := w.send("POST", "/2015-03-31/functions/f/invocations", "", "X-Amzn-Trace-Id", sent)
+		resp, _ := w.send("POST", "/2015-03-31/functions/g/invocations", "", "X-Amzn-Trace-Id", sent)
 		got := resp.Header.Get("X-Amzn-Trace-Id")
 		parts := strings.Split(got, ";")
-		if len(parts) != 4 || parts[3] != own || !validRoot(strings.TrimPrefix(parts[0], "Root=")) || !isHex(strings.TrimPrefix(parts[1], "Parent="), 16) || parts[2] != "Sampled=0" {
+		if len(parts) != 4 || parts[3] != own || daruma.TraceRoot(parts[0]) == "" || len(parts[1]) != len("Parent=")+16 || parts[2] != "Sampled=0" {
 			t.Errorf("%q: got %q, want a new trace", sent, got)
+		}
+	}
+}
+
+func TestATraceparentIsTakenOverByInvoke(t *testing.T) {
+	w := newWorld(t)
+	for _, kind := range []string{requestResponse, dryRun} {
+		resp, _ := w.send("POST", "/2015-03-31/functions/f/invocations", "", "X-Amz-Invocation-Type", kind, "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+		header := resp.Header.Get("X-Amzn-Trace-Id")
+		got, _ := daruma.ParseTrace(header)
+		if got.Root != "1-4bf92f35-77b34da6a3ce929d0e0e4736" || got.Sampled != "1" || got.Parent == "00f067aa0ba902b7" || resp.Header.Get("Traceparent") != got.TraceParent() {
+			t.Errorf("%s: got %s and %s", kind, header, resp.Header.Get("Traceparent"))
 		}
 	}
 }

@@ -54,8 +54,8 @@ func service(text string) *wire.Error {
 }
 
 // refuseOutcome answers for an event that did not run, or of which nobody
-// knows whether it did.
-func refuseOutcome(w http.ResponseWriter, r *wire.Request, out *daruma.Outcome) {
+// knows whether it did. It returns the answer.
+func refuseOutcome(w http.ResponseWriter, r *wire.Request, out *daruma.Outcome) *wire.Error {
 	why := out.Failure
 	if why == nil {
 		why = &daruma.Failure{Message: "The function did not run: " + out.Kind.String() + "."}
@@ -78,6 +78,7 @@ func refuseOutcome(w http.ResponseWriter, r *wire.Request, out *daruma.Outcome) 
 		err = service(why.Message)
 	}
 	wire.Refuse(w, r, err)
+	return err
 }
 
 // fromKind is the error of the Lambda API for a kind of ours.

@@ -170,14 +170,3 @@ func FuzzFunctionName(f *testing.F) {
 		}
 	})
 }
-
-func FuzzTrace(f *testing.F) {
-	f.Add("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=a:0")
-	f.Add("Root=1-5759e988-bd862e3fe1be46a994272793;;;=;Sampled")
-	f.Fuzz(func(t *testing.T, sent string) {
-		got := trace(sent, modified)
-		if again := trace(got, modified); again != got {
-			t.Errorf("%q became %q and then %q", sent, got, again)
-		}
-	})
-}

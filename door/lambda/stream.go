@@ -27,7 +27,7 @@ func (d *Door) invokeStream(w http.ResponseWriter, r *wire.Request, name string)
 		wire.Refuse(w, r, err)
 		return
 	}
-	w.Header()["X-Amzn-Trace-Id"] = []string{a.inv.Trace}
+	a.name(w.Header())
 	if a.dryRun {
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -35,7 +35,7 @@ func (d *Door) invokeStream(w http.ResponseWriter, r *wire.Request, name string)
 	s := &stream{w: w, control: http.NewResponseController(w)}
 	a.inv.Stream = s
 	out := d.cfg.Runner.Run(r.HTTP.Context(), a.inv)
-	s.end(r, &out, a.tail)
+	d.tell(&a, s.end(r, &out, a.tail), &out)
 }
 
 // A stream is the daruma.Stream of one answer. The function may still be
@@ -133,14 +133,13 @@ type complete struct {
 }
 
 // end finishes the answer. An event that did not run is refused as Invoke
-// refuses it, as long as nothing was sent.
-func (s *stream) end(r *wire.Request, out *daruma.Outcome, tail bool) {
+// refuses it, as long as nothing was sent. It returns the answer's status.
+func (s *stream) end(r *wire.Request, out *daruma.Outcome, tail bool) (status int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.begun && (!out.Kind.Ran() || out.Kind == daruma.Unknown) {
 		s.ended = true
-		refuseOutcome(s.w, r, out)
-		return
+		return refuseOutcome(s.w, r, out).Status
 	}
 	if !s.begun {
 		s.version = out.Version
@@ -162,4 +161,5 @@ func (s *stream) end(r *wire.Request, out *daruma.Outcome, tail bool) {
 	}
 	_ = s.send("InvokeComplete", "application/json", b) // kept in failed
 	s.ended = true
+	return http.StatusOK
 }

@@ -1,9 +1,6 @@
 package web
 
 import (
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"io"
 	"net"
@@ -39,8 +36,7 @@ type call struct {
 
 	request  string // requestId: a UUID, or the short form for HTTP APIs
 	extended string // the short form
-	trace    string // the X-Amzn-Trace-Id header
-	root     string // the trace as the function is given it
+	tracing
 }
 
 // A Caller is who signed a request to a function URL with AuthIAM.
@@ -80,80 +76,6 @@ func (c *call) begin(r *http.Request, now time.Time) {
 	c.pick()
 }
 
-// identify gives the call its identifiers.
-func (c *call) identify() {
-	var random [31]byte
-	rand.Read(random[:])
-	c.extended = base64.URLEncoding.EncodeToString(random[:11])
-	if given := c.r.Header.Get(traceHeader); traceRoot(given) != "" && len(given) <= traceBytesMax {
-		c.trace = given
-	} else {
-		b := make([]byte, 0, 40)
-		b = append(b, "Root=1-"...)
-		var epoch [4]byte
-		for i, t := 3, c.at.Unix(); i >= 0; i, t = i-1, t>>8 {
-			epoch[i] = byte(t)
-		}
-		b = append(hex.AppendEncode(b, epoch[:]), '-')
-		c.trace = string(hex.AppendEncode(b, random[11:23]))
-	}
-	c.root = handedOn(c.trace, random[23:])
-}
-
-// handedOn is a trace as a function is given it: with a parent, with the
-// caller's decision on sampling, if it made one, and with the lineage, if
-// any, that loops are found by. Who runs the function decides what is left.
-func handedOn(trace string, random []byte) string {
-	parent, sampled, lineage := tracePart(trace, "Parent"), tracePart(trace, "Sampled"), tracePart(trace, "Lineage")
-	if !isHex(parent, 16) {
-		parent = hex.EncodeToString(random)
-	}
-	out := "Root=" + traceRoot(trace) + ";Parent=" + parent
-	if sampled == "0" || sampled == "1" {
-		out += ";Sampled=" + sampled
-	}
-	if lineage != "" {
-		out += ";Lineage=" + lineage
-	}
-	return out
-}
-
-const (
-	traceHeader   = "X-Amzn-Trace-Id"
-	traceBytesMax = 512
-)
-
-// tracePart returns one part of a trace header, or "".
-func tracePart(h, name string) string {
-	for part := range strings.SplitSeq(h, ";") {
-		if k, v, ok := strings.Cut(strings.TrimSpace(part), "="); ok && k == name {
-			return v
-		}
-	}
-	return ""
-}
-
-// traceRoot returns the root of a trace header, or "" when it has no valid one.
-func traceRoot(h string) string {
-	if h == "" {
-		return ""
-	}
-	root := tracePart(h, "Root")
-	if len(root) != 35 || root[:2] != "1-" || root[10] != '-' || !isHex(root[2:10], 8) || !isHex(root[11:], 24) {
-		return ""
-	}
-	return root
-}
-
-func isHex(s string, n int) bool {
-	for i := range len(s) {
-		if unhex(s[i]) < 0 {
-			return false
-		}
-	}
-	return len(s) == n
-}
-
 // pick collects the names of the headers that events show. Left out are those
 // of the connection, and those that the gateway writes itself.
 func (c *call) pick() {
@@ -171,7 +93,7 @@ func (c *call) pick() {
 func ownHeader(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
-		"Host", "Content-Length", traceHeader, forwardedFor, "X-Forwarded-Port", "X-Forwarded-Proto":
+		"Host", "Content-Length", daruma.TraceHeader, forwardedFor, "X-Forwarded-Port", "X-Forwarded-Proto":
 		return true
 	}
 	return false
@@ -256,7 +178,7 @@ func (c *call) spelling(name string) string {
 
 // invocation makes the call what a function is handed.
 func (c *call) invocation(target daruma.Target, payload []byte, source string) daruma.Invocation {
-	return daruma.Invocation{ID: daruma.NewID(), Target: target, Payload: payload, At: c.at, Trace: c.root, Source: source}
+	return daruma.Invocation{ID: daruma.NewID(), Target: target, Payload: payload, At: c.at, Trace: c.handed, Source: source}
 }
 
 // appendTime appends t as the access logs write it: 12/Mar/2020:19:03:58 +0000.

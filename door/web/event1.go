@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
 )
 
@@ -122,7 +123,7 @@ func (c *call) appendHeaders1(dst []byte, rest, multi bool) []byte {
 		dst = append(append(append(appendInt(dst, int64(len(c.body))), '"'), shut...), ',')
 	}
 	own("Host", c.r.Host)
-	own(traceHeader, c.trace)
+	own(daruma.TraceHeader, c.header)
 	own("X-Forwarded-Port", c.port)
 	own("X-Forwarded-Proto", c.proto)
 	dst = append(append(append(dst, `"X-Forwarded-For":`...), open...), '"')

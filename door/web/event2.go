@@ -155,7 +155,7 @@ func (c *call) appendHeaders2(dst []byte) []byte {
 	}
 	dst = append(dst, `"host":`...)
 	dst = appendString(dst, c.r.Host)
-	dst = appendField(dst, "x-amzn-trace-id", c.trace)
+	dst = appendField(dst, "x-amzn-trace-id", c.header)
 	dst = append(dst, `,"x-forwarded-for":"`...)
 	dst = append(c.forwarded(dst), '"')
 	dst = appendField(dst, "x-forwarded-port", c.port)

@@ -302,18 +302,19 @@ func TestATraceIsMadeOrTakenOver(t *testing.T) {
 	}
 	root := "Root=1-5759e988-bd862e3fe1be46a994272793"
 	for given, want := range map[string]string{
-		root + ";Parent=53995c3f42cd8ad8;Sampled=1": root + ";Parent=53995c3f42cd8ad8;Sampled=1",
-		root + ";Sampled=1":                         root + `;Parent=[0-9a-f]{16};Sampled=1`,
-		root + ";Parent=no;Sampled=x;Lineage=a:1":   root + `;Parent=[0-9a-f]{16};Lineage=a:1`,
-		"Sampled=0; " + root:                        root + `;Parent=[0-9a-f]{16};Sampled=0`,
+		root + ";Parent=53995c3f42cd8ad8;Sampled=1":                root + ";Parent=[0-9a-f]{16};Sampled=1",
+		root + ";Sampled=1":                                        root + `;Parent=[0-9a-f]{16};Sampled=1`,
+		root + ";Parent=no;Sampled=x;Lineage=a:1":                  root + `;Parent=[0-9a-f]{16};Lineage=a:1`,
+		"Sampled=0; " + root:                                       root + `;Parent=[0-9a-f]{16};Sampled=0`,
+		"Self=1-67891234-12456789abcdef012345678;" + root + ";x=y": root + `;Parent=[0-9a-f]{16};Self=1-67891234-12456789abcdef012345678;x=y`,
 	} {
 		w.do("GET", "/Prod/shop", "", "X-Amzn-Trace-Id: "+given)
 		same(t, "header", at(w.event(), "headers", "X-Amzn-Trace-Id"), any(given))
-		if got := w.runner.last(t).Trace; !regexp.MustCompile("^" + want + "$").MatchString(got) {
-			t.Errorf("%q: got %q, want %q", given, got, want)
+		if got := w.runner.last(t).Trace; !regexp.MustCompile("^"+want+"$").MatchString(got) || strings.Contains(got, "53995c3f42cd8ad8") {
+			t.Errorf("%q: got %q, want %q with a parent of its own", given, got, want)
 		}
 	}
-	for _, nonsense := range []string{"Root=nonsense", "Root=1-5759e988-bd862e3fe1be46a99427279g", "Parent=53995c3f42cd8ad8", root + strings.Repeat(";x=y", 200)} {
+	for _, nonsense := range []string{"Root=nonsense", "Root=1-5759e988-bd862e3fe1be46a99427279g", "Parent=53995c3f42cd8ad8", root + strings.Repeat(";x=y", 300)} {
 		w.do("GET", "/web/a/b", "", "X-Amzn-Trace-Id: "+nonsense)
 		if header, _ := at(w.event(), "headers", "x-amzn-trace-id").(string); !strings.HasPrefix(header, "Root=1-5e6a879e-") {
 			t.Errorf("%q was kept as %q", nonsense, header)

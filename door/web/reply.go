@@ -104,12 +104,8 @@ func (c *call) head(h http.Header, p product, a *answer) {
 		h["Content-Type"] = []string{p.defaultType(a)}
 	}
 	c.stamp(h, p)
-	switch p {
-	case restAPI:
-		h[traceHeader] = []string{"Root=" + traceRoot(c.trace)}
-	case functionURL:
-		h[traceHeader] = []string{c.root}
-	}
+	c.name(h, p)
+	c.span.Status = a.status
 	if cors := c.to.cors(); cors != nil {
 		cors.apply(h, c.r.Header.Get("Origin"))
 	}
@@ -179,6 +175,8 @@ type refusal struct {
 func (c *call) refuse(w http.ResponseWriter, p product, why refusal) {
 	h := w.Header()
 	c.stamp(h, p)
+	c.name(h, p)
+	c.span.Status = why.status
 	if why.kind != "" && p != httpAPI {
 		h["X-Amzn-Errortype"] = []string{why.kind}
 	}

@@ -49,6 +49,8 @@ type Config struct {
 	// refuse everybody.
 	Verify func(r *http.Request, body []byte) (Caller, bool)
 
+	Spanned func(daruma.Span) // is told of each request that a function was run for, once it is answered; may be nil
+
 	Limits Limits
 }
 
@@ -213,6 +215,7 @@ func (d *Door) invoke(w http.ResponseWriter, c *call, p product) {
 		inv.Stream = s
 	}
 	out, late := d.run(c, p, inv)
+	defer d.tell(c, &inv, &out, late)
 	if s != nil {
 		d.endStream(w, c, s, &out, late)
 		return

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type listener struct{ lines []daruma.Line }
 
 func (o *listener) Logged(l daruma.Line)       { o.lines = append(o.lines, l) }
-func (o *listener) Ran(daruma.Run)             {}
+func (o *listener) Spanned(daruma.Span)        {}
 func (o *listener) Changed(daruma.Environment) {}
 
 func newTest() (*Logs, *listener) {

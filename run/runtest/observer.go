@@ -12,7 +12,7 @@ import (
 type Observer struct {
 	mu      sync.Mutex
 	lines   []daruma.Line
-	runs    []daruma.Run
+	spans   []daruma.Span
 	states  []daruma.Environment
 	changed chan struct{}
 }
@@ -20,8 +20,8 @@ type Observer struct {
 // Logged remembers a line.
 func (o *Observer) Logged(l daruma.Line) { o.add(func() { o.lines = append(o.lines, l) }) }
 
-// Ran remembers a run.
-func (o *Observer) Ran(r daruma.Run) { o.add(func() { o.runs = append(o.runs, r) }) }
+// Spanned remembers a span.
+func (o *Observer) Spanned(s daruma.Span) { o.add(func() { o.spans = append(o.spans, s) }) }
 
 // Changed remembers a state.
 func (o *Observer) Changed(e daruma.Environment) { o.add(func() { o.states = append(o.states, e) }) }
@@ -43,11 +43,11 @@ func (o *Observer) Lines() []daruma.Line {
 	return append([]daruma.Line(nil), o.lines...)
 }
 
-// Runs returns the runs so far.
-func (o *Observer) Runs() []daruma.Run {
+// Spans returns the spans so far.
+func (o *Observer) Spans() []daruma.Span {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return append([]daruma.Run(nil), o.runs...)
+	return append([]daruma.Span(nil), o.spans...)
 }
 
 // States returns the changes of state so far.

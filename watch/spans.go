@@ -1,0 +1,183 @@
+package watch
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/daruma-io/daruma"
+)
+
+// Limits of an answer.
+const (
+	SpansMax  = 10_000 // spans of one trace
+	TracesMax = 100    // traces that one ID names
+)
+
+// Spanned counts and times a run, keeps the span, or drops and counts it when
+// too many are waiting, and forwards it.
+func (w *Watch) Spanned(s daruma.Span) {
+	if s.Kind == daruma.SpanRun {
+		w.metrics.ran(&s)
+	}
+	s.Name, s.ErrorType = cut(s.Name), cut(s.ErrorType) // clients and functions write them
+	select {
+	case w.told <- s:
+	default:
+		w.metrics.spansLost.Inc()
+	}
+	if w.cfg.Forward != nil {
+		w.cfg.Forward(s)
+	}
+}
+
+// textBytesMax is how much is kept of a text that comes from outside.
+const textBytesMax = 256
+
+func cut(s string) string {
+	if len(s) <= textBytesMax {
+		return s
+	}
+	n := textBytesMax
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+func (w *Watch) keepSpan(s daruma.Span) {
+	w.buf = appendSpan(w.buf[:0], &s)
+	if err := w.spans.append(w.buf, s.End()); err != nil {
+		w.metrics.logErrors.Inc()
+		w.metrics.spansLost.Inc()
+		return
+	}
+	w.metrics.spans.Inc()
+}
+
+// Spans returns the spans of a trace, named by its root, in the order in which
+// they began, every one told before the call among them. more is how many there
+// are beyond SpansMax: those told first are returned.
+func (w *Watch) Spans(ctx context.Context, root string) (spans []daruma.Span, more int, err error) {
+	err = w.look(ctx, root, func(s daruma.Span) {
+		switch {
+		case s.Trace != root:
+		case len(spans) == SpansMax:
+			more++
+		default:
+			spans = append(spans, s)
+		}
+	})
+	slices.SortStableFunc(spans, func(a, b daruma.Span) int { return a.At.Compare(b.At) })
+	return spans, more, err
+}
+
+// Traces returns the first span of each trace in which id is the ID of a
+// request or of a span, or one of the values that events are found by. Of more
+// than TracesMax traces the last ones are returned, the newest first.
+func (w *Watch) Traces(ctx context.Context, id string) ([]daruma.Span, error) {
+	var found []daruma.Span
+	at := map[string]int{} // by root, in found
+	err := w.look(ctx, id, func(s daruma.Span) {
+		if s.Request != id && s.ID != id && !slices.Contains(s.Keys, id) {
+			return
+		}
+		if i, ok := at[s.Trace]; ok {
+			if s.At.Before(found[i].At) {
+				found[i] = s
+			}
+			return
+		}
+		if len(found) == 2*TracesMax { // forget the older half
+			found = slices.Delete(found, 0, TracesMax)
+			clear(at)
+			for i, f := range found {
+				at[f.Trace] = i
+			}
+		}
+		at[s.Trace] = len(found)
+		found = append(found, s)
+	})
+	slices.SortStableFunc(found, func(a, b daruma.Span) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Trace, b.Trace)) })
+	return found[:min(len(found), TracesMax)], err
+}
+
+// look calls visit with every span on disk that contains text.
+func (w *Watch) look(ctx context.Context, text string, visit func(daruma.Span)) error {
+	until, err := w.join(ctx, nil)
+	if err != nil {
+		return err
+	}
+	quoted := appendString(nil, text)
+	err = w.spans.read([][]byte{quoted}, until.spans, func(record []byte) bool {
+		var s daruma.Span
+		if json.Unmarshal(record, &s) == nil {
+			visit(s)
+		}
+		return ctx.Err() == nil
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return &daruma.Error{Op: "read spans", Ref: w.cfg.Spans, Err: err}
+	}
+	return nil
+}
+
+// appendSpan appends s as one line of JSON, as encoding/json would write it.
+func appendSpan(b []byte, s *daruma.Span) []byte {
+	b = append(b, `{"time":"`...)
+	b = s.At.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, '"')
+	b = appendField(b, "id", s.ID, true)
+	b = appendField(b, "parent", s.Parent, false)
+	b = appendField(b, "trace", s.Trace, true)
+	b = appendField(b, "state", s.State, false)
+	b = appendField(b, "kind", string(s.Kind), true)
+	b = appendField(b, "name", s.Name, false)
+	b = appendNumber(b, "waitNs", int64(s.Wait))
+	b = appendNumber(b, "initNs", int64(s.Init))
+	b = appendNumber(b, "durationNs", int64(s.Duration))
+	b = appendField(b, "function", s.Function, false)
+	b = appendField(b, "version", s.Version, false)
+	b = appendField(b, "environment", s.Environment, false)
+	b = appendField(b, "request", s.Request, false)
+	b = appendField(b, "source", s.Source, false)
+	b = appendNumber(b, "attempt", int64(s.Attempt))
+	b = appendField(b, "from", s.From, false)
+	b = appendField(b, "outcome", s.Outcome.String(), true)
+	b = appendField(b, "errorType", s.ErrorType, false)
+	b = appendNumber(b, "status", int64(s.Status))
+	if s.Cold {
+		b = append(b, `,"cold":true`...)
+	}
+	b = appendNumber(b, "memoryBytes", s.MemoryBytes)
+	for i, k := range s.Keys {
+		if i == 0 {
+			b = append(b, `,"keys":[`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = appendString(b, k)
+	}
+	if len(s.Keys) > 0 {
+		b = append(b, ']')
+	}
+	return append(b, "}\n"...)
+}
+
+// appendNumber appends a field, unless it is zero.
+func appendNumber(b []byte, name string, n int64) []byte {
+	if n == 0 {
+		return b
+	}
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":`...)
+	return strconv.AppendInt(b, n, 10)
+}

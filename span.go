@@ -24,8 +24,8 @@ type Span struct {
 	Name   string    `json:"name,omitempty"` // of a call or an accept: "GET /orders", "Invoke Charge"
 	At     time.Time `json:"time"`           // when it began, by the app's clock; of a run, when the event was handed over
 
-	Wait     time.Duration `json:"waitNs,omitempty"` // before At, by the app's clock: for room, for the next attempt, for the environment to start
-	Init     time.Duration `json:"initNs,omitempty"` // the part of Wait in which an environment was started
+	Wait     time.Duration `json:"waitNs,omitempty"` // before Init, by the app's clock: for room, for the next attempt
+	Init     time.Duration `json:"initNs,omitempty"` // before At: an environment was started for it
 	Duration time.Duration `json:"durationNs"`       // what it took, by the machine's clock
 
 	Function    string      `json:"function,omitempty"`

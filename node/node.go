@@ -256,7 +256,7 @@ func (n *Node) openDoors(context.Context, catalog.Place) error {
 	n.web = web.New(web.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
-		Ledger: n.ledger, Deliveries: n.deliveries, Now: n.clock.Now,
+		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Now: n.clock.Now,
 	})
 	return nil
 }

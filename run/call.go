@@ -19,6 +19,7 @@ type call struct {
 	queued   time.Time
 	began    time.Time     // when it was handed over; its deadline counts from here
 	handed   time.Time     // the same by the pool's clock, as inv.At is
+	taken    time.Time     // when an environment was begun to be started for it, by the pool's clock
 	init     time.Duration // of the environment, when it was started for this call
 	cold     bool
 	entered  bool        // an environment took it up

@@ -88,6 +88,7 @@ func (e *Environment) start(c *call, cold bool) (s *Session, ok bool) {
 	}
 	if cold {
 		began := time.Now()
+		c.taken = e.pool.cfg.Clock.Now()
 		s, f := e.open(initMax)
 		if f == nil {
 			c.cold, c.init = true, time.Since(began)

@@ -47,6 +47,9 @@ func (e *Environment) tell(c *call, o *daruma.Outcome) {
 	s.At, s.Version, s.Environment, s.Cold, s.Init = c.handed, e.function.Version, e.record.ID, c.cold, c.init
 	s.Duration, s.MemoryBytes = o.Duration, o.MemoryBytes
 	s.Wait = waited(c.inv, c.handed)
+	if c.cold {
+		s.Wait = waited(c.inv, c.taken)
+	}
 	ended(&s, o)
 	obs.Spanned(s)
 }
@@ -74,8 +77,8 @@ func ended(s *daruma.Span, o *daruma.Outcome) {
 	}
 }
 
-// waited is how long an event has waited for its run: since it was taken in,
-// or since the attempt before.
+// waited is how long an event has waited for its run, or for an environment to
+// be started for it: since it was taken in, or since the attempt before.
 func waited(inv daruma.Invocation, until time.Time) time.Duration {
 	since := inv.Since
 	if since.IsZero() {

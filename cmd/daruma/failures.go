@@ -222,7 +222,9 @@ func showFailure(out io.Writer, f console.Failure) {
 	line("at", "%s", f.At.Local().Format(time.RFC3339))
 	line("owner", "%s", f.Owner)
 	line("request", "%s", f.Request)
-	line("trace", "%s", f.Trace)
+	if f.Trace != "" {
+		line("trace", "%s  (daruma trace %s)", f.Trace, f.Number)
+	}
 	line("did", "%s", f.Did)
 	line("next", "%s", f.Next)
 	line("reason", "%s", f.Reason)

@@ -236,6 +236,7 @@ func (a invokeAnswer) show(w world, asJSON bool) error {
 	}
 	if !asJSON {
 		fmt.Fprintf(w.err, "daruma: the function failed; its log: daruma logs --request %s\n", a.Request)
+		fmt.Fprintf(w.err, "daruma: where it came from and went: daruma trace %s\n", a.Request)
 	}
 	return errShown
 }

@@ -36,6 +36,7 @@ type Config struct {
 	Stop    func()           // asks the node to stop; returns at once
 	Now     func() time.Time // the app's clock; time.Now when nil
 
+	Spans      Spans
 	Ledger     *ledger.Ledger
 	Deliveries *delivery.Deliveries
 }
@@ -78,6 +79,7 @@ func New(cfg Config) *Door {
 
 		"GET /api/failures": {handle: d.failures},
 		"GET /api/failure":  {handle: d.failure},
+		"GET /api/trace":    {handle: d.trace},
 		"GET /api/groups":   {handle: d.groups},
 		"GET /api/account":  {handle: d.account},
 		"POST /api/redrive": {handle: d.redrive},

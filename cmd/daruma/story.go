@@ -1,0 +1,322 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/door/console"
+	"github.com/daruma-io/daruma/ledger"
+)
+
+// A story is a trace as a tree.
+type story struct {
+	console.Trace
+	began, ended time.Time
+	chapters     []*chapter        // in the order in which they began
+	loose        []*ledger.Failure // failures that belong to no span that is kept
+	all          []*chapter        // every chapter with a span, in order
+}
+
+// A chapter is a span with what is a part of it.
+type chapter struct {
+	span     daruma.Span
+	missing  bool // it is not kept, or has not ended; only its parts are known
+	parts    []*chapter
+	failures []*ledger.Failure
+	lines    []daruma.Line
+}
+
+func newStory(t console.Trace) *story {
+	s := &story{Trace: t}
+	by := map[string]*chapter{}
+	for _, span := range t.Spans {
+		c := &chapter{span: span}
+		by[span.ID] = c
+		s.all = append(s.all, c)
+		if from := span.At.Add(-span.Init - span.Wait); s.began.IsZero() || from.Before(s.began) {
+			s.began = from
+		}
+		if end := span.End(); end.After(s.ended) {
+			s.ended = end
+		}
+	}
+	for _, c := range s.all {
+		parent := by[c.span.Parent]
+		if parent == nil && c.span.Kind == daruma.SpanRun && c.span.Parent != "" {
+			parent = &chapter{span: daruma.Span{ID: c.span.Parent, At: c.span.At.Add(-c.span.Init - c.span.Wait), Request: c.span.Request}, missing: true}
+			by[c.span.Parent] = parent
+			s.chapters = append(s.chapters, parent)
+		}
+		if parent == nil || parent == c {
+			s.chapters = append(s.chapters, c)
+			continue
+		}
+		parent.parts = append(parent.parts, c)
+	}
+	for _, c := range by {
+		c.settleWaits()
+	}
+	slices.SortStableFunc(t.Failures, func(a, b *ledger.Failure) int { return a.At.Compare(b.At) })
+	for _, f := range t.Failures {
+		if c := s.last(f.Request, f.At); c != nil {
+			c.failures = append(c.failures, f)
+		} else {
+			s.loose = append(s.loose, f)
+		}
+	}
+	return s
+}
+
+// settleWaits has no attempt wait before the one before it has ended: what is
+// kept of an attempt for the next one leaves its cold start out.
+func (c *chapter) settleWaits() {
+	ends := map[string]time.Time{}
+	for _, p := range c.parts {
+		s := &p.span
+		if s.Attempt == 0 {
+			continue
+		}
+		if end, ok := ends[s.Request]; ok {
+			s.Wait = min(s.Wait, max(0, s.At.Add(-s.Init).Sub(end)))
+		}
+		ends[s.Request] = s.End()
+	}
+}
+
+// last returns the last run of a request that began by then, or what the request is when none has.
+func (s *story) last(request string, then time.Time) (found *chapter) {
+	for _, c := range s.all {
+		switch {
+		case c.span.Request != request || c.span.At.After(then):
+		case found == nil || c.span.Kind == daruma.SpanRun:
+			found = c
+		}
+	}
+	return found
+}
+
+// attach puts a line of log to the run that logged it. Lines of an environment
+// come in order, and each run begins with one of the platform's: times would
+// not do, because lines have the machine's.
+func (s *story) attach(l daruma.Line) {
+	var last *chapter
+	for _, c := range s.all {
+		if c.span.Kind != daruma.SpanRun || c.span.Request != l.Request || c.span.Environment != l.Environment {
+			continue
+		}
+		if starts(l) {
+			if len(c.lines) == 0 {
+				c.lines = append(c.lines, l)
+				return
+			}
+		} else if len(c.lines) > 0 || last == nil {
+			last = c
+		}
+	}
+	if last != nil && !starts(l) {
+		last.lines = append(last.lines, l)
+	}
+}
+
+// starts says whether a line is the platform's first one of a run.
+func starts(l daruma.Line) bool {
+	return l.Stream == daruma.Platform && (strings.HasPrefix(l.Text, "START ") || strings.Contains(l.Text, `"platform.start"`))
+}
+
+// account says whether a line is the platform's own account of a run: the tree has it.
+func account(l daruma.Line) bool {
+	if l.Stream != daruma.Platform {
+		return false
+	}
+	for _, begin := range []string{"START ", "END ", "REPORT "} {
+		if strings.HasPrefix(l.Text, begin) {
+			return true
+		}
+	}
+	return strings.Contains(l.Text, `"type":"platform.`)
+}
+
+// unended says whether nothing is known of the end of an event that nobody waited for.
+func (c *chapter) unended() bool {
+	event := c.span.Kind == daruma.SpanAccept && c.span.Outcome == daruma.Done
+	var last *chapter
+	for _, p := range c.parts {
+		if p.span.Kind == daruma.SpanRun && p.span.Request == c.span.Request {
+			last = p
+			event = event || p.span.Attempt > 0
+		}
+	}
+	switch {
+	case !event || len(c.failures) > 0:
+		return false
+	case last == nil:
+		return true
+	}
+	return last.span.Outcome != daruma.Done && len(last.failures) == 0
+}
+
+// Widths of a story's columns.
+const (
+	storyWidth = 100
+	timeWidth  = 9
+	whatWidth  = storyWidth - 2*timeWidth - 4
+)
+
+// A teller prints a story.
+type teller struct {
+	w     world
+	began time.Time
+}
+
+func (s *story) show(w world) {
+	t := teller{w, s.began}
+	if len(s.Spans) > 0 {
+		fmt.Fprintf(w.out, "%s  %s, %s\n\n", t.colour(1, s.Trace.Trace), s.began.Local().Format("2006-01-02 15:04:05.000"), took(s.ended.Sub(s.began)))
+	} else {
+		fmt.Fprintf(w.out, "%s  its spans are not kept any more\n", t.colour(1, s.Trace.Trace))
+	}
+	for _, c := range s.chapters {
+		t.tell(c, "", "")
+	}
+	for _, f := range s.loose {
+		fmt.Fprintf(w.out, "%s  %s %s %s: %s\n", t.colour(31, f.Number.String()), f.Hop, f.Function, f.State, firstLine(errorText(f.ErrorType, f.Message)))
+	}
+	if s.More > 0 {
+		fmt.Fprintf(w.out, "and %d spans more\n", s.More)
+	}
+}
+
+// tell prints a chapter: what it waited for, itself, what it logged, its parts.
+// first and rest stand in front of its own line and of those below it.
+func (t teller) tell(c *chapter, first, rest string) {
+	s := c.span
+	if s.Kind == daruma.SpanRun && s.Wait >= time.Millisecond {
+		t.line(s.At.Add(-s.Init-s.Wait), between(first), "⋯ waited", 2, took(s.Wait), nil)
+	}
+	if s.Cold {
+		t.line(s.At.Add(-s.Init), between(first), "⋯ cold start of "+s.Environment, 2, took(s.Init), nil)
+	}
+	label, paint, duration := labelOf(s), 0, took(s.Duration)
+	switch {
+	case c.missing:
+		label, paint, duration = "request "+s.Request+", of which no more is kept yet", 2, ""
+	case s.Outcome == daruma.Done && s.Status < 400:
+		paint = 32
+	case s.Outcome.Ran() || s.Status >= 500:
+		paint = 31
+	default:
+		paint = 33
+	}
+	if s.Kind == daruma.SpanRun && !s.Outcome.Ran() {
+		duration = ""
+	}
+	t.line(s.At, first, label, paint, duration, c.failures)
+	bar := " "
+	if len(c.parts) > 0 || c.unended() {
+		bar = "│"
+	}
+	for _, l := range c.lines {
+		if !account(l) {
+			fmt.Fprintf(t.w.out, "%*s  %s%s  %s\n", timeWidth, "", rest, bar, t.colour(2, strings.ReplaceAll(strings.TrimRight(l.Text, "\n\t "), "\t", " ")))
+		}
+	}
+	for i, p := range c.parts {
+		if i == len(c.parts)-1 && !c.unended() {
+			t.tell(p, rest+"└─ ", rest+"   ")
+		} else {
+			t.tell(p, rest+"├─ ", rest+"│  ")
+		}
+	}
+	if c.unended() {
+		t.line(time.Time{}, rest+"└─ ", "⋯ no end is known yet", 2, "", nil)
+	}
+}
+
+// between is what stands in front of a line that leads to a part.
+func between(first string) string {
+	return strings.NewReplacer("└─", "│ ", "├─", "│ ").Replace(first)
+}
+
+// line prints one line: when, what, how long, and the failures it ended in.
+func (t teller) line(at time.Time, lead, text string, paint int, duration string, failures []*ledger.Failure) {
+	when := ""
+	if !at.IsZero() {
+		when = took(max(0, at.Sub(t.began)))
+	}
+	room := whatWidth - utf8.RuneCountInString(lead)
+	text = strings.ReplaceAll(text, "\t", " ")
+	if n := utf8.RuneCountInString(text); n > room {
+		text = string([]rune(text)[:max(0, room-1)]) + "…"
+	}
+	gap := strings.Repeat(" ", max(0, room-utf8.RuneCountInString(text)))
+	row := fmt.Sprintf("%s  %s%s%s  %*s", t.colour(2, fmt.Sprintf("%*s", timeWidth, when)), lead, t.colour(paint, text), gap, timeWidth, duration)
+	fmt.Fprintln(t.w.out, strings.TrimRight(row, " "))
+	for _, f := range failures {
+		what := fmt.Sprintf("%s %s", f.Number, f.State)
+		if f.Hop == ledger.Destination || f.Hop == ledger.DeadLetter {
+			what += ", " + string(f.Hop)
+		}
+		if f.Message != "" {
+			what += ": " + firstLine(f.Message)
+		}
+		t.line(time.Time{}, strings.NewReplacer("└─", "  ", "├─", "│ ").Replace(lead)+"→ ", what, 31, "", nil)
+	}
+}
+
+func (t teller) colour(code int, text string) string {
+	if !t.w.terminal || code == 0 {
+		return text
+	}
+	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", code, text)
+}
+
+// labelOf says what a span is, and how it ended.
+func labelOf(s daruma.Span) string {
+	if s.Kind != daruma.SpanRun {
+		label := fmt.Sprintf("%s → %d", s.Name, s.Status)
+		if s.Kind == daruma.SpanAccept && s.Outcome == daruma.Done {
+			label += " accepted"
+		}
+		if s.ErrorType != "" {
+			label += " " + s.ErrorType
+		}
+		return label
+	}
+	label := s.Function
+	if s.Version != "" && s.Version != "$LATEST" {
+		label += ":" + s.Version
+	}
+	if s.Source == "destination" || s.Source == "reproduce" {
+		label += ", " + s.Source
+	}
+	if s.From != "" {
+		label += ", " + s.From + " sent back"
+	}
+	if s.Attempt > 0 {
+		label += fmt.Sprintf(", attempt %d", s.Attempt)
+	}
+	label += ": " + s.Outcome.String()
+	if s.ErrorType != "" {
+		label += " " + s.ErrorType
+	}
+	return label
+}
+
+// took writes a duration with three figures at most, so that its parts can be compared by eye.
+func took(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
+	case d < 100*time.Millisecond:
+		return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return d.Round(time.Second).String()
+}

@@ -39,6 +39,9 @@ func (d *Door) trace(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) story(ctx context.Context, id string) (Trace, error) {
+	if id == "" {
+		return Trace{}, &daruma.Error{Kind: daruma.KindInvalid, Err: errors.New("id: name a trace, a failure, a request, or a value that events are found by")}
+	}
 	root, err := d.rootOf(ctx, id)
 	if err != nil {
 		return Trace{}, err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
 )
 
@@ -155,7 +156,7 @@ func addField(h http.Header, p product, f *field) {
 	case "Content-Type":
 		h[name] = []string{f.value}
 		return
-	case "Set-Cookie", "Vary", "Content-Encoding":
+	case "Set-Cookie", "Vary", "Content-Encoding", daruma.TraceHeader, daruma.TraceParentHeader:
 	default:
 		name = f.name
 	}

@@ -79,3 +79,18 @@ func TestEveryRequestWithARunIsASpan(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+func TestEveryAnswerNamesItsTrace(t *testing.T) {
+	w := shop(t)
+	const root = "Root=1-5759e988-bd862e3fe1be46a994272793"
+	for path, whole := range map[string]bool{"/web/a/b": false, "/Prod/shop": false, "/_/Fn/x": true, "/Prod/none": false} {
+		got := w.do("GET", path, "", "X-Amzn-Trace-Id: "+root+";Sampled=1").Header.Get("X-Amzn-Trace-Id")
+		if !whole && got != root || whole && (!strings.HasPrefix(got, root+";Parent=") || !strings.HasSuffix(got, ";Sampled=1")) {
+			t.Errorf("%s: got %q", path, got)
+		}
+	}
+	own := open(t, answering(`{"statusCode":200,"headers":{"x-amzn-trace-id":"own","traceparent":"own"}}`), setup{apis: shopAPIs(), clock: &fixedClock{at: noon}})
+	got := own.do("GET", "/web/a/b", "", "traceparent: 00-"+w3cID+"-"+w3cParent+"-01")
+	got.has(t, "X-Amzn-Trace-Id", "own")
+	got.has(t, "Traceparent", "own")
+}

@@ -28,6 +28,7 @@ var layers = map[string]int{
 	"delivery": 2,
 	"table":    2,
 	"queue":    2,
+	"topic":    2,
 	"run":      3, // verbs
 	"route":    3,
 	"dispatch": 3,
@@ -48,6 +49,8 @@ var sideways = map[string]string{
 	"door/lambda → door/wire": "wire is what the doors that speak AWS's protocols share",
 	"delivery → ledger":       "an event that is given up is in the ledger in the same step",
 	"queue → ledger":          "a message that becomes a dead letter is in the ledger in the same step",
+	"topic → delivery":        "a function that subscribes gets its delivery in the step that publishes",
+	"topic → ledger":          "what a subscription cannot take is in the ledger in the same step",
 	"dispatch → route":        "route is the table of what an outcome does, dispatch is who asks it",
 }
 

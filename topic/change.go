@@ -1,0 +1,419 @@
+package topic
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/cell"
+)
+
+// Create makes a topic. One that exists is answered when every label and tag
+// that is given is what it has; otherwise KindExists, [ErrAttributes] or [ErrTags].
+func (t *Topics) Create(ctx context.Context, wish Topic) (*Topic, error) {
+	got, err := t.do(ctx, commandCreate, wish, false)
+	if err != nil {
+		return nil, wrap("create topic", wish.Name, err)
+	}
+	return got.(*Topic), nil
+}
+
+func (w *work) create(t Topic) (any, error) {
+	if k, err := w.topic(t.Name); err == nil {
+		for name, v := range t.Labels {
+			if k.topic.Labels[name] != v {
+				return nil, &daruma.Error{Kind: daruma.KindExists, Ref: t.Name, Err: ErrAttributes}
+			}
+		}
+		if t.FIFO != k.topic.FIFO {
+			return nil, &daruma.Error{Kind: daruma.KindExists, Ref: t.Name, Err: ErrAttributes}
+		}
+		if len(t.Tags) > 0 && !maps.Equal(t.Tags, k.topic.Tags) {
+			return nil, &daruma.Error{Kind: daruma.KindExists, Ref: t.Name, Err: ErrTags}
+		}
+		return k.topic, nil
+	}
+	if len(w.m.known) >= TopicsMax {
+		return nil, &daruma.Error{Kind: daruma.KindThrottled, Ref: t.Name, Err: fmt.Errorf("there are %d topics, and no more are taken", TopicsMax)}
+	}
+	t.LogicalID = ""
+	return w.write(&t, nil)
+}
+
+// write keeps a topic with its subscriptions.
+func (w *work) write(t *Topic, subs []*subscribed) (*Topic, error) {
+	if err := t.validate(); err != nil {
+		return nil, err
+	}
+	if t.Revision++; t.Created.IsZero() {
+		t.Created = w.tx.Now()
+	}
+	topics().Put(w.tx, topicKey(t.Name), t)
+	w.remember(t.Name, &known{t, subs})
+	return t, nil
+}
+
+// attempts is how often a change is tried when others change the same.
+const attempts = 10
+
+// Change has f change a topic. FIFO, the name and what the topic counts cannot
+// be changed. The error of f is returned as it is.
+func (t *Topics) Change(ctx context.Context, name string, f func(*Topic) error) error {
+	for range attempts {
+		k := t.machine.get(name)
+		if k == nil {
+			return wrap("change topic", name, &daruma.Error{Kind: daruma.KindNotFound, Err: ErrNoTopic})
+		}
+		is := *k.topic
+		is.Labels, is.Tags = maps.Clone(is.Labels), maps.Clone(is.Tags)
+		if err := f(&is); err != nil {
+			return err
+		}
+		is.Name, is.FIFO = k.topic.Name, k.topic.FIFO
+		if _, err := t.do(ctx, commandChange, is, false); daruma.KindOf(err) != daruma.KindConflict {
+			return wrap("change topic", name, err)
+		}
+	}
+	return wrap("change topic", name, conflict(name))
+}
+
+func (w *work) change(t Topic) (any, error) {
+	k, err := w.topic(t.Name)
+	if err != nil {
+		return nil, err
+	}
+	if t.Revision != k.topic.Revision {
+		return nil, conflict(t.Name)
+	}
+	return w.write(&t, k.subs)
+}
+
+func conflict(ref string) error {
+	return &daruma.Error{Kind: daruma.KindConflict, Ref: ref, Err: ErrChanged}
+}
+
+type named struct {
+	Topic string `json:"topic"`
+	ID    string `json:"id,omitempty"`
+	Token string `json:"token,omitempty"`
+	Guard bool   `json:"guard,omitempty"`
+}
+
+// Remove ends a topic with its subscriptions. One that is not there is no error.
+func (t *Topics) Remove(ctx context.Context, name string) error {
+	_, err := t.do(ctx, commandRemove, named{Topic: name}, true)
+	return wrap("remove topic", name, err)
+}
+
+func (w *work) remove(n named) (any, error) {
+	k, err := w.topic(n.Topic)
+	if err != nil {
+		return nil, nil // it is what was asked for
+	}
+	return nil, w.removeTopic(k)
+}
+
+func (w *work) removeTopic(k *known) error {
+	for _, s := range k.subs {
+		if err := w.drop(k, s); err != nil {
+			return err
+		}
+	}
+	name := k.topic.Name
+	for key := range w.tx.Scan(cell.Prefix(under(spaceOnce, name))) {
+		w.tx.Delete(key)
+		w.tx.Cancel(key)
+	}
+	w.tx.Delete(topicKey(name))
+	w.tx.Delete(bookKey(name))
+	delete(w.books, name)
+	w.remember(name, nil)
+	return nil
+}
+
+// Subscribe makes a subscription, whose ID, and token when it is to be asked
+// for, come with the wish. The one there is for the same endpoint is answered
+// when every label that is given is what it has; otherwise KindExists,
+// [ErrAttributes]. One that still waits to be confirmed is asked again.
+func (t *Topics) Subscribe(ctx context.Context, wish Subscription) (*Subscription, error) {
+	got, err := t.do(ctx, commandSubscribe, wish, false)
+	if err != nil {
+		return nil, wrap("subscribe", wish.Topic, err)
+	}
+	return got.(*Subscription), nil
+}
+
+func (w *work) subscribe(s Subscription) (any, error) {
+	k, err := w.topic(s.Topic)
+	if err != nil {
+		return nil, err
+	}
+	b, err := w.book(s.Topic)
+	if err != nil {
+		return nil, err
+	}
+	s.LogicalID = ""
+	for _, is := range k.subs {
+		if is.Protocol != s.Protocol || is.Endpoint.ARN != s.Endpoint.ARN {
+			continue
+		}
+		for name, v := range s.Labels {
+			if is.Labels[name] != v {
+				return nil, &daruma.Error{Kind: daruma.KindExists, Ref: s.Endpoint.ARN, Err: ErrAttributes}
+			}
+		}
+		if is.Pending {
+			w.ask(b, k.topic, is, s.ID)
+		}
+		return is.Subscription, nil
+	}
+	if len(k.subs) >= SubscriptionsMax {
+		return nil, &daruma.Error{Kind: daruma.KindThrottled, Ref: s.Topic, Err: fmt.Errorf("it has %d subscriptions, and no more are taken", SubscriptionsMax)}
+	}
+	in, err := w.enter(k, &s)
+	if err != nil {
+		return nil, err
+	}
+	if s.Pending {
+		w.ask(b, k.topic, in, s.ID)
+	}
+	return in.Subscription, nil
+}
+
+// enter keeps a subscription, in the place of the one with its ID.
+func (w *work) enter(k *known, s *Subscription) (*subscribed, error) {
+	if err := s.validate(k.topic); err != nil {
+		return nil, err
+	}
+	if s.Revision++; s.Created.IsZero() {
+		s.Created = w.tx.Now()
+	}
+	if s.Pending {
+		w.tx.Schedule(w.tx.Now().Add(ConfirmFor), confirmKey(s.Topic, s.ID))
+	} else {
+		w.tx.Cancel(confirmKey(s.Topic, s.ID))
+	}
+	subscriptions().Put(w.tx, subscriptionKey(s.Topic, s.ID), s)
+	in := subscribedOf(s)
+	with := k.without(s.ID)
+	with.subs = append(with.subs, in)
+	with.sort()
+	w.remember(k.topic.Name, with)
+	return in, nil
+}
+
+// without is a topic without one of its subscriptions.
+func (k *known) without(id string) *known {
+	out := &known{topic: k.topic, subs: make([]*subscribed, 0, len(k.subs)+1)}
+	for _, s := range k.subs {
+		if s.ID != id {
+			out.subs = append(out.subs, s)
+		}
+	}
+	return out
+}
+
+// Confirm ends the waiting of the subscription that has a token. With guard,
+// only who has signed may end the subscription. A token nobody waits for is
+// KindNotFound, [ErrToken].
+func (t *Topics) Confirm(ctx context.Context, topic, token string, guard bool) (*Subscription, error) {
+	got, err := t.do(ctx, commandConfirm, named{Topic: topic, Token: token, Guard: guard}, false)
+	if err != nil {
+		return nil, wrap("confirm", topic, err)
+	}
+	return got.(*Subscription), nil
+}
+
+func (w *work) confirm(n named) (any, error) {
+	k, err := w.topic(n.Topic)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range k.subs {
+		if s.Token == "" || s.Token != n.Token {
+			continue
+		}
+		is := *s.Subscription
+		is.Pending, is.Guarded = false, is.Guarded || n.Guard
+		in, err := w.enter(k, &is)
+		if err != nil {
+			return nil, err
+		}
+		return in.Subscription, nil
+	}
+	return nil, &daruma.Error{Kind: daruma.KindNotFound, Ref: n.Topic, Err: ErrToken}
+}
+
+// Adjust has f change a subscription. Its ID, topic, protocol and endpoint
+// cannot be changed. The error of f is returned as it is.
+func (t *Topics) Adjust(ctx context.Context, topic, id string, f func(*Topic, *Subscription) error) error {
+	for range attempts {
+		k := t.machine.get(topic)
+		var s *subscribed
+		if k != nil {
+			s = k.find(id)
+		}
+		if s == nil {
+			return wrap("change subscription", id, &daruma.Error{Kind: daruma.KindNotFound, Err: ErrNoSubscription})
+		}
+		is := *s.Subscription
+		is.Labels = maps.Clone(is.Labels)
+		if err := f(k.topic, &is); err != nil {
+			return err
+		}
+		is.ID, is.Topic, is.Protocol, is.Endpoint = s.ID, s.Topic, s.Protocol, s.Endpoint
+		if _, err := t.do(ctx, commandAdjust, is, false); daruma.KindOf(err) != daruma.KindConflict {
+			return wrap("change subscription", id, err)
+		}
+	}
+	return wrap("change subscription", id, conflict(id))
+}
+
+func (w *work) adjust(s Subscription) (any, error) {
+	k, err := w.topic(s.Topic)
+	if err != nil {
+		return nil, err
+	}
+	is := k.find(s.ID)
+	if is == nil {
+		return nil, &daruma.Error{Kind: daruma.KindNotFound, Ref: s.ID, Err: ErrNoSubscription}
+	}
+	if s.Revision != is.Revision {
+		return nil, conflict(s.ID)
+	}
+	_, err = w.enter(k, &s)
+	return nil, err
+}
+
+// End ends a subscription. One that is not there is no error.
+func (t *Topics) End(ctx context.Context, topic, id string) error {
+	_, err := t.do(ctx, commandEnd, named{Topic: topic, ID: id}, true)
+	return wrap("unsubscribe", id, err)
+}
+
+func (w *work) end(n named) (any, error) {
+	k, err := w.topic(n.Topic)
+	if err != nil {
+		return nil, nil
+	}
+	s := k.find(n.ID)
+	if s == nil {
+		return nil, nil
+	}
+	return nil, w.drop(k, s)
+}
+
+// A Deployment is the topics and subscriptions a template declares, each with
+// its logical ID. Subscriptions bring an ID, and a token when they are to be
+// asked for, for the case that they are new.
+type Deployment struct {
+	Topics        []Topic        `json:"topics"`
+	Subscriptions []Subscription `json:"subscriptions"`
+}
+
+// Deploy makes what d asks for exist, and what an earlier deployment asked for
+// and this one does not be gone, in one step. What was made by hand stays,
+// unless it has the name or the endpoint of something in d.
+func (t *Topics) Deploy(ctx context.Context, d Deployment) error {
+	_, err := t.do(ctx, commandDeploy, d, false)
+	return wrap("deploy topics", "", err)
+}
+
+func (w *work) deploy(d Deployment) (any, error) {
+	wanted := map[string]bool{}
+	for _, t := range d.Topics {
+		wanted[t.Name] = true
+	}
+	var names []string
+	for name := range w.m.known {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		k, err := w.topic(name)
+		if err != nil {
+			return nil, err
+		}
+		if !wanted[name] && k.topic.LogicalID != "" {
+			if err := w.removeTopic(k); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, t := range d.Topics {
+		if err := w.deployTopic(t); err != nil {
+			return nil, err
+		}
+	}
+	return nil, w.deploySubscriptions(d.Subscriptions)
+}
+
+func (w *work) deployTopic(t Topic) error {
+	var subs []*subscribed
+	if k, err := w.topic(t.Name); err == nil {
+		if k.topic.FIFO != t.FIFO {
+			if err := w.removeTopic(k); err != nil {
+				return err
+			}
+		} else {
+			t.Created, t.Revision, subs = k.topic.Created, k.topic.Revision, k.subs
+		}
+	}
+	_, err := w.write(&t, subs)
+	return err
+}
+
+func (w *work) deploySubscriptions(wishes []Subscription) error {
+	kept := map[string]bool{} // topic 0 id
+	for _, s := range wishes {
+		k, err := w.topic(s.Topic)
+		if err != nil {
+			return err
+		}
+		isNew := true
+		for _, is := range k.subs {
+			if is.Protocol == s.Protocol && is.Endpoint.ARN == s.Endpoint.ARN && !kept[s.Topic+"\x00"+is.ID] {
+				s.ID, s.Token, s.Created, s.Revision, s.Pending, isNew = is.ID, is.Token, is.Created, is.Revision, is.Pending, false
+				break
+			}
+		}
+		in, err := w.enter(k, &s)
+		if err != nil {
+			return err
+		}
+		kept[s.Topic+"\x00"+s.ID] = true
+		if isNew && s.Pending {
+			b, err := w.book(s.Topic)
+			if err != nil {
+				return err
+			}
+			w.ask(b, k.topic, in, s.ID)
+		}
+	}
+	var names []string
+	for name := range w.m.known {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, strings.Compare)
+	for _, name := range names {
+		k, err := w.topic(name)
+		if err != nil {
+			continue // it went with this deployment
+		}
+		for _, s := range k.subs {
+			if s.LogicalID != "" && !kept[name+"\x00"+s.ID] {
+				now, err := w.topic(name)
+				if err != nil {
+					return err
+				}
+				if err := w.drop(now, s); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -15,13 +15,13 @@ func AppendItem(b []byte, it Item) []byte {
 	b = binary.AppendUvarint(b, uint64(len(it)))
 	for i := range it {
 		b = appendText(b, it[i].Name)
-		b = AppendValue(b, it[i].Value)
+		b = appendValue(b, it[i].Value)
 	}
 	return b
 }
 
-// AppendValue appends the record of a value to b.
-func AppendValue(b []byte, v Value) []byte {
+// appendValue appends the record of a value to b.
+func appendValue(b []byte, v Value) []byte {
 	switch v.kind {
 	case None, Null:
 		return append(b, byte(v.kind))
@@ -41,7 +41,7 @@ func AppendValue(b []byte, v Value) []byte {
 	case v.kind == List:
 		b = binary.AppendUvarint(b, uint64(len(v.list)))
 		for i := range v.list {
-			b = AppendValue(b, v.list[i])
+			b = appendValue(b, v.list[i])
 		}
 	default:
 		b = binary.AppendUvarint(b, uint64(len(v.list)))
@@ -67,22 +67,21 @@ var errRecord = errors.New("the record of an item is damaged")
 
 // DecodeItem reads what [AppendItem] wrote; the item shares s's memory.
 func DecodeItem(s string) (Item, error) {
-	r := reader{s: s}
-	it := r.item(0)
-	if r.bad || r.s != "" {
+	it, rest, err := DecodeItemPrefix(s)
+	if rest != "" {
 		return nil, errRecord
 	}
-	return it, nil
+	return it, err
 }
 
-// DecodeValue reads what [AppendValue] wrote and returns what follows it.
-func DecodeValue(s string) (v Value, rest string, err error) {
+// DecodeItemPrefix is [DecodeItem] that returns what follows the item.
+func DecodeItemPrefix(s string) (it Item, rest string, err error) {
 	r := reader{s: s}
-	v = r.value(0)
+	it = r.item(0)
 	if r.bad {
-		return Value{}, "", errRecord
+		return nil, "", errRecord
 	}
-	return v, r.s, nil
+	return it, r.s, nil
 }
 
 // A reader reads a record from its beginning.

@@ -1,0 +1,625 @@
+package table_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/cell/journal/memory"
+	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/value"
+)
+
+// A clock is moved by tests; timers of the cell follow it.
+type clock struct {
+	mu     sync.Mutex
+	now    time.Time
+	timers map[*timer]bool
+}
+
+type timer struct {
+	at time.Time
+	f  func()
+}
+
+func newClock() *clock {
+	return &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), timers: map[*timer]bool{}}
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) AfterFunc(d time.Duration, f func()) func() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &timer{c.now.Add(d), f}
+	if d <= 0 {
+		go f()
+		return func() bool { return false }
+	}
+	c.timers[t] = true
+	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		was := c.timers[t]
+		delete(c.timers, t)
+		return was
+	}
+}
+
+func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
+	done := make(chan struct{})
+	defer c.AfterFunc(d, func() { close(done) })()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+	for t := range c.timers {
+		if !t.at.After(c.now) {
+			delete(c.timers, t)
+			go t.f()
+		}
+	}
+}
+
+// A world is a cell with tables, that can crash.
+type world struct {
+	t      testing.TB
+	clock  *clock
+	medium *memory.Medium
+	cell   *cell.Cell
+	tables *table.Tables
+}
+
+func newWorld(t testing.TB) *world {
+	w := &world{t: t, clock: newClock(), medium: &memory.Medium{}}
+	w.open()
+	t.Cleanup(func() { _ = w.cell.Close() })
+	return w
+}
+
+func (w *world) open() {
+	w.t.Helper()
+	m := table.NewMachine()
+	c, err := cell.Open(context.Background(), cell.Config{Journal: w.medium, Clock: w.clock, CanaryEvery: time.Hour, Machines: []cell.Machine{m}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.cell, w.tables = c, table.New(c, m, w.clock)
+}
+
+func (w *world) crash() {
+	w.t.Helper()
+	w.medium.Crash()
+	_ = w.cell.Close()
+	w.open()
+}
+
+// until waits for what a timer of the cell brings about.
+func (w *world) until(what string, f func() bool) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for at := uint64(0); ; {
+		var err error
+		if at, err = w.tables.Changed(ctx, at); err != nil {
+			w.t.Fatalf("%s: %v", what, err)
+		}
+		if f() {
+			return
+		}
+	}
+}
+
+func str(s string) value.Value { return value.OfString(s) }
+
+func num(n any) value.Value {
+	v, err := value.OfNumber(fmt.Sprint(n))
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func item(parts ...any) value.Item {
+	var all []value.Attribute
+	for i := 0; i < len(parts); i += 2 {
+		v, ok := parts[i+1].(value.Value)
+		if !ok {
+			if s, text := parts[i+1].(string); text {
+				v = str(s)
+			} else {
+				v = num(parts[i+1])
+			}
+		}
+		all = append(all, value.Attribute{Name: parts[i].(string), Value: v})
+	}
+	it, _, _ := value.Sorted(all)
+	return it
+}
+
+// orders has a sort key, a global and a local index, and a stream.
+func orders() table.Creation {
+	return table.Creation{View: table.ViewBoth, Definition: table.Definition{
+		Name: "orders", OnDemand: true,
+		Attributes: []table.KeyAttribute{{Name: "pk", Kind: value.String}, {Name: "sk", Kind: value.Number}, {Name: "g", Kind: value.String}, {Name: "l", Kind: value.Number}},
+		Key:        table.KeySchema{Hash: []string{"pk"}, Range: []string{"sk"}},
+		Indexes: []table.Index{
+			{Name: "global", Key: table.KeySchema{Hash: []string{"g"}, Range: []string{"sk"}}, Projection: table.Projection{Kind: table.ProjectInclude, Include: []string{"v"}}},
+			{Name: "local", Local: true, Key: table.KeySchema{Hash: []string{"pk"}, Range: []string{"l"}}, Projection: table.Projection{Kind: table.ProjectKeys}},
+		},
+	}}
+}
+
+func plain(name string) table.Creation {
+	return table.Creation{Definition: table.Definition{Name: name, OnDemand: true, Attributes: []table.KeyAttribute{{Name: "id", Kind: value.String}}, Key: table.KeySchema{Hash: []string{"id"}}}}
+}
+
+func (w *world) create(c table.Creation) *table.Definition {
+	w.t.Helper()
+	d, err := w.tables.Create(context.Background(), c)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d
+}
+
+func (w *world) put(name string, it value.Item) {
+	w.t.Helper()
+	if _, err := w.tables.Write(context.Background(), table.Action{Kind: table.Put, Table: name, Item: it}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) get(name string, key value.Item) value.Item {
+	w.t.Helper()
+	got, err := w.tables.Get(context.Background(), table.Get{Table: name, Key: key})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return got.Item
+}
+
+func (w *world) query(q table.Query) *table.Page {
+	w.t.Helper()
+	p, err := w.tables.Query(context.Background(), q)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+func (w *world) changes(stream uint32) []*table.Change {
+	w.t.Helper()
+	var all []*table.Change
+	for from := uint64(0); ; {
+		tail, err := w.tables.Changes(context.Background(), stream, from, 1000)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(tail.Changes) == 0 {
+			return all
+		}
+		all, from = append(all, tail.Changes...), tail.Next
+	}
+}
+
+func text(it value.Item) string { return string(value.AppendItemJSON(nil, it)) }
+
+func texts(items []value.Item) []string {
+	out := []string{}
+	for _, it := range items {
+		out = append(out, text(it))
+	}
+	return out
+}
+
+func refused(t testing.TB, err error, code table.Code, message string) *table.Refusal {
+	t.Helper()
+	r, ok := errors.AsType[*table.Refusal](err)
+	if !ok || r.Code != code || r.Message != message {
+		t.Fatalf("got %v, want code %d and %q", err, code, message)
+	}
+	return r
+}
+
+func TestAWriteIsReadBackAfterACrash(t *testing.T) {
+	w := newWorld(t)
+	w.create(plain("users"))
+	w.put("users", item("id", "a", "n", 1))
+	w.crash()
+	if diff := cmp.Diff(`{"id":{"S":"a"},"n":{"N":"1"}}`, text(w.get("users", item("id", "a")))); diff != "" {
+		t.Error(diff)
+	}
+	if got := w.get("users", item("id", "b")); got != nil {
+		t.Errorf("got %s, want nothing", text(got))
+	}
+}
+
+func TestAConditionThatFailsWritesNothingAndGivesTheItem(t *testing.T) {
+	w := newWorld(t)
+	w.create(plain("users"))
+	w.put("users", item("id", "a", "n", 1))
+	_, err := w.tables.Write(t.Context(), table.Action{Kind: table.Put, Table: "users", Item: item("id", "a", "n", 2), Condition: "attribute_not_exists(id)", OldOnFailure: true})
+	r := refused(t, err, table.ConditionFailed, "The conditional request failed")
+	if diff := cmp.Diff(`{"id":{"S":"a"},"n":{"N":"1"}}`, text(r.Item)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(`{"id":{"S":"a"},"n":{"N":"1"}}`, text(w.get("users", item("id", "a")))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWritesReturnWhatWasAskedFor(t *testing.T) {
+	w := newWorld(t)
+	w.create(plain("users"))
+	w.put("users", item("id", "a", "n", 1, "m", value.OfMap(item("x", 1, "y", 2))))
+	for _, c := range []struct {
+		returns table.Returns
+		want    string
+	}{
+		{table.ReturnNothing, "{}"}, {table.ReturnUpdatedNew, `{"m":{"M":{"x":{"N":"7"}}},"n":{"N":"3"}}`}, {table.ReturnUpdatedOld, `{"m":{"M":{"x":{"N":"7"}}},"n":{"N":"3"}}`},
+		{table.ReturnAllOld, `{"id":{"S":"a"},"m":{"M":{"x":{"N":"7"},"y":{"N":"2"}}},"n":{"N":"4"}}`}, {table.ReturnAllNew, `{"id":{"S":"a"},"m":{"M":{"x":{"N":"7"},"y":{"N":"2"}}},"n":{"N":"6"}}`},
+	} {
+		out, err := w.tables.Write(t.Context(), table.Action{Kind: table.Update, Table: "users", Item: item("id", "a"), Update: "SET n = n + :one, m.x = :x", Values: item(":one", 1, ":x", 7), Return: c.returns})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, text(out.Attributes)); diff != "" {
+			t.Errorf("%d: %s", c.returns, diff)
+		}
+	}
+	out, err := w.tables.Write(t.Context(), table.Action{Kind: table.Delete, Table: "users", Item: item("id", "gone"), Return: table.ReturnAllOld})
+	if err != nil || out.Attributes != nil {
+		t.Errorf("got %s, %v, want nothing", text(out.Attributes), err)
+	}
+}
+
+func TestARequestThatIsWrongForItsTableIsRefusedInTheServicesWords(t *testing.T) {
+	w := newWorld(t)
+	w.create(orders())
+	const wrong = "One or more parameter values were invalid: "
+	put := func(parts ...any) table.Action {
+		return table.Action{Kind: table.Put, Table: "orders", Item: item(parts...)}
+	}
+	update := func(text string, values ...any) table.Action {
+		return table.Action{Kind: table.Update, Table: "orders", Item: item("pk", "a", "sk", 1), Update: text, Values: item(values...)}
+	}
+	long := string(make([]byte, 2049))
+	for _, c := range []struct {
+		a    table.Action
+		code table.Code
+		want string
+	}{
+		{table.Action{Kind: table.Put, Table: "gone", Item: item("id", "a")}, table.NotFound, "Requested resource not found"},
+		{put("pk", "a"), table.Validation, wrong + "Missing the key sk in the item"},
+		{put("pk", "a", "sk", "b"), table.Validation, wrong + "Type mismatch for key sk expected: N actual: S"},
+		{put("pk", "", "sk", 1), table.Validation, "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: pk"},
+		{put("pk", long, "sk", 1), table.Validation, wrong + "Size of hashkey has exceeded the maximum size limit of2048 bytes"},
+		{put("pk", "a", "sk", 1, "g", 5), table.Validation, wrong + "Type mismatch for Index Key g Expected: S Actual: N IndexName: global"},
+		{put("pk", "a", "sk", 1, "g", ""), table.Validation, "One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty string value. IndexName: global, IndexKey: g"},
+		{put("pk", "a", "sk", 1, "x", string(make([]byte, table.ItemBytesMax))), table.Validation, "Item size has exceeded the maximum allowed size"},
+		{table.Action{Kind: table.Delete, Table: "orders", Item: item("pk", "a")}, table.Validation, "The provided key element does not match the schema"},
+		{table.Action{Kind: table.Delete, Table: "orders", Item: item("pk", "a", "sk", "x")}, table.Validation, "The provided key element does not match the schema"},
+		{update("SET sk = :v", ":v", 2), table.Validation, wrong + "Cannot update attribute sk. This attribute is part of the key"},
+		{update("SET g = :v", ":v", 2), table.Validation, "The update expression attempted to update the secondary index key to unsupported type"},
+		{update("SET x = y"), table.Validation, "The provided expression refers to an attribute that does not exist in the item"},
+		{update("SET x = :v", ":v", string(make([]byte, table.ItemBytesMax))), table.Validation, "Item size to update has exceeded the maximum allowed size"},
+		{update("SET x = :v, y = :w", ":v", 1), table.Validation, "Invalid UpdateExpression: An expression attribute value used in expression is not defined; attribute value: :w"},
+		{update("SET x = :v", ":v", 1, ":w", 1), table.Validation, "Value provided in ExpressionAttributeValues unused in expressions: keys: {:w}"},
+	} {
+		_, err := w.tables.Write(t.Context(), c.a)
+		refused(t, err, c.code, c.want)
+	}
+	if n := len(w.query(table.Query{Table: "orders", Scan: true}).Items); n != 0 {
+		t.Errorf("%d items were written", n)
+	}
+}
+
+func TestAQueryReadsAPartitionInOrderPageByPage(t *testing.T) {
+	w := newWorld(t)
+	w.create(orders())
+	for _, n := range []string{"10", "-1", "9", "0.5", "100", "-20"} {
+		w.put("orders", item("pk", "a", "sk", num(n), "l", num(n)))
+		w.put("orders", item("pk", "b", "sk", num(n)))
+	}
+	read := func(q table.Query) (got []string) {
+		for {
+			p := w.query(q)
+			for _, it := range p.Items {
+				v, _ := it.Get("sk")
+				got = append(got, v.Text())
+			}
+			if q.Start = p.Last; p.Last == nil {
+				return got
+			}
+		}
+	}
+	for _, c := range []struct {
+		condition string
+		backward  bool
+		want      []string
+	}{
+		{"pk = :p", false, []string{"-20", "-1", "0.5", "9", "10", "100"}}, {"pk = :p", true, []string{"100", "10", "9", "0.5", "-1", "-20"}},
+		{"pk = :p AND sk > :a", false, []string{"10", "100"}}, {"pk = :p AND sk >= :a", true, []string{"100", "10", "9"}}, {"pk = :p AND sk < :a", false, []string{"-20", "-1", "0.5"}},
+		{"pk = :p AND sk <= :a", false, []string{"-20", "-1", "0.5", "9"}}, {"pk = :p AND sk = :a", false, []string{"9"}}, {"pk = :p AND sk BETWEEN :b AND :a", false, []string{"-1", "0.5", "9"}},
+	} {
+		values := item(":p", "a")
+		for name, v := range map[string]value.Value{":a": num(9), ":b": num(-5)} {
+			if strings.Contains(c.condition, name) {
+				values = values.With(name, v)
+			}
+		}
+		for _, limit := range []int{0, 1, 2, 100} {
+			got := read(table.Query{Table: "orders", Condition: c.condition, Values: values, Backward: c.backward, Limit: limit})
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%s, limit %d: %s", c.condition, limit, diff)
+			}
+		}
+	}
+	if got := read(table.Query{Table: "orders", Index: "local", Condition: "pk = :p AND l < :a", Values: item(":p", "a", ":a", 10), Limit: 1}); len(got) != 4 {
+		t.Errorf("got %v from the local index", got)
+	}
+	seen := map[string]bool{}
+	for segment := range 5 {
+		q := table.Query{Table: "orders", Scan: true, Segment: segment, Segments: 5, Limit: 2}
+		for {
+			p := w.query(q)
+			for _, it := range p.Items {
+				seen[text(it)] = true
+			}
+			if q.Start = p.Last; p.Last == nil {
+				break
+			}
+		}
+	}
+	if len(seen) != 12 {
+		t.Errorf("the segments of a scan have %d items, want 12", len(seen))
+	}
+}
+
+func TestAnIndexAddedToALiveTableGetsWhatThereIs(t *testing.T) {
+	w := newWorld(t)
+	w.create(plain("users"))
+	for i := range 1200 {
+		w.put("users", item("id", fmt.Sprint(i), "team", fmt.Sprint("t", i%3), "n", i))
+	}
+	w.put("users", item("id", "odd", "team", 5))
+	w.put("users", item("id", "none"))
+	d, err := w.tables.Alter(t.Context(), table.Alteration{Table: "users", Attributes: []table.KeyAttribute{{Name: "team", Kind: value.String}}, Add: &table.Index{Name: "by-team", Key: table.KeySchema{Hash: []string{"team"}}, Projection: table.Projection{Kind: table.ProjectAll}}})
+	if err != nil || !d.Indexes[0].Building {
+		t.Fatalf("got %+v, %v", d, err)
+	}
+	w.until("built", func() bool { return !w.tables.Definition("users").Indexes[0].Building })
+	p := w.query(table.Query{Table: "users", Index: "by-team", Condition: "team = :t", Values: item(":t", "t1")})
+	if p.Count != 400 {
+		t.Errorf("got %d, want 400", p.Count)
+	}
+	desc, err := w.tables.Describe(t.Context(), "users")
+	if err != nil || desc.Count.Items != 1202 || desc.Indexes[0].Items != 1200 {
+		t.Errorf("got %+v, %v", desc, err)
+	}
+	if _, err := w.tables.Alter(t.Context(), table.Alteration{Table: "users", Remove: "by-team"}); err != nil {
+		t.Fatal(err)
+	}
+	if d := w.tables.Definition("users"); len(d.Indexes) != 0 || len(d.Attributes) != 1 {
+		t.Errorf("got %+v", d)
+	}
+}
+
+func TestExpiredItemsAreDeletedAndTheStreamSaysByWhom(t *testing.T) {
+	w := newWorld(t)
+	c := plain("users")
+	c.View = table.ViewOld
+	w.create(c)
+	at := w.clock.Now()
+	w.put("users", item("id", "before", "ttl", at.Add(time.Minute).Unix()))
+	if _, err := w.tables.Alter(t.Context(), table.Alteration{Table: "users", Expiry: &table.ExpirySetting{Attribute: "ttl", Enabled: true}}); err != nil {
+		t.Fatal(err)
+	}
+	w.until("noted", func() bool { return w.tables.Definition("users").ExpiryCursor == nil })
+	w.put("users", item("id", "later", "ttl", at.Add(time.Hour).Unix()))
+	w.put("users", item("id", "ancient", "ttl", 1000))
+	w.put("users", item("id", "text", "ttl", "1700000000"))
+	w.put("users", item("id", "moved", "ttl", at.Add(time.Minute).Unix()))
+	w.put("users", item("id", "moved", "ttl", at.Add(3*time.Hour).Unix()))
+	w.clock.advance(2 * time.Hour)
+	w.until("expired", func() bool { return w.get("users", item("id", "later")) == nil })
+	left := w.query(table.Query{Table: "users", Scan: true})
+	if left.Count != 3 {
+		t.Errorf("got %v", texts(left.Items))
+	}
+	var system []string
+	for _, c := range w.changes(w.tables.Definition("users").Stream) {
+		if c.System {
+			system = append(system, fmt.Sprint(c.Kind, text(c.Old)))
+		} else if c.Kind == table.Removed {
+			t.Errorf("%s was removed by nobody", text(c.Keys))
+		}
+	}
+	if len(system) != 2 {
+		t.Errorf("got %v", system)
+	}
+}
+
+func TestAChangeIsInTheStreamOnceAndNotWhenNothingChanged(t *testing.T) {
+	w := newWorld(t)
+	w.create(orders())
+	for range 2 {
+		w.put("orders", item("pk", "a", "sk", 1, "v", 1))
+	}
+	set := func(v ...value.Value) value.Value { return value.OfSet(value.StringSet, v) }
+	w.put("orders", item("pk", "a", "sk", 1, "s", set(str("x"), str("y"))))
+	w.put("orders", item("pk", "a", "sk", 1, "s", set(str("y"), str("x"))))
+	for range 2 {
+		if _, err := w.tables.Write(t.Context(), table.Action{Kind: table.Delete, Table: "orders", Item: item("pk", "a", "sk", 1)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := w.changes(w.tables.Definition("orders").Stream)
+	if len(got) != 3 || got[0].Kind != table.Inserted || got[1].Kind != table.Modified || got[2].Kind != table.Removed || got[2].Sequence != got[0].Sequence+2 {
+		t.Fatalf("got %+v", got)
+	}
+	if text(got[1].Old) != `{"pk":{"S":"a"},"sk":{"N":"1"},"v":{"N":"1"}}` || got[0].Old != nil || got[2].New != nil || text(got[2].Keys) != `{"pk":{"S":"a"},"sk":{"N":"1"}}` {
+		t.Errorf("got %s", text(got[1].Old))
+	}
+}
+
+func TestChangesAreKeptForADay(t *testing.T) {
+	w := newWorld(t)
+	d := w.create(orders())
+	w.put("orders", item("pk", "a", "sk", 1))
+	w.clock.advance(23 * time.Hour)
+	w.put("orders", item("pk", "a", "sk", 2))
+	off := table.View("")
+	if _, err := w.tables.Alter(t.Context(), table.Alteration{Table: "orders", View: &off}); err != nil {
+		t.Fatal(err)
+	}
+	w.put("orders", item("pk", "a", "sk", 3))
+	w.clock.advance(2 * time.Hour)
+	w.until("trimmed", func() bool { first, last, _ := w.tables.Bounds(t.Context(), d.Stream); return first == 2 && last == 2 })
+	if _, err := w.tables.Changes(t.Context(), d.Stream, 1, 10); err == nil {
+		t.Error("a change that is gone was read")
+	}
+	tail, err := w.tables.Changes(t.Context(), d.Stream, 2, 10)
+	if err != nil || len(tail.Changes) != 1 || !tail.End {
+		t.Errorf("got %+v, %v", tail, err)
+	}
+	w.clock.advance(22 * time.Hour)
+	w.until("gone", func() bool { return len(w.tables.Streams("orders")) == 0 })
+}
+
+func TestATransactionIsTakenOnceUnderItsToken(t *testing.T) {
+	w := newWorld(t)
+	w.create(plain("users"))
+	add := func(n int) []table.Action {
+		return []table.Action{{Kind: table.Update, Table: "users", Item: item("id", "a"), Update: "ADD n :n", Values: item(":n", n)}, {Kind: table.Put, Table: "users", Item: item("id", "b")}}
+	}
+	for range 3 {
+		if _, err := w.tables.Transact(t.Context(), "token", add(1)); err != nil {
+			t.Fatal(err)
+		}
+		w.crash()
+	}
+	if got := text(w.get("users", item("id", "a"))); got != `{"id":{"S":"a"},"n":{"N":"1"}}` {
+		t.Errorf("got %s", got)
+	}
+	_, err := w.tables.Transact(t.Context(), "token", add(2))
+	if r, ok := errors.AsType[*table.Refusal](err); !ok || r.Code != table.TokenMismatch {
+		t.Errorf("got %v", err)
+	}
+	w.clock.advance(10 * time.Minute)
+	if _, err := w.tables.Transact(t.Context(), "token", add(2)); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(w.get("users", item("id", "a"))); got != `{"id":{"S":"a"},"n":{"N":"3"}}` {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestATransactionSaysWhatStoodInTheWay(t *testing.T) {
+	w := newWorld(t)
+	w.create(plain("users"))
+	w.put("users", item("id", "a", "n", "text"))
+	_, err := w.tables.Transact(t.Context(), "", []table.Action{
+		{Kind: table.Put, Table: "users", Item: item("id", "new")},
+		{Kind: table.Check, Table: "users", Item: item("id", "b"), Condition: "attribute_exists(id)", OldOnFailure: true},
+		{Kind: table.Update, Table: "users", Item: item("id", "a"), Update: "SET n = n + :one", Values: item(":one", 1)},
+	})
+	r := refused(t, err, table.Canceled, "Transaction cancelled, please refer cancellation reasons for specific reasons [None, ConditionalCheckFailed, ValidationError]")
+	if r.Reasons[1].Message != "The conditional request failed" || r.Reasons[2].Message != "An operand in the update expression has an incorrect data type" || r.Reasons[0].Code != table.ReasonNone {
+		t.Errorf("got %+v", r.Reasons)
+	}
+	if got := w.get("users", item("id", "new")); got != nil {
+		t.Errorf("got %s", text(got))
+	}
+	two := table.Action{Kind: table.Put, Table: "users", Item: item("id", "x")}
+	_, err = w.tables.Transact(t.Context(), "", []table.Action{two, two})
+	refused(t, err, table.Validation, "Transaction request cannot include multiple operations on one item")
+}
+
+func TestProvisionedThroughputThrottlesAfterItsBurst(t *testing.T) {
+	w := newWorld(t)
+	c := plain("users")
+	c.OnDemand, c.Throughput = false, table.Throughput{Read: 1, Write: 1}
+	w.create(c)
+	n := 0
+	for ; n < 1000; n++ {
+		if _, err := w.tables.Write(t.Context(), table.Action{Kind: table.Put, Table: "users", Item: item("id", "a")}); err != nil {
+			r := refused(t, err, table.Throttled, "The level of configured provisioned throughput for the table was exceeded. Consider increasing your provisioning level with the UpdateTable API.")
+			if !r.Write {
+				t.Error("it is not said to be a write")
+			}
+			break
+		}
+	}
+	if n != 300 {
+		t.Errorf("%d writes went through, want 300", n)
+	}
+	w.clock.advance(2 * time.Second)
+	w.put("users", item("id", "a"))
+	w.put("users", item("id", "a"))
+	if _, err := w.tables.Write(t.Context(), table.Action{Kind: table.Put, Table: "users", Item: item("id", "a")}); err == nil {
+		t.Error("a third write in two seconds went through")
+	}
+}
+
+func TestCapacityIsCountedByTableAndIndex(t *testing.T) {
+	w := newWorld(t)
+	w.create(orders())
+	out, err := w.tables.Write(t.Context(), table.Action{Kind: table.Put, Table: "orders", Item: item("pk", "a", "sk", 1, "g", "x", "l", 1, "big", string(make([]byte, 3000)))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := table.Capacity{Table: "orders", Write: true, Units: 3, Globals: []table.IndexUnits{{Name: "global", Units: 1}}, Locals: []table.IndexUnits{{Name: "local", Units: 1}}}
+	if diff := cmp.Diff(want, out.Capacity); diff != "" {
+		t.Error(diff)
+	}
+	if out, _ = w.tables.Write(t.Context(), table.Action{Kind: table.Update, Table: "orders", Item: item("pk", "a", "sk", 1), Update: "SET g = :g", Values: item(":g", "y")}); out.Capacity.Globals[0].Units != 2 || len(out.Capacity.Locals) != 0 {
+		t.Errorf("got %+v, want two units for an entry that moved", out.Capacity)
+	}
+	got, err := w.tables.Get(t.Context(), table.Get{Table: "orders", Key: item("pk", "a", "sk", 1)})
+	if err != nil || got.Capacity.Units != 0.5 {
+		t.Errorf("got %+v, %v", got.Capacity, err)
+	}
+}
+
+func TestATableThatIsProtectedStays(t *testing.T) {
+	w := newWorld(t)
+	c := plain("users")
+	c.Protected = true
+	w.create(c)
+	_, err := w.tables.Drop(t.Context(), "users")
+	refused(t, err, table.Validation, "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
+	if _, err := w.tables.Alter(t.Context(), table.Alteration{Table: "users", Protected: new(bool)}); err != nil {
+		t.Fatal(err)
+	}
+	w.put("users", item("id", "a"))
+	if _, err := w.tables.Drop(t.Context(), "users"); err != nil {
+		t.Fatal(err)
+	}
+	w.create(plain("users"))
+	if got := w.get("users", item("id", "a")); got != nil {
+		t.Error("a new table has an item of the one before")
+	}
+	_, err = w.tables.Create(t.Context(), plain("users"))
+	refused(t, err, table.InUse, "Table already exists: users")
+}

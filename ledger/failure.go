@@ -44,6 +44,15 @@ func (id GroupID) String() string { return "G-" + strconv.FormatUint(uint64(id),
 // String returns "H-4".
 func (id RepairID) String() string { return "H-" + strconv.FormatUint(uint64(id), 10) }
 
+// String returns "N-12".
+func (id NoticeID) String() string { return "N-" + strconv.FormatUint(uint64(id), 10) }
+
+// MarshalText writes "N-12".
+func (id NoticeID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads "N-12".
+func (id *NoticeID) UnmarshalText(b []byte) error { return parseID("N", b, (*uint64)(id)) }
+
 // MarshalText writes "F-17".
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 

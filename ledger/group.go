@@ -51,6 +51,10 @@ type Group struct {
 	Resolved   time.Time `json:"resolved,omitzero"`    // when it was; zero again when it comes back
 	Regressed  time.Time `json:"regressed,omitzero"`   // when it came back, until it is resolved
 
+	Told      time.Time `json:"told,omitzero"`       // when there was a notice of it last
+	ToldCount int64     `json:"toldCount,omitempty"` // Count at that time
+	Notice    NoticeID  `json:"notice,omitempty"`    // the last one
+
 	Minute  int64    `json:"minute"`            // Unix minute of the last of Minutes
 	Minutes []uint32 `json:"minutes,omitempty"` // failures in each of the last minutes
 }

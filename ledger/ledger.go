@@ -11,6 +11,9 @@
 // Failures alike in function, error type and place in the code are one [Group],
 // whose history tells whether it is new, growing or has come back.
 //
+// What an owner is to be told of this, new groups and repairs, is a [Notice],
+// written in the same step and kept until it was told.
+//
 // It promises that a failure and what caused it to be written are one atomic
 // step ([Record] inside another machine's command), that numbers ascend and are
 // never given twice, and that what is declared sensitive is not stored. It keeps
@@ -123,7 +126,9 @@ func (l *Ledger) do(ctx context.Context, name string, body []byte) (any, error) 
 }
 
 // frees says which commands may go on while the disk is nearly full.
-func frees(name string) bool { return name == commandDiscard || name == commandRetain }
+func frees(name string) bool {
+	return name == commandDiscard || name == commandRetain || name == commandTold
+}
 
 // view reads the ledger.
 func (l *Ledger) view(ctx context.Context, op string, f func(r *cell.Reader) error) error {

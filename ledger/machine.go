@@ -23,6 +23,7 @@ const (
 	commandBegin        = "begin-repair"
 	commandComplete     = "complete-repair"
 	commandRetain       = "retain"
+	commandTold         = "told"
 )
 
 // resolveMax is how many failures of a group one command resolves.
@@ -76,6 +77,8 @@ func (m Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 		return resolveGroup(tx, c)
 	case commandBegin, commandComplete:
 		return repair(tx, cmd)
+	case commandTold:
+		return nil, told(tx, cmd.Body)
 	case commandRetain:
 		m.retain(tx)
 		return nil, nil
@@ -118,6 +121,7 @@ func (m Machine) record(tx *cell.Tx, f *Failure, event []byte) (ID, error) {
 	f.conceal(secrets)
 	f.trim()
 	g := join(tx, f)
+	announceGroup(tx, g, f)
 	groups().Put(tx, numbered(spaceGroup, uint64(g.Number)), g)
 	index(f, func(key []byte) { tx.Set(key, nil) })
 	tx.Set(indexKey(byState, string(Open), f.Number), nil)

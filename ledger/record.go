@@ -21,7 +21,9 @@ import (
 //	y key          the number of the group with this identity
 //	g n            a Group
 //	h n            a Repair
-//	n letter       the last number given: F, G or H
+//	m n            a Notice
+//	t              the tally of notices
+//	n letter       the last number given: F, G, H or N
 //	u              the usage
 const (
 	spaceFailure = 'f'
@@ -32,6 +34,8 @@ const (
 	spaceRepair  = 'h'
 	spaceNumber  = 'n'
 	spaceUsage   = 'u'
+	spaceNotice  = 'm'
+	spaceTally   = 't'
 )
 
 // Kinds of index.
@@ -54,6 +58,8 @@ const eventVersion = 1
 func failures() cell.Format[Failure] { return cell.Format[Failure]{Kind: "failure", Version: 1} }
 func groups() cell.Format[Group]     { return cell.Format[Group]{Kind: "group of failures", Version: 1} }
 func repairs() cell.Format[Repair]   { return cell.Format[Repair]{Kind: "repair", Version: 1} }
+func notices() cell.Format[Notice]   { return cell.Format[Notice]{Kind: "notice", Version: 1} }
+func tallies() cell.Format[Tally]    { return cell.Format[Tally]{Kind: "tally of notices", Version: 1} }
 func usages() cell.Format[Usage]     { return cell.Format[Usage]{Kind: "usage of the ledger", Version: 1} }
 
 func numbered(space byte, n uint64) []byte {

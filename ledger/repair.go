@@ -31,6 +31,7 @@ type Repair struct {
 	Failure   ID        `json:"failure,omitempty"` // the event that caused it
 	Outcome   string    `json:"outcome,omitempty"` // "" until it is completed
 	Completed time.Time `json:"completed,omitzero"`
+	Notice    NoticeID  `json:"notice,omitempty"` // the last one
 }
 
 // Begin writes a repair down. The action may be taken when it returns without an error.
@@ -51,6 +52,17 @@ func (l *Ledger) Complete(ctx context.Context, id RepairID, outcome string) erro
 		return &daruma.Error{Op: "complete repair", Ref: id.String(), Kind: daruma.KindOf(err), Err: err}
 	}
 	return nil
+}
+
+// Repair returns one repair. KindNotFound when there is none (any more).
+func (l *Ledger) Repair(ctx context.Context, id RepairID) (r *Repair, err error) {
+	err = l.view(ctx, "read repair", func(s *cell.Reader) error {
+		if r = repairs().Get(s, numbered(spaceRepair, uint64(id))); r == nil {
+			return missing(id)
+		}
+		return nil
+	})
+	return r, err
 }
 
 // Repairs returns repairs with numbers below before, newest first; before 0 begins at the newest.
@@ -83,11 +95,12 @@ func repair(tx *cell.Tx, cmd cell.Command) (any, error) {
 	if r.What == "" || r.Why == "" || r.Undo == "" {
 		return nil, invalid("a repair says what, why and how to undo it")
 	}
-	r.Number, r.At, r.Outcome, r.Completed = RepairID(next(tx, 'H')), tx.Now(), "", time.Time{}
+	r.Number, r.At, r.Outcome, r.Completed, r.Notice = RepairID(next(tx, 'H')), tx.Now(), "", time.Time{}, 0
 	for _, s := range []*string{&r.What, &r.Why, &r.Undo, &r.Owner, &r.Function} {
 		*s = Cut(*s, MessageBytesMax)
 	}
 	r.Evidence = Cut(r.Evidence, EvidenceBytesMax)
+	announceRepair(tx, &r)
 	repairs().Put(tx, numbered(spaceRepair, uint64(r.Number)), &r)
 	if r.Number > RepairsMax {
 		tx.Delete(numbered(spaceRepair, uint64(r.Number-RepairsMax)))
@@ -107,6 +120,7 @@ func complete(tx *cell.Tx, given Repair) error {
 		return &daruma.Error{Kind: daruma.KindConflict, Ref: r.Number.String(), Err: errors.New("it is completed already")}
 	}
 	r.Outcome, r.Completed = Cut(given.Outcome, MessageBytesMax), tx.Now()
+	announceRepair(tx, r)
 	repairs().Put(tx, key, r)
 	return nil
 }

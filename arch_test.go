@@ -34,6 +34,7 @@ var layers = map[string]int{
 	"dispatch": 3,
 	"build":    3,
 	"watch":    3,
+	"notify":   3,
 	"template": 3,
 	"door":     3, // ways in
 	"node":     4, // the table of contents
@@ -76,6 +77,9 @@ var machineTime = map[string]string{
 	"door/wire/":         "connections of clients, and signatures",
 	"node/node.go":       "when the process started, and how long certificates hold",
 	"node/reload.go":     "files on a disk",
+	"notify/channel.go":  "how long a person waits for a channel that is tried",
+	"notify/notify.go":   "connections that are given a moment to end",
+	"notify/webhook.go":  "signatures, and dates that other servers write",
 	"run/":               "processes: their starts, deadlines and ends",
 	"run/logs/":          "log lines have the time at which they were written",
 	"run/sandbox/":       "processes, and the kernel's own waits",

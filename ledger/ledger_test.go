@@ -414,7 +414,7 @@ func TestARepairIsWrittenDownBeforeItIsMade(t *testing.T) {
 	if err != nil || id.String() != "H-1" {
 		t.Fatal(id, err)
 	}
-	list, err := w.l.Repairs(t.Context(), 0, 10)
+	list, err := w.l.Repairs(t.Context(), 0, "", 10)
 	if err != nil || len(list) != 1 || list[0].Outcome != "" || len(list[0].Evidence) != ledger.EvidenceBytesMax {
 		t.Fatalf("got %+v, %v", list, err)
 	}
@@ -424,7 +424,7 @@ func TestARepairIsWrittenDownBeforeItIsMade(t *testing.T) {
 	if err := w.l.Complete(t.Context(), id, "held"); daruma.KindOf(err) != daruma.KindConflict {
 		t.Fatalf("got %v, want a conflict", err)
 	}
-	if list, _ = w.l.Repairs(t.Context(), 0, 10); list[0].Outcome != "held" || list[0].Completed.IsZero() {
+	if list, _ = w.l.Repairs(t.Context(), 0, "", 10); list[0].Outcome != "held" || list[0].Completed.IsZero() {
 		t.Fatalf("got %+v", list[0])
 	}
 }

@@ -65,8 +65,9 @@ func (l *Ledger) Repair(ctx context.Context, id RepairID) (r *Repair, err error)
 	return r, err
 }
 
-// Repairs returns repairs with numbers below before, newest first; before 0 begins at the newest.
-func (l *Ledger) Repairs(ctx context.Context, before RepairID, n int) ([]*Repair, error) {
+// Repairs returns repairs with numbers below before, newest first; before 0
+// begins at the newest. function, when not "", is whose they are.
+func (l *Ledger) Repairs(ctx context.Context, before RepairID, function string, n int) ([]*Repair, error) {
 	var list []*Repair
 	err := l.view(ctx, "read the healing log", func(r *cell.Reader) error {
 		rg := cell.Range{Lower: []byte{spaceRepair}, Upper: []byte{spaceRepair + 1}}
@@ -77,7 +78,9 @@ func (l *Ledger) Repairs(ctx context.Context, before RepairID, n int) ([]*Repair
 			if len(list) >= min(max(n, 1), PageMax) {
 				break
 			}
-			list = append(list, repairs().Get(r, key))
+			if one := repairs().Get(r, key); one != nil && (function == "" || one.Function == function) {
+				list = append(list, one)
+			}
 		}
 		return nil
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/door/wire"
+	"github.com/daruma-io/daruma/outside"
 )
 
 // Where a node listens unless it is told otherwise.
@@ -40,6 +41,7 @@ type Config struct {
 	Egress           string            // "allow" or "deny"; "allow" when ""
 	Isolation        string            // "auto", "namespaces" or "processes"; "auto" when ""
 	ExactRuntimes    bool              // fetch the version of Node.js a function asks for, rather than take the nearest
+	AllowNotifyTo    []string          // addresses inside that notices may go to, beside those of daruma.yaml
 	Watch            bool              // build again when code changes
 	TimeScale        int               // how many times as fast as the machine's clock the app's runs; 1 when 0
 	Version          string            // of this program, to be shown
@@ -96,6 +98,11 @@ func (c *Config) Validate() error {
 		// No door has TLS, and web APIs have no authentication but the app's own.
 		if err := wire.CheckBind(*addr.value, false); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", addr.name, err))
+		}
+	}
+	for _, s := range c.AllowNotifyTo {
+		if _, err := outside.ParseAllow(s); err != nil {
+			errs = append(errs, fmt.Errorf("allow-notify-to: %w", err))
 		}
 	}
 	if c.Template == "" {

@@ -158,6 +158,9 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 		return err
 	}
 	n.app.set(t, failures)
+	if err := n.useChannels(t); err != nil {
+		return err
+	}
 	for _, name := range slices.Concat(changes.Updated, changes.Removed) {
 		n.pool.Retire(name)
 	}

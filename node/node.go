@@ -33,6 +33,7 @@ import (
 	"github.com/daruma-io/daruma/door/web"
 	"github.com/daruma-io/daruma/door/wire"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/notify"
 	"github.com/daruma-io/daruma/run"
 	"github.com/daruma-io/daruma/run/runtimes"
 	"github.com/daruma-io/daruma/run/sandbox"
@@ -62,6 +63,7 @@ type Node struct {
 	ledger     *ledger.Ledger
 	deliveries *delivery.Deliveries
 	dispatcher *dispatch.Dispatcher
+	notifier   *notify.Notifier
 
 	front   *wire.Front
 	web     *web.Door
@@ -116,6 +118,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
+	n.app.set(loaded, nil)
 	for _, step := range []func(context.Context, catalog.Place) error{
 		n.openState, n.openPlaces, n.openDoors,
 	} {
@@ -233,6 +236,7 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 	})
 	n.pool = run.New(n.poolConfig(authority.Files()))
 	n.openEvents()
+	n.openNotify()
 	return nil
 }
 
@@ -256,7 +260,7 @@ func (n *Node) openDoors(context.Context, catalog.Place) error {
 	n.web = web.New(web.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
-		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Now: n.clock.Now,
+		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, NotifyTest: n.testNotify, Now: n.clock.Now,
 	})
 	return nil
 }

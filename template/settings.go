@@ -10,8 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/outside"
 	"github.com/daruma-io/daruma/template/tree"
 )
 
@@ -82,7 +84,12 @@ func (l *loader) settings() {
 		return
 	}
 	l.declared.file = l.section(file)
-	l.app.AllowNotifyTo = file.texts("AllowNotifyTo")
+	for _, item := range items(file, "AllowNotifyTo") {
+		if _, err := outside.ParseAllow(item.Text); err != nil {
+			file.fault("AllowNotifyTo", item.Pos, err.Error(), daruma.HintOf(err))
+		}
+		l.app.AllowNotifyTo = append(l.app.AllowNotifyTo, item.Text)
+	}
 	if fs := file.sub("Functions"); fs != nil {
 		for _, f := range fs.node.Fields {
 			if p := fs.sub(f.Name); p != nil {

@@ -115,6 +115,7 @@ func TestWhatIsDeclaredWrongIsNamedWithItsPlace(t *testing.T) {
 		"networks opened by templates": {metadata: "AllowNotifyTo: 10.0.0.0/8", want: "say it in daruma.yaml"},
 		"functions in a template":      {metadata: "Functions: {}", want: "property 'Metadata.Daruma.Functions' is not defined"},
 		"an unknown key beside":        {settings: "Owner: a\nNotfy: b\n", want: "daruma.yaml:2:1: property 'Notfy' is not defined (did you mean Notify?)"},
+		"what is everything":           {settings: "AllowNotifyTo: [0.0.0.0/0]", want: "daruma.yaml:1:17: 0.0.0.0/0: read what is allowed: that is everything"},
 		"an unknown function":          {settings: "Functions:\n  FF: { Owner: a }\n", want: "daruma.yaml:2:3: the template has no function FF"},
 		"an unknown key of a function": {settings: "Functions:\n  F: { Ownr: a }\n", want: "daruma.yaml:2:8: property 'Functions.F.Ownr' is not defined (did you mean Owner?)"},
 		"a key twice":                  {settings: "Owner: a\nOwner: b\n", want: "daruma.yaml:2:1: duplicate key"},

@@ -71,6 +71,9 @@ func showStatus(out io.Writer, s console.Status, now time.Time) {
 			fmt.Fprintf(out, "\n%d open failures: daruma failures ls --state open\n", n)
 		}
 	}
+	if s.Notices != nil {
+		table(out, "CHANNEL\tKIND\tMESSAGES\tTOLD\tWAITING\tGIVEN UP\tNEXT\tLAST ERROR", func(row func(...any)) { showNotices(row, s.Notices, s.Clock.Now) })
+	}
 	table(out, "ENDPOINT\tKIND\tSTAGE\tURL", func(row func(...any)) {
 		for _, e := range s.Endpoints {
 			row(e.LogicalID, e.Kind, dash(e.Stage), e.URL)

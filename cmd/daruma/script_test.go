@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 			"http":       httpScript,
 			"eventually": eventuallyScript,
 			"untillog":   untilLogScript,
+			"untilexec":  untilExecScript,
 		},
 	})
 }
@@ -219,5 +220,28 @@ func TestReadyHasNoSecret(t *testing.T) {
 	b, err := json.Marshal(node.Address{Token: "secret"}.Ready())
 	if err != nil || strings.Contains(string(b), "secret") {
 		t.Errorf("got %s, %v", b, err)
+	}
+}
+
+// untilExecScript runs a command until what it prints matches: untilexec REGEXP COMMAND …
+func untilExecScript(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: untilexec REGEXP COMMAND …")
+	}
+	want, err := regexp.Compile(args[0])
+	ts.Check(err)
+	pause := time.NewTicker(20 * time.Millisecond)
+	defer pause.Stop()
+	deadline := time.Now().Add(60 * time.Second)
+	for {
+		_ = ts.Exec(args[1], args[2:]...) // it may well fail at first
+		out := ts.ReadFile("stdout")
+		if want.MatchString(out) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s did not come:\n%s", args[0], out)
+		}
+		<-pause.C
 	}
 }

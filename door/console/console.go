@@ -39,6 +39,8 @@ type Config struct {
 	Spans      Spans
 	Ledger     *ledger.Ledger
 	Deliveries *delivery.Deliveries
+	// NotifyTest sends a sample through channels, all when none is named.
+	NotifyTest func(ctx context.Context, channels []string) ([]Tried, error)
 }
 
 // A LogQuery is what /api/logs may be asked for; see the watch package for its meaning.
@@ -84,6 +86,10 @@ func New(cfg Config) *Door {
 		"GET /api/account":  {handle: d.account},
 		"POST /api/redrive": {handle: d.redrive},
 		"POST /api/discard": {handle: d.discard},
+
+		"GET /api/repairs":      {handle: d.repairs},
+		"GET /api/repair":       {handle: d.repair},
+		"POST /api/notify/test": {handle: d.notifyTest},
 	}
 	return d
 }

@@ -33,7 +33,8 @@ type Status struct {
 	Environments []daruma.Environment `json:"environments"`
 	Endpoints    []Endpoint           `json:"endpoints"`
 	Egress       Egress               `json:"egress"`
-	Events       *Account             `json:"events,omitempty"` // what became of asynchronous events, and what the ledger holds
+	Events       *Account             `json:"events,omitempty"`  // what became of asynchronous events, and what the ledger holds
+	Notices      *Notices             `json:"notices,omitempty"` // how the telling of owners goes
 	Outputs      []Output             `json:"outputs,omitempty"`
 	Left         []string             `json:"left,omitempty"` // parts of the template that were left out
 }

@@ -16,10 +16,10 @@ import (
 
 // A measurement is what one subject did at one level of load.
 type measurement struct {
-	rate     float64 // requests a second
-	p50, p99 float64 // µs
-	cpu      float64 // of the server and its children, µs for each request
-	memory   float64 // of the server and its children, proportional set size in MB
+	Rate     float64 // requests a second
+	P50, P99 float64 // µs
+	CPU      float64 // of the server and its children, µs for each request
+	Memory   float64 // of the server and its children, proportional set size in MB
 }
 
 // figures are measurements of several rounds, by level.
@@ -48,9 +48,9 @@ func (f *figures) median(level int) measurement {
 		return all[len(all)/2]
 	}
 	return measurement{
-		of(func(m measurement) float64 { return m.rate }), of(func(m measurement) float64 { return m.p50 }),
-		of(func(m measurement) float64 { return m.p99 }), of(func(m measurement) float64 { return m.cpu }),
-		of(func(m measurement) float64 { return m.memory }),
+		of(func(m measurement) float64 { return m.Rate }), of(func(m measurement) float64 { return m.P50 }),
+		of(func(m measurement) float64 { return m.P99 }), of(func(m measurement) float64 { return m.CPU }),
+		of(func(m measurement) float64 { return m.Memory }),
 	}
 }
 
@@ -90,8 +90,8 @@ func load(ctx context.Context, addr string, request []byte, level int, d time.Du
 	at := func(q float64) float64 { return float64(times[int(q*float64(len(times)-1))].Nanoseconds()) / 1000 }
 	n := float64(len(times))
 	return measurement{
-		rate: n / d.Seconds(), p50: at(.5), p99: at(.99),
-		cpu: float64(spent.Microseconds()) / n, memory: memoryOf(pids),
+		Rate: n / d.Seconds(), P50: at(.5), P99: at(.99),
+		CPU: float64(spent.Microseconds()) / n, Memory: memoryOf(pids),
 	}, nil
 }
 
@@ -122,13 +122,13 @@ func worker(ctx context.Context, addr string, request []byte, start, end time.Ti
 	return times, ctx.Err()
 }
 
-// answer reads one answer and refuses any but 200.
+// answer reads one answer and refuses any but 200 and 202.
 func answer(in *bufio.Reader) error {
 	line, err := in.ReadSlice('\n')
 	if err != nil {
 		return err
 	}
-	good := len(line) > 12 && bytes.Equal(line[9:12], []byte("200"))
+	good := len(line) > 12 && bytes.Equal(line[9:11], []byte("20"))
 	status := string(bytes.TrimSpace(line))
 	length, chunked := 0, false
 	for {

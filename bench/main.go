@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -26,12 +27,20 @@ var levels = []int{1, 16, 64}
 func main() {
 	duration := flag.Duration("d", 3*time.Second, "measured time per figure")
 	rounds := flag.Int("rounds", 3, "rounds; the median of each figure is printed")
-	only := flag.String("only", "", "measure only what contains this text")
+	only := flag.String("only", "", "measure only what contains this text, and its floors; \"pending events\" and \"at rest\" are the last lines")
 	floor := flag.String("floor", "", "be this floor, until standard input ends (used by the benchmark itself)")
 	function := flag.String("function", "", "the floor's function")
+	work := flag.String("inside", "", "do this inside of the product's parts and print what was measured (used by the benchmark itself)")
 	app := flag.String("app", "", "where the functions' sources are")
 	dir := flag.String("dir", "", "where to build them")
 	flag.Parse()
+	if *work != "" {
+		if err := inside(*work, *duration, *dir); err != nil {
+			fmt.Fprintln(os.Stderr, "inside:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if *floor != "" {
 		if err := serveFloor(*floor, *function, *app, *dir); err != nil {
 			fmt.Fprintln(os.Stderr, "floor:", err)
@@ -63,11 +72,14 @@ func bench(ctx context.Context, duration time.Duration, rounds int, only string)
 	for _, lang := range languages {
 		subjects = append(subjects, w.bare(lang), w.web(lang), w.invoke(lang))
 	}
-	subjects = append(subjects, w.peers(ctx)...)
+	subjects = append(subjects, w.events()...)
+	if only == "" || strings.Contains("peers", only) {
+		subjects = append(subjects, w.peers(ctx)...)
+	}
 	results := map[string]*figures{}
 	for round := range rounds {
 		for _, s := range subjects {
-			if !strings.Contains(s.name, only) {
+			if !wanted(s, subjects, only) {
 				continue
 			}
 			fmt.Fprintf(os.Stderr, "round %d: %s\n", round+1, s.name)
@@ -83,7 +95,20 @@ func bench(ctx context.Context, duration time.Duration, rounds int, only string)
 		}
 	}
 	print(os.Stdout, subjects, results)
-	return w.atRest(ctx, os.Stdout)
+	if strings.Contains("at rest", only) {
+		if err := w.atRest(ctx, os.Stdout); err != nil {
+			return err
+		}
+	}
+	if strings.Contains("pending events", only) {
+		return w.pending(ctx, os.Stdout)
+	}
+	return nil
+}
+
+// wanted says whether a subject was asked for, or is the floor of one that was.
+func wanted(s subject, all []subject, only string) bool {
+	return strings.Contains(s.name, only) || slices.ContainsFunc(all, func(o subject) bool { return o.floor == s.name && strings.Contains(o.name, only) })
 }
 
 // print prints one line per subject, with the ratio to its floor.
@@ -97,16 +122,16 @@ func print(out *os.File, subjects []subject, results map[string]*figures) {
 		}
 		for _, c := range levels {
 			m := got.median(c)
-			if m.rate == 0 {
+			if m.Rate == 0 {
 				continue
 			}
 			ratio, slower := "", ""
 			if floor := results[s.floor]; floor != nil {
 				f := floor.median(c)
-				ratio = fmt.Sprintf("%.2f", m.rate/f.rate)
-				slower = fmt.Sprintf("%.2f", m.p50/f.p50)
+				ratio = fmt.Sprintf("%.2f", m.Rate/f.Rate)
+				slower = fmt.Sprintf("%.2f", m.P50/f.P50)
 			}
-			fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\n", s.name, c, m.rate, m.p50, m.p99, m.cpu, m.memory, ratio, slower)
+			fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\n", s.name, c, m.Rate, m.P50, m.P99, m.CPU, m.Memory, ratio, slower)
 		}
 	}
 	t.Flush()

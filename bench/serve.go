@@ -27,6 +27,14 @@ func serveFloor(kind, function, app, dir string) error {
 		return err
 	}
 	defer l.Close()
+	if kind == "door" {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin) // until its end
+			l.Close()
+		}()
+		fmt.Println(l.Addr())
+		return serveDoor(l, dir)
+	}
 	serve := serveCanned
 	if kind != "canned" {
 		loop, err := startBareLoop()

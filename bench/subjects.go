@@ -111,7 +111,7 @@ func post(path, host string, header http.Header) []byte {
 
 func (w *workshop) canned() subject {
 	return subject{name: "canned answer", measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
-		f, err := w.startFloor("canned", "")
+		f, err := w.startFloor("canned", "", w.dir)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func (w *workshop) canned() subject {
 
 func (w *workshop) bare(lang language) subject {
 	return subject{name: lang.name + ", bare loop", floor: "canned answer", measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
-		f, err := w.startFloor("bare", lang.function)
+		f, err := w.startFloor("bare", lang.function, w.dir)
 		if err != nil {
 			return nil, err
 		}
@@ -154,13 +154,21 @@ func (w *workshop) signed(ctx context.Context, function string) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
+	return signedWith(ctx, key, w.address.AWS, w.address.Region, function, nil)
+}
+
+// signedWith is an invocation signed with a key, with more headers.
+func signedWith(ctx context.Context, key node.Key, base, region, function string, more http.Header) ([]byte, error) {
 	path := "/2015-03-31/functions/" + url.PathEscape(function) + "/invocations"
-	req, err := http.NewRequestWithContext(ctx, "POST", w.address.AWS+path, strings.NewReader(event))
+	req, err := http.NewRequestWithContext(ctx, "POST", base+path, strings.NewReader(event))
 	if err != nil {
 		return nil, err
 	}
+	for name, values := range more {
+		req.Header[name] = values
+	}
 	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(event)))
-	if err := v4.NewSigner().SignHTTP(ctx, aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret}, req, hash, "lambda", w.address.Region, time.Now()); err != nil {
+	if err := v4.NewSigner().SignHTTP(ctx, aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret}, req, hash, "lambda", region, time.Now()); err != nil {
 		return nil, err
 	}
 	return post(path, req.URL.Host, req.Header), nil
@@ -202,7 +210,7 @@ func (w *workshop) once(ctx context.Context, function string) (float64, error) {
 }
 
 func (w *workshop) bareCold(context.Context) (float64, error) {
-	f, err := w.startFloor("lazy", "Go")
+	f, err := w.startFloor("lazy", "Go", w.dir)
 	if err != nil {
 		return 0, err
 	}
@@ -217,8 +225,8 @@ type floorProcess struct {
 	addr string
 }
 
-func (w *workshop) startFloor(kind, function string) (*floorProcess, error) {
-	cmd := exec.Command(w.self, "-floor", kind, "-function", function, "-app", w.app, "-dir", w.dir)
+func (w *workshop) startFloor(kind, function, dir string) (*floorProcess, error) {
+	cmd := exec.Command(w.self, "-floor", kind, "-function", function, "-app", w.app, "-dir", dir)
 	cmd.Stderr = os.Stderr
 	end, err := cmd.StdinPipe()
 	if err != nil {

@@ -64,6 +64,8 @@ type Outcome struct {
 	Failure *Failure // why it is not Done; nil when it is
 
 	Version     string        // the version that was chosen, "$LATEST" or a number; "" when none was
+	Revision    string        // of that version's configuration when it was chosen; "" when none was
+	Recording   string        // names what was kept of its exchanges with hosts outside; "" for nothing
 	Environment string        // the environment that ran it; "" when none did
 	Init        time.Duration // time spent starting the environment for this event; 0 when it was warm
 	Duration    time.Duration // the function's own time

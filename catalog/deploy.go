@@ -42,6 +42,9 @@ type Deployment struct {
 	APIs    []*API       `json:"apis,omitempty"`
 	// EventInvoke says how asynchronous invocations are treated.
 	EventInvoke []*EventInvokeWish `json:"eventInvoke,omitempty"`
+	// Needed names revisions, by function, that are to be known for longer
+	// than they are in force. Of others only the last few are.
+	Needed map[string][]string `json:"needed,omitempty"`
 }
 
 // A Publication asks for a new version of a function when it has changed
@@ -131,6 +134,7 @@ func deploy(tx *cell.Tx, d Deployment) (Changes, error) {
 			return Changes{}, invalid(name, "it cannot stay as it is: it does not exist")
 		}
 	}
+	forgetUnneeded(tx, d.Needed)
 	versions := putLayers(tx, d.Layers)
 	var c Changes
 	for _, f := range d.Functions {
@@ -296,6 +300,7 @@ func putFunction(tx *cell.Tx, f Function, versions map[string]Layer, c *Changes)
 			return nil
 		}
 		c.Updated = append(c.Updated, f.Name)
+		remember(tx, old.Function)
 	}
 	r.Function.Modified, r.Function.Revision = tx.Now(), revision(tx)
 	functions().Put(tx, key, &r)
@@ -379,6 +384,7 @@ func removeOthers(tx *cell.Tx, d Deployment, c *Changes) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(gone)) {
+		rememberAll(tx, functionPrefix+name+"/")
 		tx.DeleteRange(cell.Prefix([]byte(functionPrefix + name + "/")))
 		tx.DeleteRange(cell.Prefix([]byte(versionPrefix + name + "/")))
 		c.Removed = append(c.Removed, name)
@@ -406,6 +412,9 @@ func removeVersions(tx *cell.Tx, d Deployment) {
 	for key, version := range tx.Scan(cell.Prefix([]byte(versionPrefix))) {
 		function, _, _ := strings.Cut(strings.TrimPrefix(string(key), versionPrefix), "/")
 		if !stay[string(key)] && !slices.Contains(d.Keep, function) {
+			if r := functions().Get(tx, functionKey(function, string(version))); r != nil {
+				remember(tx, r.Function)
+			}
 			tx.Delete(functionKey(function, string(version)))
 			tx.Delete(key)
 		}
@@ -455,6 +464,7 @@ func reserve(tx *cell.Tx, r reservation) error {
 	case r.Reserved != nil && *r.Reserved < 0:
 		return invalid(r.Function, "a reserved concurrency of %d", *r.Reserved)
 	}
+	remember(tx, rec.Function)
 	rec.Function.Reserved = r.Reserved
 	rec.Function.Revision = revision(tx)
 	functions().Put(tx, key, rec)

@@ -246,6 +246,7 @@ func setRecursion(tx *cell.Tx, r recursion) error {
 	case r.Mode == "" || !validRecursion(r.Mode):
 		return invalid(r.Function, "recursion %q", r.Mode)
 	}
+	remember(tx, rec.Function)
 	rec.Function.Recursion = r.Mode
 	rec.Function.Revision = revision(tx)
 	functions().Put(tx, key, rec)

@@ -15,6 +15,7 @@ import (
 //	p/<logical ID>           an API
 //	v/<function>/<logical ID>  the number of the version that this ID stands for
 //	e/<function>/<qualifier>  an eventInvokeRecord
+//	h/<function>/<revision>  a pastRecord
 //	n/f/<function>           the last version number given, which is never given again
 //	n/l/<layer>              likewise
 const (
@@ -26,6 +27,7 @@ const (
 	numberPrefix   = "n/"
 
 	eventInvokePrefix = "e/"
+	pastPrefix        = "h/"
 )
 
 // How records are written. Version 1 of each is the first.
@@ -90,7 +92,11 @@ func load(s cell.State, place Place) *View {
 			configs = append(configs, r.Config)
 		}
 	}
-	return NewView(place, fs, all(s, aliases(), aliasPrefix), all(s, apis(), apiPrefix), all(s, layers(), layerPrefix)).WithEventInvoke(configs)
+	var past []*Function
+	for _, r := range all(s, pasts(), pastPrefix) {
+		past = append(past, &r.Function)
+	}
+	return NewView(place, fs, all(s, aliases(), aliasPrefix), all(s, apis(), apiPrefix), all(s, layers(), layerPrefix)).WithEventInvoke(configs).WithPast(past)
 }
 
 // validName says whether a name can be part of a key.

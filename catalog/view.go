@@ -40,6 +40,7 @@ type View struct {
 	apis      map[string]*API                 // by logical ID
 	layers    map[string][]*Layer             // name → versions, ascending
 	invokes   map[string]map[string]*EventInvokeConfig
+	past      map[string][]*Function // name → revisions that are no more
 }
 
 // NewView builds a view of the given records. Two records of one name are a caller's bug; the later wins.

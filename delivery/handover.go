@@ -245,6 +245,7 @@ func (w *work) failure(e *ending, ev Event, did string) ledger.Failure {
 	if r := e.report; r != nil {
 		f.ErrorType, f.Message, f.Version, f.Duration = r.ErrorType, r.Message, r.Version, r.Duration
 		f.CodeSHA256, f.Revision, f.Stack, f.Location, f.Log = r.CodeSHA256, r.Revision, r.Stack, r.Location, r.Log
+		f.Recording = r.Recording
 	}
 	if f.ErrorType == "" {
 		f.ErrorType = e.condition

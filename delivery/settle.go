@@ -64,6 +64,8 @@ type Report struct {
 	Stack    []string        `json:"stack,omitempty"`
 	Location ledger.Location `json:"location,omitzero"`
 	Log      []string        `json:"log,omitempty"`
+	// Recording names what was kept of its exchanges with hosts outside.
+	Recording string `json:"recording,omitempty"`
 }
 
 // trimmed cuts texts to what is kept of them anyway.

@@ -14,7 +14,7 @@ import (
 // Deliveries is package delivery as a source.
 type Deliveries struct {
 	d     *delivery.Deliveries
-	facts func(t daruma.Target, version string) route.Facts
+	facts func(t daruma.Target, o daruma.Outcome) route.Facts
 
 	mu    sync.Mutex // guards the rest
 	mine  uint64     // leases with lower numbers are somebody else's; 0 before the first Lease
@@ -22,8 +22,8 @@ type Deliveries struct {
 }
 
 // NewDeliveries returns the source of d. facts says what is known of a target
-// and the version that ran, "" when none did.
-func NewDeliveries(d *delivery.Deliveries, facts func(t daruma.Target, version string) route.Facts) *Deliveries {
+// and of the version that an outcome comes from.
+func NewDeliveries(d *delivery.Deliveries, facts func(t daruma.Target, o daruma.Outcome) route.Facts) *Deliveries {
 	return &Deliveries{d: d, facts: facts}
 }
 
@@ -104,7 +104,7 @@ func (s *Deliveries) Extend(ctx context.Context, by time.Duration, items []Item)
 
 // Settle says what came of an event, by the table of package route.
 func (s *Deliveries) Settle(ctx context.Context, i Item, o daruma.Outcome, started time.Time) error {
-	_, err := route.Settle(ctx, s.d, heldOf(i), o, s.facts(i.Invocation.Target, o.Version), started)
+	_, err := route.Settle(ctx, s.d, heldOf(i), o, s.facts(i.Invocation.Target, o), started)
 	return err
 }
 

@@ -150,6 +150,10 @@ type Failure struct {
 	Did  string `json:"did,omitempty"`  // what the platform did
 	Next string `json:"next,omitempty"` // what a person can do
 
+	// Recording names what was kept of the last run's exchanges with hosts
+	// outside; "" when nothing was.
+	Recording string `json:"recording,omitempty"`
+
 	EventBytes int             `json:"eventBytes"`
 	Redacted   []string        `json:"redacted,omitempty"` // declared paths whose values are not kept
 	Handover   json.RawMessage `json:"handover,omitempty"` // of a destination: how it was to be handed on
@@ -175,7 +179,7 @@ type Attempt struct {
 func (f *Failure) trim() {
 	f.Message = Cut(f.Message, MessageBytesMax)
 	for _, s := range []*string{&f.Function, &f.Qualifier, &f.Version, &f.CodeSHA256, &f.Revision, &f.Owner, &f.Condition, &f.Outcome, &f.ErrorType,
-		&f.Request, &f.Trace, &f.TraceHeader, &f.Source, &f.Client, &f.Did, &f.Next, &f.Reason, &f.Location.File, &f.Location.Function} {
+		&f.Request, &f.Trace, &f.TraceHeader, &f.Source, &f.Client, &f.Did, &f.Next, &f.Reason, &f.Recording, &f.Location.File, &f.Location.Function} {
 		*s = Cut(*s, textBytesMax)
 	}
 	f.Stack = head(f.Stack, StackBytesMax)

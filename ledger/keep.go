@@ -176,6 +176,7 @@ func drop(tx *cell.Tx, u *Usage, f *Failure, size int64) {
 	u.Bytes -= size + int64(f.EventBytes)
 	if f.State == Open {
 		u.Open--
+		need(tx, f, -1)
 	}
 	g := groups().Get(tx, numbered(spaceGroup, uint64(f.Group)))
 	if g == nil {

@@ -125,6 +125,7 @@ func (m Machine) record(tx *cell.Tx, f *Failure, event []byte) (ID, error) {
 	groups().Put(tx, numbered(spaceGroup, uint64(g.Number)), g)
 	index(f, func(key []byte) { tx.Set(key, nil) })
 	tx.Set(indexKey(byState, string(Open), f.Number), nil)
+	need(tx, f, 1)
 	bytes := put(tx, f)
 	tx.Set(numbered(spaceEvent, uint64(f.Number)), cell.Seal(eventVersion, clean))
 	u := usage(tx)
@@ -206,6 +207,7 @@ func move(tx *cell.Tx, f *Failure, to State, reason string) *Group {
 	lower(tx, to, f.Number)
 	g := groups().Get(tx, numbered(spaceGroup, uint64(f.Group)))
 	if f.State == Open {
+		need(tx, f, -1)
 		if g != nil {
 			g.Open--
 			groups().Put(tx, numbered(spaceGroup, uint64(f.Group)), g)

@@ -25,6 +25,7 @@ import (
 //	t              the tally of notices
 //	n letter       the last number given: F, G, H or N
 //	u              the usage
+//	r key          a Release
 const (
 	spaceFailure = 'f'
 	spaceEvent   = 'e'
@@ -36,6 +37,7 @@ const (
 	spaceUsage   = 'u'
 	spaceNotice  = 'm'
 	spaceTally   = 't'
+	spaceRelease = 'r'
 )
 
 // Kinds of index.
@@ -60,6 +62,7 @@ func groups() cell.Format[Group]     { return cell.Format[Group]{Kind: "group of
 func repairs() cell.Format[Repair]   { return cell.Format[Repair]{Kind: "repair", Version: 1} }
 func notices() cell.Format[Notice]   { return cell.Format[Notice]{Kind: "notice", Version: 1} }
 func tallies() cell.Format[Tally]    { return cell.Format[Tally]{Kind: "tally of notices", Version: 1} }
+func releases() cell.Format[Release] { return cell.Format[Release]{Kind: "release", Version: 1} }
 func usages() cell.Format[Usage]     { return cell.Format[Usage]{Kind: "usage of the ledger", Version: 1} }
 
 func numbered(space byte, n uint64) []byte {

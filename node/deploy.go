@@ -150,6 +150,10 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 		n.cfg.Progress(failure(name, failures[name]).Error())
 	}
 	publications(&d, t, failures)
+	var err error
+	if d.Needed, err = n.needed(ctx); err != nil {
+		return err
+	}
 	changes, err := n.catalog.Deploy(ctx, d)
 	if err != nil {
 		return err
@@ -254,7 +258,21 @@ func layerRuntime(t *template.App, l *catalog.Layer) string {
 	return ""
 }
 
-// collect removes code that no function, version or layer needs any more.
+// needed names the revisions that open failures happened with, by function.
+func (n *Node) needed(ctx context.Context) (map[string][]string, error) {
+	list, err := n.ledger.Releases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	needed := map[string][]string{}
+	for _, r := range list {
+		needed[r.Function] = append(needed[r.Function], r.Revision)
+	}
+	return needed, nil
+}
+
+// collect removes code that no function, version or layer needs any more, nor
+// an open failure.
 func (n *Node) collect() error {
 	needed := map[string]bool{}
 	v := n.catalog.View()
@@ -264,6 +282,12 @@ func (n *Node) collect() error {
 			for _, l := range f.Layers {
 				needed[l.Code.Dir] = true
 			}
+		}
+	}
+	for _, f := range v.Past() {
+		needed[f.Code.Dir] = true
+		for _, l := range f.Layers {
+			needed[l.Code.Dir] = true
 		}
 	}
 	for _, l := range v.Layers() {

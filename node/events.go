@@ -32,15 +32,20 @@ func (n *Node) openEvents() {
 	})
 }
 
-// facts is what is known of a function, for the ledger.
-func (n *Node) facts(t daruma.Target, version string) route.Facts {
+// facts is what is known of a function, for the ledger: its code and
+// configuration as they were when it ran, whatever was deployed since.
+func (n *Node) facts(t daruma.Target, o daruma.Outcome) route.Facts {
 	v := n.catalog.View()
 	latest := v.Function(t.Function, catalog.Latest)
 	if latest == nil {
 		return route.Facts{}
 	}
 	facts := route.Facts{Reserved: latest.Reserved, Declared: declared(latest)}
-	if ran := v.Function(t.Function, version); ran != nil {
+	ran := v.Revision(t.Function, o.Revision)
+	if ran == nil {
+		ran = v.Function(t.Function, o.Version)
+	}
+	if ran != nil {
 		facts.CodeSHA256, facts.Revision = ran.Code.SHA256, ran.Revision
 	}
 	return facts
@@ -132,7 +137,7 @@ func (r recorder) Run(ctx context.Context, inv daruma.Invocation) daruma.Outcome
 	}
 	keep, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordMax)
 	defer cancel()
-	if _, err := route.Call(keep, r.node.ledger, inv, o, r.node.facts(inv.Target, o.Version), inv.Source); err != nil {
+	if _, err := route.Call(keep, r.node.ledger, inv, o, r.node.facts(inv.Target, o), inv.Source); err != nil {
 		r.node.cfg.Log.Warn("a failure was not kept", "function", inv.Target.Function, "request", inv.ID, "error", err)
 	}
 	return o

@@ -94,6 +94,7 @@ func report(held delivery.Held, o daruma.Outcome, facts Facts, started time.Time
 	if rule.Recorded {
 		r.Stack, r.Location = ledger.Trace(o.Payload)
 		r.Log = lines(o.LogTail)
+		r.Recording = o.Recording
 	}
 	return r
 }
@@ -113,7 +114,7 @@ func Call(ctx context.Context, to Recorder, inv daruma.Invocation, o daruma.Outc
 	r := report(delivery.Held{}, o, facts, time.Time{})
 	f := ledger.Failure{Hop: ledger.Call, Function: inv.Target.Function, Qualifier: inv.Target.Qualifier, Version: o.Version, CodeSHA256: facts.CodeSHA256, Revision: facts.Revision,
 		Owner: facts.Declared.Owner, Tags: facts.Declared.Tags, Sensitive: facts.Declared.Sensitive, Correlate: facts.Declared.Correlate,
-		Outcome: r.Outcome, ErrorType: r.ErrorType, Message: r.Message, Stack: r.Stack, Location: r.Location, Log: r.Log, Runs: 1, Accepted: inv.At, Duration: o.Duration,
+		Outcome: r.Outcome, ErrorType: r.ErrorType, Message: r.Message, Stack: r.Stack, Location: r.Location, Log: r.Log, Recording: r.Recording, Runs: 1, Accepted: inv.At, Duration: o.Duration,
 		Request: inv.ID, Trace: daruma.TraceRoot(inv.Trace), TraceHeader: inv.Trace, Source: inv.Source, Client: client, Did: "told the caller " + Of(o.Kind).Caller + " and kept the event here"}
 	f.Attempts = []ledger.Attempt{{At: inv.At, Duration: o.Duration, Environment: o.Environment, Version: o.Version, Outcome: r.Outcome, ErrorType: r.ErrorType, Message: r.Message}}
 	return to.Record(ctx, f, inv.Payload)

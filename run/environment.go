@@ -230,7 +230,7 @@ func (e *Environment) answer(c *call, o daruma.Outcome) {
 	}
 	e.group.finishing.Add(1) // until the pool hears that c is released
 	now := time.Now()
-	o.Version, o.Environment, o.Init = e.function.Version, e.record.ID, c.init
+	o.Version, o.Revision, o.Environment, o.Init = e.function.Version, e.function.Revision, e.record.ID, c.init
 	if c.entered {
 		o.Duration = now.Sub(c.began)
 		o.MemoryBytes = e.memory.peak(now)

@@ -311,6 +311,6 @@ func (w *World) open(ctx context.Context, first bool) error {
 	return nil
 }
 
-func (w *World) facts(t daruma.Target, _ string) route.Facts {
+func (w *World) facts(t daruma.Target, _ daruma.Outcome) route.Facts {
 	return route.Facts{Reserved: w.function(t.Function).Reserved}
 }

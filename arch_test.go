@@ -34,12 +34,15 @@ var layers = map[string]int{
 	"dispatch": 3,
 	"build":    3,
 	"watch":    3,
+	"tape":     2, // what runs were told from outside, as values: in no cell
 	"notify":   3,
 	"template": 3,
 	"door":     3, // ways in
 	"node":     4, // the table of contents
 	"cmd":      5,
 	"sim":      6, // whole worlds for tests: nothing imports it
+
+	"reproduce": 3, // a verb
 }
 
 // apart names folders whose packages are no Go library of the product.

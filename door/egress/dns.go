@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/daruma-io/daruma/tape"
 )
 
 // Times of answers.
@@ -200,6 +202,10 @@ func (e *Egress) answer(ctx context.Context, env *environment, query *dns.Msg) *
 	if d.Cloud || name == HostName {
 		return reply // the names exist and have addresses only
 	}
+	if p := env.tap.Player; p != nil {
+		e.deny(e.peer(env.ref, d.Host, 0), env.ref, p.Refuse("lookup of "+d.Host+" ("+dns.TypeToString[q.Qtype]+")").Error())
+		return code(reply, dns.RcodeNameError)
+	}
 	return e.forward(ctx, query, reply)
 }
 
@@ -262,7 +268,11 @@ func (e *Egress) answerAddress(ctx context.Context, env *environment, reply *dns
 	addr, known := env.names.known(d.Host, now)
 	if !known {
 		if !d.Cloud && d.Host != HostName {
-			if rcode, err := e.exists(ctx, q.Name); rcode != dns.RcodeSuccess {
+			began := time.Now()
+			if rcode, err := e.exists(ctx, env, q.Name, d.Host); rcode != dns.RcodeSuccess {
+				if r := env.tap.Recorder; r != nil && ctx.Err() == nil {
+					r.Fail(tape.Lookup, d.Host, 0, began, err)
+				}
 				e.fail(e.peer(env.ref, d.Host, 0), env.ref, err)
 				return code(reply, rcode)
 			}
@@ -277,7 +287,13 @@ func (e *Egress) answerAddress(ctx context.Context, env *environment, reply *dns
 
 // exists says whether a name has an address of any kind, by the code a
 // resolver would answer with.
-func (e *Egress) exists(ctx context.Context, fqdn string) (rcode int, err error) {
+func (e *Egress) exists(ctx context.Context, env *environment, fqdn, host string) (rcode int, err error) {
+	if p := env.tap.Player; p != nil {
+		if !p.Exists(host) {
+			return dns.RcodeNameError, errors.New("as it was recorded: there is no such name")
+		}
+		return dns.RcodeSuccess, nil
+	}
 	_, err = e.cfg.Resolver.LookupNetIP(ctx, "ip", fqdn)
 	if err == nil {
 		return dns.RcodeSuccess, nil

@@ -20,7 +20,7 @@
 // [HostName] allows, never a link-local or metadata address, whatever a name
 // resolves to and whenever it changes its mind; each connection is counted in
 // [Egress.Seen], the refused ones too. It does not look into what other hosts
-// are told, and it carries nothing but TCP and DNS.
+// are told, unless a [Tap] says so, and it carries nothing but TCP and DNS.
 //
 // An Egress serves any number of environments at once; its methods may be
 // called from any goroutine. Environments share nothing but the limits of the
@@ -29,6 +29,7 @@ package egress
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -48,6 +49,9 @@ type Ref struct {
 	Environment string // unique while it lives
 	Function    string
 	Version     string
+	// Current returns the request the environment is busy with, or "". It is
+	// asked by recorders only; nil where nothing is recorded.
+	Current func() string
 }
 
 // Config is what an Egress is built from.
@@ -76,6 +80,14 @@ type Config struct {
 	// Log is told, in lines of daruma.Platform, what was refused and why. It
 	// must not block. nil: nobody is told.
 	Log func(daruma.Line)
+	// Tap says whether an environment's exchanges are recorded or played back.
+	// Asked once for each environment. nil: they are not.
+	Tap func(who Ref) Tap
+	// Session returns the authority that vouches for every host to
+	// environments with a Tap. Required with Tap; called when it is first needed.
+	Session func() (*trust.Authority, error)
+	// Roots are whom hosts outside are trusted by while they are recorded. nil: the machine's.
+	Roots *x509.CertPool
 	// Clock is what First and Last of a Peer are read from. nil: the machine's.
 	Clock daruma.Clock
 	// Limits bound what one environment may use.
@@ -113,6 +125,7 @@ type Egress struct {
 
 	mu           sync.Mutex // guards environments
 	environments map[string]*environment
+	sealed       map[sealedKey]bool // hosts whose TLS is left alone; guarded by mu
 }
 
 // An environment is what the sockets of one environment share.
@@ -121,7 +134,8 @@ type environment struct {
 	names   names
 	slots   chan struct{} // one per open connection
 	lookups chan struct{} // one per query being answered
-	users   int           // Serve calls under way; guarded by Egress.mu
+	tap     Tap
+	users   int // Serve calls under way; guarded by Egress.mu
 }
 
 // New checks cfg and builds an Egress. It starts nothing.
@@ -134,6 +148,9 @@ func New(cfg Config) (*Egress, error) {
 		if r.missing {
 			errs = append(errs, fmt.Errorf("%s is required", r.what))
 		}
+	}
+	if cfg.Tap != nil && cfg.Session == nil {
+		errs = append(errs, errors.New("Session is required with Tap"))
 	}
 	l := &cfg.Limits
 	if l.Connections < 0 || l.Names < 0 || l.Names > synthetics/2 || l.Dial < 0 || l.Idle < 0 {
@@ -160,7 +177,7 @@ func New(cfg Config) (*Egress, error) {
 	if cfg.Upstream == nil {
 		cfg.Upstream = machineUpstream()
 	}
-	return &Egress{cfg: cfg, origin: originalDestination, environments: map[string]*environment{}}, nil
+	return &Egress{cfg: cfg, origin: originalDestination, environments: map[string]*environment{}, sealed: map[sealedKey]bool{}}, nil
 }
 
 func orDefault[T int | time.Duration](v, def T) T {
@@ -191,6 +208,9 @@ func (e *Egress) enter(who Ref) (env *environment, leave func()) {
 	env = e.environments[who.Environment]
 	if env == nil {
 		env = &environment{ref: who, names: names{max: e.cfg.Limits.Names}, slots: make(chan struct{}, e.cfg.Limits.Connections), lookups: make(chan struct{}, lookupsMax)}
+		if e.cfg.Tap != nil {
+			env.tap = e.cfg.Tap(who)
+		}
 		e.environments[who.Environment] = env
 	}
 	env.users++

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/daruma-io/daruma/tape"
 )
 
 // Limits of a connection to the cloud.
@@ -31,10 +33,11 @@ func (e *Egress) ServeCloud(ctx context.Context, ln net.Listener, who Ref) error
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	f := e.newFront(ctx, who)
+	f := e.newFront(ctx, env)
 	wg.Go(f.run)
 	at := addrPort(ln.Addr())
 	d := Dial{Ref: who, Host: at.Addr().String(), Port: at.Port(), Cloud: true}
+	origin := origin{"http", tape.Cloud, 0}
 	return e.serve(ctx, ln, who, env.slots, func(ctx context.Context, c net.Conn) {
 		stop := context.AfterFunc(ctx, func() { abort(c) })
 		defer stop()
@@ -46,14 +49,15 @@ func (e *Egress) ServeCloud(ctx context.Context, ln net.Listener, who Ref) error
 			return
 		}
 		p.connections.Add(1)
-		f.serve(&counted{Conn: c, p: p, over: make(chan struct{})})
+		f.serve(&counted{Conn: c, p: p, over: make(chan struct{}), origin: origin, next: e.cfg.Cloud})
 	})
 }
 
-// A front hands the requests of one listener's connections to Config.Cloud.
+// A front hands the requests of one listener's connections to Config.Cloud, or
+// to the host outside that the connection was going to.
 type front struct {
 	e   *Egress
-	who Ref
+	env *environment
 	ctx context.Context // of the Serve call it belongs to
 	srv *http.Server
 	in  chan net.Conn // *counted, or *tls.Conn on one
@@ -63,17 +67,20 @@ type front struct {
 	request sync.WaitGroup
 }
 
-func (e *Egress) newFront(ctx context.Context, who Ref) *front {
-	f := &front{e: e, who: who, ctx: ctx, in: make(chan net.Conn)}
-	base := context.WithValue(ctx, callerKey{}, who)
+func (e *Egress) newFront(ctx context.Context, env *environment) *front {
+	f := &front{e: e, env: env, ctx: ctx, in: make(chan net.Conn)}
+	base := context.WithValue(ctx, callerKey{}, env.ref)
 	f.srv = &http.Server{
 		Handler:           f,
 		ReadHeaderTimeout: requestHeadMax,
 		IdleTimeout:       e.cfg.Limits.Idle,
 		MaxHeaderBytes:    headBytesMax,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ConnState:         ended,
-		ErrorLog:          log.New(frontLog{f}, "", 0),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, countedOf(c))
+		},
+		ConnState: ended,
+		ErrorLog:  log.New(frontLog{f}, "", 0),
 	}
 	return f
 }
@@ -101,6 +108,9 @@ func (f *front) Accept() (net.Conn, error) {
 func (f *front) Close() error   { return nil }
 func (f *front) Addr() net.Addr { return &net.TCPAddr{} }
 
+// connKey is the context key of the connection a request came by.
+type connKey struct{}
+
 // ServeHTTP passes a request on, unless the front has ended: over HTTP/2 a
 // request may start a moment after its connection was closed.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -112,18 +122,19 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.request.Add(1)
 	f.mu.Unlock()
 	defer f.request.Done()
-	f.e.cfg.Cloud.ServeHTTP(w, r)
+	c := r.Context().Value(connKey{}).(*counted)
+	f.env.tap.serve(f, w, r, c.origin, c.next)
 }
 
 // take serves one connection that was going to the cloud, and returns when it is over.
 func (f *front) take(c net.Conn, head []byte, d Dial, p *peer) {
 	if d.Port != portHTTP && d.Port != portHTTPS {
-		f.e.deny(p, f.who, fmt.Sprintf("the cloud's names are answered on ports %d and %d only", portHTTP, portHTTPS))
+		f.e.deny(p, f.env.ref, fmt.Sprintf("the cloud's names are answered on ports %d and %d only", portHTTP, portHTTPS))
 		abort(c)
 		return
 	}
 	p.connections.Add(1)
-	counts := &counted{Conn: c, head: head, p: p, over: make(chan struct{})}
+	counts := &counted{Conn: c, head: head, p: p, over: make(chan struct{}), origin: origin{scheme(d.Port), d.Host, d.Port}, next: f.e.cfg.Cloud}
 	if d.Port == portHTTP {
 		f.serve(counts)
 		return
@@ -135,7 +146,7 @@ func (f *front) take(c net.Conn, head []byte, d Dial, p *peer) {
 	cancel()
 	if err != nil {
 		if f.ctx.Err() == nil {
-			f.e.fail(p, f.who, handshakeError(err, shown))
+			f.e.fail(p, f.env.ref, handshakeError(err, shown))
 		}
 		c.Close()
 		return
@@ -189,6 +200,9 @@ type counted struct {
 	head []byte
 	p    *peer
 	over chan struct{}
+
+	origin origin       // where its requests were going
+	next   http.Handler // who answers them
 }
 
 func (c *counted) Read(b []byte) (int, error) {
@@ -236,7 +250,7 @@ func ended(c net.Conn, s http.ConnState) {
 type frontLog struct{ f *front }
 
 func (l frontLog) Write(b []byte) (int, error) {
-	l.f.e.tell(l.f.who, "egress: "+strings.TrimSpace(string(b)))
+	l.f.e.tell(l.f.env.ref, "egress: "+strings.TrimSpace(string(b)))
 	return len(b), nil
 }
 

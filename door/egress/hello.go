@@ -16,14 +16,20 @@ var errHelloRead = errors.New("the client's hello was read")
 // name is "" when the client speaks something else, names none, or says
 // nothing for helloMax.
 func peekServerName(c net.Conn) (head []byte, name string) {
+	head, name, _ = peekHello(c)
+	return head, name
+}
+
+// peekHello returns, besides, the protocols the client offers to speak inside.
+func peekHello(c net.Conn) (head []byte, name string, protocols []string) {
 	r := &recorder{Conn: c}
 	c.SetReadDeadline(soon(helloMax))
 	_ = tls.Server(r, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
-		name = h.ServerName
+		name, protocols = h.ServerName, h.SupportedProtos
 		return nil, errHelloRead
 	}}).Handshake() // always fails; what counts is what it saw
 	c.SetReadDeadline(time.Time{})
-	return r.read, strings.TrimSuffix(strings.ToLower(name), ".")
+	return r.read, strings.TrimSuffix(strings.ToLower(name), "."), protocols
 }
 
 // A recorder keeps what is read and writes nothing.

@@ -30,7 +30,7 @@ func (e *Egress) ServeTCP(ctx context.Context, ln net.Listener, who Ref) error {
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	f := e.newFront(ctx, who)
+	f := e.newFront(ctx, env)
 	wg.Go(f.run)
 	return e.serve(ctx, ln, who, env.slots, func(ctx context.Context, c net.Conn) { e.handle(ctx, env, f, c) })
 }
@@ -65,6 +65,10 @@ func (e *Egress) handle(ctx context.Context, env *environment, f *front, c net.C
 		abort(c)
 	case d.Cloud:
 		f.take(c, head, d, p)
+	case env.tap.Player != nil:
+		f.play(c, head, d, p)
+	case env.tap.Recorder != nil:
+		f.record(c, head, d, p)
 	default:
 		e.through(ctx, c, head, d, p)
 	}
@@ -100,6 +104,16 @@ func (e *Egress) destination(env *environment, c net.Conn, to netip.AddrPort) (h
 // through connects a function with a host outside and carries bytes both ways
 // until both have ended.
 func (e *Egress) through(ctx context.Context, c net.Conn, head []byte, d Dial, p *peer) {
+	up, err := e.reach(ctx, d, p)
+	if err != nil {
+		abort(c)
+		return
+	}
+	e.carry(ctx, c, up, head, p)
+}
+
+// reach connects to a host outside. An error is counted and told already.
+func (e *Egress) reach(ctx context.Context, d Dial, p *peer) (net.Conn, error) {
 	up, err := e.connect(ctx, d.Host, d.Port)
 	if err != nil {
 		if _, ok := errors.AsType[*forbidden](err); ok {
@@ -107,10 +121,15 @@ func (e *Egress) through(ctx context.Context, c net.Conn, head []byte, d Dial, p
 		} else if ctx.Err() == nil {
 			e.fail(p, d.Ref, err)
 		}
-		abort(c)
-		return
+		return nil, err
 	}
 	p.connections.Add(1)
+	return up, nil
+}
+
+// carry carries bytes both ways until both have ended; head is what the
+// function has said already.
+func (e *Egress) carry(ctx context.Context, c, up net.Conn, head []byte, p *peer) {
 	stop := context.AfterFunc(ctx, func() { abort(up) })
 	defer stop()
 	up.SetWriteDeadline(soon(e.cfg.Limits.Idle))

@@ -17,7 +17,7 @@ import (
 // Names of the public files below [Files].Dir.
 const (
 	BundleName = "bundle.pem" // the roots, then the authority: for what replaces its list of roots
-	CAName     = "ca.pem"     // the authority alone: for what adds to its list
+	CAName     = "ca.pem"     // the authorities alone: for what adds to its list
 	StoreName  = "cacerts"    // the bundle as a Java key store
 )
 
@@ -51,13 +51,17 @@ var machineRoots = []string{
 // writeFiles writes the public files into dir. A machine without roots gets a
 // bundle of the authority alone; then functions trust the cloud's names and
 // nothing else, as programs of that machine would.
-func writeFiles(dir string, ca *x509.Certificate, roots string, now time.Time) (Files, error) {
+func writeFiles(dir string, authorities []*x509.Certificate, roots string, now time.Time) (Files, error) {
 	f := Files{Dir: dir, Bundle: filepath.Join(dir, BundleName), CA: filepath.Join(dir, CAName), Store: filepath.Join(dir, StoreName)}
 	certs, err := readRoots(roots)
 	if err != nil {
 		return Files{}, err
 	}
-	certs = append(certs, ca.Raw)
+	var alone []byte
+	for _, a := range authorities {
+		certs = append(certs, a.Raw)
+		alone = append(alone, certificatePEM(a.Raw)...)
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Files{}, fmt.Errorf("write trusted roots: %w", err)
 	}
@@ -70,7 +74,7 @@ func writeFiles(dir string, ca *x509.Certificate, roots string, now time.Time) (
 		data []byte
 	}{
 		{f.Bundle, bundle},
-		{f.CA, certificatePEM(ca.Raw)},
+		{f.CA, alone},
 		{f.Store, javaStore(certs, now)},
 	}
 	for _, c := range contents {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 
@@ -28,7 +29,7 @@ func (a *Authority) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate
 // Leaf returns a certificate for one name, signing one when there is none.
 func (a *Authority) Leaf(name string) (*tls.Certificate, error) {
 	name = strings.TrimSuffix(strings.ToLower(name), ".")
-	if !a.Covers(name) {
+	if name == "" || !a.Covers(name) {
 		return nil, &daruma.Error{Op: "certify", Kind: daruma.KindDenied, Ref: name, Err: fmt.Errorf("not below %s", strings.Join(a.suffixes, ", "))}
 	}
 	a.cache.mu.Lock()
@@ -66,6 +67,9 @@ func (a *Authority) sign(name string) (*tls.Certificate, error) {
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		DNSNames:     []string{name},
+	}
+	if ip := net.ParseIP(name); ip != nil {
+		t.DNSNames, t.IPAddresses = nil, []net.IP{ip}
 	}
 	if t.NotBefore.Before(a.cert.NotBefore) {
 		t.NotBefore = a.cert.NotBefore

@@ -9,6 +9,11 @@
 // opening, never leaves its directory, and is readable by its owner only. It
 // is never installed in the machine's own trust store.
 //
+// [Session] makes an authority of another kind, for functions whose exchanges
+// with other hosts are recorded or played back: it vouches for any name, its
+// key never leaves the process's memory and ends with it, and its certificate
+// is shown to the places of those functions only.
+//
 // An [Authority] may be used from any goroutine. Two processes must not open
 // the same directory at once; the caller's lock on its data directory sees to
 // that.
@@ -56,6 +61,7 @@ type Authority struct {
 	key      crypto.Signer
 	leafKey  crypto.Signer // one for all leaves: they are all ours, and a key costs more than a signature
 	suffixes []string
+	any      bool // of a session: it vouches for every name
 	now      func() time.Time
 	files    Files
 	cache    leaves
@@ -87,7 +93,7 @@ func Open(dir string, suffixes []string, roots string, now func() time.Time) (*A
 	if a.leafKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return nil, fmt.Errorf("open certificate authority: %w", err)
 	}
-	if a.files, err = writeFiles(filepath.Join(dir, "public"), a.cert, roots, now()); err != nil {
+	if a.files, err = writeFiles(filepath.Join(dir, "public"), []*x509.Certificate{a.cert}, roots, now()); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -191,7 +197,7 @@ func serial() *big.Int {
 }
 
 // Covers says whether name is one the authority may vouch for.
-func (a *Authority) Covers(name string) bool { return Below(name, a.suffixes) }
+func (a *Authority) Covers(name string) bool { return a.any || Below(name, a.suffixes) }
 
 // Below says whether name, in lower case and without a final dot, is one of
 // the domains or lies below one of them.

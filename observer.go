@@ -21,6 +21,10 @@ const (
 	Platform = "platform" // START, END, REPORT, INIT_START and our own remarks
 )
 
+// Reproduction is the Source of runs that are no attempts: an event that
+// failed is run again to see why. They are told of, and not counted.
+const Reproduction = "reproduce"
+
 // A Line is one line of log.
 type Line struct {
 	At          time.Time `json:"time"`
@@ -30,6 +34,7 @@ type Line struct {
 	Request     string    `json:"request,omitempty"` // request ID, "" outside of an invocation
 	Trace       string    `json:"trace,omitempty"`   // the trace's root
 	Stream      string    `json:"stream"`            // Stdout, Stderr or Platform
+	Source      string    `json:"source,omitempty"`  // Reproduction, or ""
 	Text        string    `json:"text"`              // without the line's end; JSON log lines as they were written
 }
 

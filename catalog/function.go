@@ -59,6 +59,9 @@ type Function struct {
 
 	SystemLogLevel string `json:"systemLogLevel,omitempty"` // the platform's own log level, with JSON
 	LogGroup       string `json:"logGroup,omitempty"`       // "/aws/lambda/" and the name when ""
+
+	Record       bool     `json:"record,omitempty"`       // what it is told from outside is kept with its failures
+	RecordRedact []string `json:"recordRedact,omitempty"` // names of headers, parameters and members that are not kept of it
 }
 
 // Code says where a function's finished code lies.

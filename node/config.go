@@ -42,6 +42,8 @@ type Config struct {
 	Isolation        string            // "auto", "namespaces" or "processes"; "auto" when ""
 	ExactRuntimes    bool              // fetch the version of Node.js a function asks for, rather than take the nearest
 	AllowNotifyTo    []string          // addresses inside that notices may go to, beside those of daruma.yaml
+	Record           []string          // functions, by name or logical ID, whose exchanges with hosts outside are kept with their failures
+	RecordRedact     []string          // names of headers, parameters and members whose values are not kept of these
 	Watch            bool              // build again when code changes
 	TimeScale        int               // how many times as fast as the machine's clock the app's runs; 1 when 0
 	Version          string            // of this program, to be shown

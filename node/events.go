@@ -27,7 +27,7 @@ func (n *Node) openEvents() {
 	n.deliveries = delivery.New(n.cell, n.machine)
 	n.dispatcher = dispatch.New(dispatch.Config{
 		Sources: []dispatch.Source{dispatch.NewDeliveries(n.deliveries, n.facts)},
-		Runner:  loopless{n.pool, n.catalog.View}, Clock: n.clock, Logger: n.cfg.Log, Drain: drainMax,
+		Runner:  loopless{taping{n.pool, n}, n.catalog.View}, Clock: n.clock, Logger: n.cfg.Log, Drain: drainMax,
 		LeaseFor: n.clock.While(leaseFor),
 	})
 }

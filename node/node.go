@@ -28,7 +28,6 @@ import (
 	"github.com/daruma-io/daruma/dispatch"
 	"github.com/daruma-io/daruma/door/console"
 	"github.com/daruma-io/daruma/door/egress"
-	"github.com/daruma-io/daruma/door/egress/trust"
 	"github.com/daruma-io/daruma/door/lambda"
 	"github.com/daruma-io/daruma/door/web"
 	"github.com/daruma-io/daruma/door/wire"
@@ -49,6 +48,8 @@ type Node struct {
 	ready   chan struct{}
 	stop    chan struct{} // closed by Stop
 	stopped sync.Once
+
+	reproducing
 
 	listeners  listeners
 	watch      *watch.Watch
@@ -116,6 +117,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	loaded, err := n.load(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := n.checkRecord(loaded); err != nil {
 		return nil, err
 	}
 	n.app.set(loaded, nil)
@@ -214,15 +218,15 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 	if n.front, err = wire.New(wire.Config{Credentials: n.keys, Region: place.Region, Grace: drainMax, Log: n.cfg.Log}); err != nil {
 		return err
 	}
-	authority, err := trust.Open(filepath.Join(n.cfg.Data, "trust"), egress.CloudDomains, "", time.Now)
-	if err != nil {
+	if err := n.openTrust(); err != nil {
 		return err
 	}
-	policy := egress.AllowAll
+	policy := egress.Policy(egress.AllowAll)
 	if n.cfg.Egress == "deny" {
 		policy = egress.DenyAll
 	}
-	n.egress, err = egress.New(egress.Config{Cloud: http.HandlerFunc(n.cloud), Authority: authority, Policy: policy, Own: n.listeners.ports, Log: n.watch.Logged})
+	n.policy = policy
+	n.egress, err = egress.New(egress.Config{Cloud: http.HandlerFunc(n.cloud), Authority: n.trust, Session: n.session, Tap: n.tap, Policy: policy, Own: n.listeners.ports, Log: n.watch.Logged})
 	if err != nil {
 		return err
 	}
@@ -234,7 +238,7 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 		Progress: n.cfg.Progress,
 		Warn:     func(function, text string) { n.cfg.Progress(function + ": " + text) },
 	})
-	n.pool = run.New(n.poolConfig(authority.Files()))
+	n.pool = run.New(n.poolConfig())
 	n.openEvents()
 	n.openNotify()
 	return nil
@@ -252,15 +256,15 @@ func (n *Node) cloud(w http.ResponseWriter, r *http.Request) {
 
 // openDoors makes the ways in.
 func (n *Node) openDoors(context.Context, catalog.Place) error {
-	door, err := lambda.New(lambda.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Acceptor: acceptor{n.deliveries}, URL: n.urlAddress, Spanned: n.spanned})
+	door, err := lambda.New(lambda.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Acceptor: acceptor{n.deliveries}, URL: n.urlAddress, Spanned: n.spanned})
 	if err != nil {
 		return err
 	}
 	n.front.Register("lambda", door.Service())
-	n.web = web.New(web.Config{Runner: recorder{n.pool, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
+	n.web = web.New(web.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
-		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, NotifyTest: n.testNotify, Now: n.clock.Now,
+		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Now: n.clock.Now,
 	})
 	return nil
 }

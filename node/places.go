@@ -58,7 +58,7 @@ func (n *Node) openMaker() (sandbox.Maker, error) {
 // own says whether places have a network of their own, so that the cloud's names lead here.
 func (n *Node) own() bool { return n.maker.Kind() == "namespaces" }
 
-func (n *Node) poolConfig(files trust.Files) run.Config {
+func (n *Node) poolConfig() run.Config {
 	cfg := run.Config{
 		Maker:    n.maker,
 		View:     n.catalog.View,
@@ -68,48 +68,64 @@ func (n *Node) poolConfig(files trust.Files) run.Config {
 		Clock:    n.clock,
 		// What a process does while nobody waits for it is its own time.
 		FreezeAfter: n.clock.While(freezeAfter),
-		Credentials: func(f *catalog.Function) []string {
-			key := n.keys.of(f.Name)
-			return []string{"AWS_ACCESS_KEY_ID=" + key.ID, "AWS_SECRET_ACCESS_KEY=" + key.Secret, "AWS_SESSION_TOKEN=" + key.Token}
-		},
-		Spec: func(_ *catalog.Function, spec *sandbox.Spec) {
-			spec.Processes, spec.Files = processesMax, filesMax
-			if n.own() {
-				spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: files.Dir, Target: trustDir})
-				spec.Trust, spec.Resolver = files.Bundle, "127.0.0.1"
-				spec.Redirect = redirect()
-			}
-		},
+		Credentials: n.credentials,
+		Spec:        func(f *catalog.Function, spec *sandbox.Spec) { furnish(spec, n.own(), n.files(f)) },
 	}
-	trusted := ""
-	if n.own() {
-		trusted = trustDir
-	}
-	cfg.Services = []run.Service{{
-		Address: cloudAddr,
-		Env:     func(address string) []string { return egress.Environ("http://"+address, trusted) },
-		Serve: func(ctx context.Context, ln net.Listener, ref run.Ref) error {
-			return n.egress.ServeCloud(ctx, ln, environment(ref))
-		},
-	}}
-	if n.own() {
-		cfg.Services = append(cfg.Services,
-			run.Service{Address: nameAddr, ServePacket: func(ctx context.Context, pc net.PacketConn, ref run.Ref) error {
-				return n.egress.ServeDNS(ctx, pc, environment(ref))
-			}},
-			run.Service{Address: nameAddr, Serve: func(ctx context.Context, ln net.Listener, ref run.Ref) error {
-				return n.egress.ServeDNSTCP(ctx, ln, environment(ref))
-			}},
-			run.Service{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(connectPort)), Serve: func(ctx context.Context, ln net.Listener, ref run.Ref) error {
-				return n.egress.ServeTCP(ctx, ln, environment(ref))
-			}},
-		)
-	}
+	cfg.Services = ways(n.egress, n.own())
 	return cfg
 }
 
+// credentials are the variables with which a function's SDK signs.
+func (n *Node) credentials(f *catalog.Function) []string {
+	key := n.keys.of(f.Name)
+	return []string{"AWS_ACCESS_KEY_ID=" + key.ID, "AWS_SECRET_ACCESS_KEY=" + key.Secret, "AWS_SESSION_TOKEN=" + key.Token}
+}
+
+// furnish completes a place: its limits and, where it has a network of its own,
+// what it trusts and where its connections lead.
+func furnish(spec *sandbox.Spec, own bool, files trust.Files) {
+	spec.Processes, spec.Files = processesMax, filesMax
+	if own {
+		spec.Mounts = append(spec.Mounts, sandbox.Mount{Source: files.Dir, Target: trustDir})
+		spec.Trust, spec.Resolver = files.Bundle, "127.0.0.1"
+		spec.Redirect = redirect()
+	}
+}
+
+// ways are the ways out of a place.
+func ways(out *egress.Egress, own bool) []run.Service {
+	trusted := ""
+	if own {
+		trusted = trustDir
+	}
+	services := []run.Service{{
+		Address: cloudAddr,
+		Env:     func(address string) []string { return egress.Environ("http://"+address, trusted) },
+		Serve: func(ctx context.Context, ln net.Listener, ref run.Ref) error {
+			return out.ServeCloud(ctx, ln, environment(ref))
+		},
+	}}
+	if own {
+		services = append(services,
+			run.Service{Address: nameAddr, ServePacket: func(ctx context.Context, pc net.PacketConn, ref run.Ref) error {
+				return out.ServeDNS(ctx, pc, environment(ref))
+			}},
+			run.Service{Address: nameAddr, Serve: func(ctx context.Context, ln net.Listener, ref run.Ref) error {
+				return out.ServeDNSTCP(ctx, ln, environment(ref))
+			}},
+			run.Service{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(connectPort)), Serve: func(ctx context.Context, ln net.Listener, ref run.Ref) error {
+				return out.ServeTCP(ctx, ln, environment(ref))
+			}},
+		)
+	}
+	return services
+}
+
 func environment(ref run.Ref) egress.Ref {
-	return egress.Ref{Environment: ref.Environment, Function: ref.Function.Name, Version: ref.Function.Version}
+	return egress.Ref{Environment: ref.Environment, Function: ref.Function.Name, Version: ref.Function.Version, Current: func() string {
+		request, _ := ref.Current()
+		return request
+	}}
 }
 
 // launch says how a function is started, or why it cannot be.

@@ -219,6 +219,14 @@ func (t *Taking) End(trailer http.Header, why error) {
 	})
 }
 
+// Left is told that the function did not wait for the rest of the answer: it
+// gave up, or was killed.
+func (t *Taking) Left() {
+	t.with(func(x *Exchange) {
+		x.Took, x.Pending, t.entry.done = time.Since(x.At), true, true
+	})
+}
+
 // Abandon is told that the exchange turned out not to be one that can be
 // recorded, such as a connection that changes its protocol.
 func (t *Taking) Abandon(why string) {

@@ -66,7 +66,7 @@ type Exchange struct {
 	Body    []byte      `json:"body,omitempty"`
 	Trailer http.Header `json:"trailer,omitempty"`
 	Cut     bool        `json:"cut,omitempty"`     // the answer's body is longer than what is kept
-	Pending bool        `json:"pending,omitempty"` // the run ended before the answer did
+	Pending bool        `json:"pending,omitempty"` // the run ended, or did not wait, before the answer was whole
 	Error   string      `json:"error,omitempty"`   // why there is no answer, or no whole one
 }
 

@@ -171,6 +171,7 @@ func (l *loader) owned(f *catalog.Function, r *resource) {
 		return
 	}
 	l.owns[f] = l.section(p)
+	l.recordIn(f, p)
 	p.done()
 }
 

@@ -22,6 +22,7 @@ func appendLine(b []byte, l daruma.Line) []byte {
 	b = appendField(b, "request", l.Request, false)
 	b = appendField(b, "trace", l.Trace, false)
 	b = appendField(b, "stream", l.Stream, true)
+	b = appendField(b, "source", l.Source, false)
 	b = appendField(b, "text", l.Text, true)
 	return append(b, "}\n"...)
 }

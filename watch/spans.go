@@ -18,10 +18,10 @@ const (
 	TracesMax = 100    // traces that one ID names
 )
 
-// Spanned counts and times a run, keeps the span, or drops and counts it when
+// Spanned counts and times a run unless it is a reproduction, keeps the span, or drops and counts it when
 // too many are waiting, and forwards it.
 func (w *Watch) Spanned(s daruma.Span) {
-	if s.Kind == daruma.SpanRun {
+	if s.Kind == daruma.SpanRun && s.Source != daruma.Reproduction {
 		w.metrics.ran(&s)
 	}
 	s.Name, s.ErrorType = cut(s.Name), cut(s.ErrorType) // clients and functions write them

@@ -227,6 +227,9 @@ func showFailure(out io.Writer, f console.Failure) {
 	}
 	line("did", "%s", f.Did)
 	line("next", "%s", f.Next)
+	if f.Hop == ledger.Call || f.Hop == ledger.Async {
+		line("again", "daruma reproduce %s  (with what is deployed now: --current)", f.Number)
+	}
 	line("reason", "%s", f.Reason)
 	if len(f.Redacted) > 0 {
 		line("redacted", "%s", strings.Join(f.Redacted, ", "))

@@ -107,6 +107,9 @@ func newLinePrinter(out io.Writer, colour bool) func(daruma.Line) error {
 	of := map[string]int{}
 	return func(l daruma.Line) error {
 		name := l.Function
+		if l.Source != "" {
+			name += " (" + l.Source + ")"
+		}
 		text := strings.TrimRight(l.Text, "\n\t ")
 		at := l.At.Local().Format("15:04:05.000")
 		if !colour {

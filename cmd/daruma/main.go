@@ -23,6 +23,9 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // it did not work, or the function answered with an error
 	exitUsage  = 2 // the command line is wrong
+	// Of reproduce, which answers a question: not, or in another way.
+	exitNo    = 3
+	exitOther = 4
 )
 
 func main() {
@@ -62,6 +65,11 @@ func workingDir() string {
 // errShown ends a command that has already said what is wrong.
 var errShown = errors.New("failed")
 
+// errExit ends a command that has said what there is to say with an exit code of its own.
+type errExit int
+
+func (e errExit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
 // errUsage marks a command line that is wrong.
 type errUsage struct{ error }
 
@@ -75,11 +83,14 @@ func run(w world) int {
 	root.SetErr(w.err)
 	err := root.ExecuteContext(ctx)
 	var usage errUsage
+	var exit errExit
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errShown):
 		return exitFailed
+	case errors.As(err, &exit):
+		return int(exit)
 	case errors.As(err, &usage):
 		fmt.Fprintf(w.err, "daruma: %v\n", err)
 		return exitUsage
@@ -117,7 +128,7 @@ Falls seven times, stands up eight.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return errUsage{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(upCommand(w), demoCommand(w), downCommand(w), envCommand(w), failuresCommand(w), healingCommand(w), invokeCommand(w), logsCommand(w), notifyCommand(w), psCommand(w), traceCommand(w), validateCommand(w), versionCommand(w))
+	root.AddCommand(upCommand(w), demoCommand(w), downCommand(w), envCommand(w), failuresCommand(w), healingCommand(w), invokeCommand(w), logsCommand(w), notifyCommand(w), psCommand(w), reproduceCommand(w), traceCommand(w), validateCommand(w), versionCommand(w))
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {
 			c.Args = func(c *cobra.Command, given []string) error {

@@ -59,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"eventually": eventuallyScript,
 			"untillog":   untilLogScript,
 			"untilexec":  untilExecScript,
+			"host":       new(host).script,
 		},
 	})
 }

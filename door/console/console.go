@@ -36,7 +36,10 @@ type Config struct {
 	Stop    func()           // asks the node to stop; returns at once
 	Now     func() time.Time // the app's clock; time.Now when nil
 
-	Spans      Spans
+	Spans Spans
+	// Reproduce runs the event of a failure again and tells what came of it.
+	Reproduce http.HandlerFunc
+
 	Ledger     *ledger.Ledger
 	Deliveries *delivery.Deliveries
 	// NotifyTest sends a sample through channels, all when none is named.
@@ -90,6 +93,7 @@ func New(cfg Config) *Door {
 		"GET /api/repairs":      {handle: d.repairs},
 		"GET /api/repair":       {handle: d.repair},
 		"POST /api/notify/test": {handle: d.notifyTest},
+		"POST /api/reproduce":   {handle: cfg.Reproduce},
 	}
 	return d
 }

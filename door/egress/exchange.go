@@ -115,6 +115,8 @@ func (t Tap) record(w http.ResponseWriter, r *http.Request, at origin, next http
 		case broken == nil:
 			a.begin(http.StatusOK)
 			k.End(a.trailer(), nil)
+		case a.gone || r.Context().Err() != nil:
+			k.Left()
 		default:
 			k.End(nil, orBroken(a.err))
 		}
@@ -152,6 +154,7 @@ type answering struct {
 	taking  *tape.Taking
 	begun   bool
 	changed bool  // the connection speaks another protocol now
+	gone    bool  // the function does not read any more
 	err     error // why the host's answer is not whole
 }
 
@@ -170,7 +173,9 @@ func (a *answering) WriteHeader(status int) {
 func (a *answering) Write(b []byte) (int, error) {
 	a.begin(http.StatusOK)
 	a.taking.Received(b)
-	return a.ResponseWriter.Write(b)
+	n, err := a.ResponseWriter.Write(b)
+	a.gone = a.gone || err != nil
+	return n, err
 }
 
 // Flush passes on what there is.
@@ -222,14 +227,17 @@ func (t Tap) play(f *front, w http.ResponseWriter, r *http.Request, at origin) {
 		_ = json.NewEncoder(w).Encode(map[string]string{"message": "daruma reproduce: " + err.Error()}) // the function may be gone
 		return
 	}
-	wait := time.NewTimer(min(x.Took, policyMax))
-	defer wait.Stop()
-	if x.Pending {
-		wait.Stop()
+	if !x.Pending {
+		wait := time.NewTimer(min(x.Took, policyMax))
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
 	}
-	select {
-	case <-wait.C:
-	case <-r.Context().Done():
+	if x.Pending && x.Status == 0 {
+		<-r.Context().Done()
 		panic(http.ErrAbortHandler)
 	}
 	if x.Status == 0 {
@@ -243,8 +251,11 @@ func (t Tap) play(f *front, w http.ResponseWriter, r *http.Request, at origin) {
 	}
 	w.WriteHeader(x.Status)
 	_, _ = w.Write(x.Body) // the function may be gone
-	if x.Error != "" {
-		_ = http.NewResponseController(w).Flush() // what came before it broke off
+	if x.Pending || x.Error != "" {
+		_ = http.NewResponseController(w).Flush() // what came before it ended
+		if x.Pending {
+			<-r.Context().Done()
+		}
 		panic(http.ErrAbortHandler)
 	}
 	for name, values := range x.Trailer {

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// A host is a server on this machine that a script's functions reach as
+// host.daruma.internal, on the port in $HOST_PORT.
+type host struct {
+	mu      sync.Mutex // guards the rest
+	servers map[string]*http.Server
+}
+
+// script is the command "host": host start PATH=STATUS:BODY… answers so, and
+// host stop makes it gone.
+func (h *host) script(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: host start PATH=STATUS:BODY… | host stop")
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	dir := ts.Getenv("WORK")
+	if args[0] == "stop" {
+		h.servers[dir].Close()
+		return
+	}
+	mux := http.NewServeMux()
+	for _, a := range args[1:] {
+		var path, body string
+		for i, c := range a {
+			if c == '=' {
+				path, body = a[:i], a[i+1:]
+				break
+			}
+		}
+		status, err := strconv.Atoi(body[:3])
+		ts.Check(err)
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Set-Cookie", "session=hush-hush")
+			w.WriteHeader(status)
+			fmt.Fprint(w, body[4:])
+		})
+	}
+	port := ts.Getenv("HOST_PORT")
+	if port == "" {
+		port = "0"
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:"+port)
+	ts.Check(err)
+	_, port, err = net.SplitHostPort(ln.Addr().String())
+	ts.Check(err)
+	ts.Setenv("HOST_PORT", port)
+	s := &http.Server{Handler: mux}
+	if h.servers == nil {
+		h.servers = map[string]*http.Server{}
+	}
+	h.servers[dir] = s
+	ts.Defer(func() { s.Close() })
+	go s.Serve(ln) // ends when it is closed, by the script or after it
+}

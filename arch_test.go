@@ -79,6 +79,7 @@ var machineTime = map[string]string{
 	"door/web/":          "connections of clients, and what they wait for functions",
 	"door/wire/":         "connections of clients, and signatures",
 	"node/node.go":       "when the process started, and how long certificates hold",
+	"node/record.go":     "how long certificates hold",
 	"node/reload.go":     "files on a disk",
 	"notify/channel.go":  "how long a person waits for a channel that is tried",
 	"notify/notify.go":   "connections that are given a moment to end",
@@ -86,6 +87,7 @@ var machineTime = map[string]string{
 	"run/":               "processes: their starts, deadlines and ends",
 	"run/logs/":          "log lines have the time at which they were written",
 	"run/sandbox/":       "processes, and the kernel's own waits",
+	"tape/":              "connections to elsewhere, as they happened",
 	"watch/":             "log files on a disk",
 }
 

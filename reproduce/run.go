@@ -126,7 +126,7 @@ func Run(ctx context.Context, c *Case, o Options, rig Rig, tell func(Attach) err
 		event = o.Event
 	}
 	s.Function, s.View = &f, c.view(&f)
-	s.Invocation = daruma.Invocation{ID: c.Failure.Request, Target: c.target(), Payload: event, At: time.Now(), Trace: c.Failure.TraceHeader, Source: daruma.Reproduction, From: ref}
+	s.Invocation = daruma.Invocation{ID: c.Failure.Request, Target: c.target(), Payload: event, Trace: c.Failure.TraceHeader, Source: daruma.Reproduction, From: ref}
 	if s.Invocation.ID == "" {
 		s.Invocation.ID = daruma.NewID()
 	}

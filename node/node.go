@@ -33,6 +33,7 @@ import (
 	"github.com/daruma-io/daruma/door/wire"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/notify"
+	"github.com/daruma-io/daruma/queue"
 	"github.com/daruma-io/daruma/run"
 	"github.com/daruma-io/daruma/run/runtimes"
 	"github.com/daruma-io/daruma/run/sandbox"
@@ -48,6 +49,7 @@ type Node struct {
 	ready   chan struct{}
 	stop    chan struct{} // closed by Stop
 	stopped sync.Once
+	ending  chan struct{} // closed when Run ends, before the doors do
 
 	reproducing
 
@@ -63,6 +65,7 @@ type Node struct {
 	machine    *delivery.Machine
 	ledger     *ledger.Ledger
 	deliveries *delivery.Deliveries
+	queues     *queue.Queues
 	dispatcher *dispatch.Dispatcher
 	notifier   *notify.Notifier
 
@@ -103,7 +106,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if cfg.Data, err = DataFor(cfg); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, clock: daruma.NewScaledClock(cfg.TimeScale), ready: make(chan struct{}), stop: make(chan struct{})}
+	n := &Node{cfg: cfg, clock: daruma.NewScaledClock(cfg.TimeScale), ready: make(chan struct{}), stop: make(chan struct{}), ending: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())
@@ -163,9 +166,10 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	}
 	var err error
 	n.machine = delivery.NewMachine(delivery.Config{ARN: place.FunctionARN})
+	queued := queue.NewMachine()
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
-		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine},
+		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued},
 		Clock:    n.clock,
 		GoOnFrom: n.clock.GoOnFrom,
 		Logger:   n.cfg.Log,
@@ -177,6 +181,9 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 		return err
 	}
 	if n.catalog, err = catalog.Open(ctx, n.cell, place); err != nil {
+		return err
+	}
+	if n.queues, err = queue.Open(ctx, n.cell, queued, n.clock); err != nil {
 		return err
 	}
 	operator, err := ensureOperatorKey(data)
@@ -255,12 +262,15 @@ func (n *Node) cloud(w http.ResponseWriter, r *http.Request) {
 }
 
 // openDoors makes the ways in.
-func (n *Node) openDoors(context.Context, catalog.Place) error {
+func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
 	door, err := lambda.New(lambda.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Acceptor: acceptor{n.deliveries}, URL: n.urlAddress, Spanned: n.spanned})
 	if err != nil {
 		return err
 	}
 	n.front.Register("lambda", door.Service())
+	if err := n.openQueueDoor(place); err != nil {
+		return err
+	}
 	n.web = web.New(web.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,

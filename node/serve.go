@@ -62,6 +62,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	end(nil)
+	close(n.ending)
 	doors.Wait()
 	err = errors.Join(err, n.close(), n.address.remove())
 	stopWatching()

@@ -36,6 +36,7 @@ var layers = map[string]int{
 	"watch":    3,
 	"tape":     2, // what runs were told from outside, as values: in no cell
 	"notify":   3,
+	"scribe":   3,
 	"template": 3,
 	"door":     3, // ways in
 	"node":     4, // the table of contents

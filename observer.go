@@ -61,5 +61,6 @@ type Environment struct {
 	Runs     int64            `json:"runs"`
 	Request  string           `json:"request,omitempty"` // what it is busy with
 	PID      int              `json:"pid,omitempty"`
-	Cause    string           `json:"cause,omitempty"` // why it is gone: "idle", "timeout", "crash", "deploy", "shutdown"
+	Cause    string           `json:"cause,omitempty"` // why it is gone or reset: "idle", "timeout", "crash", "init", "deploy", "shutdown"
+	Fault    string           `json:"fault,omitempty"` // while resetting: what was wrong, "Runtime.ExitError: exit status 1"
 }

@@ -2,12 +2,14 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/delivery"
+	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/route"
 )
 
@@ -15,16 +17,26 @@ import (
 type Deliveries struct {
 	d     *delivery.Deliveries
 	facts func(t daruma.Target, o daruma.Outcome) route.Facts
+	log   HealingLog
 
-	mu    sync.Mutex // guards the rest
-	mine  uint64     // leases with lower numbers are somebody else's; 0 before the first Lease
-	taken bool       // none of these is left
+	mu     sync.Mutex // guards the rest
+	mine   uint64     // leases with lower numbers are somebody else's; 0 before the first Lease
+	taken  bool       // none of these is left
+	lost   int64      // how many they were
+	repair ledger.RepairID
+}
+
+// A HealingLog is where repairs are written down: a *ledger.Ledger.
+type HealingLog interface {
+	Begin(ctx context.Context, r ledger.Repair) (ledger.RepairID, error)
+	Complete(ctx context.Context, id ledger.RepairID, outcome string) error
 }
 
 // NewDeliveries returns the source of d. facts says what is known of a target
-// and of the version that an outcome comes from.
-func NewDeliveries(d *delivery.Deliveries, facts func(t daruma.Target, o daruma.Outcome) route.Facts) *Deliveries {
-	return &Deliveries{d: d, facts: facts}
+// and of the version that an outcome comes from. That leases of a process that
+// is gone are taken back is written into log before it is done.
+func NewDeliveries(d *delivery.Deliveries, facts func(t daruma.Target, o daruma.Outcome) route.Facts, log HealingLog) *Deliveries {
+	return &Deliveries{d: d, facts: facts, log: log}
 }
 
 // Lease takes events that are due. What was leased before this source began is
@@ -70,8 +82,32 @@ func (s *Deliveries) recover(ctx context.Context, n int) error {
 	if s.taken || n == 0 {
 		return nil
 	}
+	if err := s.begin(ctx); err != nil || s.taken {
+		return err
+	}
 	left, err := s.d.Reclaim(ctx, s.mine, n)
-	s.taken = err == nil && left == 0
+	if err != nil || left > 0 {
+		return err
+	}
+	s.taken = true
+	return s.log.Complete(ctx, s.repair, fmt.Sprintf("%d events are due again; each has spent an attempt", s.lost))
+}
+
+// begin writes down that leases are taken back, before the first is. s.mu is held.
+func (s *Deliveries) begin(ctx context.Context) error {
+	if s.repair != 0 {
+		return nil
+	}
+	all, _, err := s.d.Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	if s.lost = all.Leased; s.lost == 0 {
+		s.taken = true
+		return nil
+	}
+	s.repair, err = s.log.Begin(ctx, ledger.Repair{By: "dispatch", What: "take back the leases of a process that is gone", Why: "it ended while it ran events",
+		Evidence: fmt.Sprintf("%d events were leased, under numbers below %d, when this process began", s.lost, s.mine), Undo: "nothing: nobody else can settle them any more"})
 	return err
 }
 

@@ -22,6 +22,7 @@ const (
 type Repair struct {
 	Number    RepairID  `json:"id"`
 	At        time.Time `json:"at"`
+	By        string    `json:"by,omitempty"`       // the part of the platform that acts
 	What      string    `json:"what"`               // "hold Orders", in words
 	Why       string    `json:"why"`                // the symptom
 	Evidence  string    `json:"evidence,omitempty"` // what was seen
@@ -99,7 +100,7 @@ func repair(tx *cell.Tx, cmd cell.Command) (any, error) {
 		return nil, invalid("a repair says what, why and how to undo it")
 	}
 	r.Number, r.At, r.Outcome, r.Completed, r.Notice = RepairID(next(tx, 'H')), tx.Now(), "", time.Time{}, 0
-	for _, s := range []*string{&r.What, &r.Why, &r.Undo, &r.Owner, &r.Function} {
+	for _, s := range []*string{&r.What, &r.Why, &r.Undo, &r.Owner, &r.Function, &r.By} {
 		*s = Cut(*s, MessageBytesMax)
 	}
 	r.Evidence = Cut(r.Evidence, EvidenceBytesMax)

@@ -137,6 +137,7 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 		} else {
 			if old := n.catalog.View().Function(f.Name, catalog.Latest); old != nil && old.Code.Dir != "" {
 				d.Keep = append(d.Keep, f.Name)
+				defer n.kept(ctx, f.Name, failures[f.Name])()
 				continue
 			}
 			f.Code, f.Layers = catalog.Code{}, nil

@@ -9,8 +9,8 @@ import (
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/dispatch"
-	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/route"
+	"github.com/daruma-io/daruma/scribe"
 )
 
 // recordMax bounds how long a caller waits for its failure to be kept. A
@@ -23,11 +23,10 @@ const leaseFor = time.Minute
 
 // openEvents makes what takes events in, hands them to functions, and keeps those that fail.
 func (n *Node) openEvents() {
-	n.ledger = ledger.New(n.cell)
 	n.deliveries = delivery.New(n.cell, n.machine)
 	n.dispatcher = dispatch.New(dispatch.Config{
-		Sources: []dispatch.Source{dispatch.NewDeliveries(n.deliveries, n.facts)},
-		Runner:  loopless{taping{n.pool, n}, n.catalog.View}, Clock: n.clock, Logger: n.cfg.Log, Drain: drainMax,
+		Sources: []dispatch.Source{dispatch.NewDeliveries(n.deliveries, n.facts, n.ledger)},
+		Runner:  loopless{taping{n.pool, n}, n.catalog.View, n.scribe.Saw}, Clock: n.clock, Logger: n.cfg.Log, Drain: drainMax,
 		LeaseFor: n.clock.While(leaseFor),
 	})
 }
@@ -111,11 +110,13 @@ func (a acceptor) Accept(ctx context.Context, inv daruma.Invocation) error {
 type loopless struct {
 	daruma.Runner
 	view func() *catalog.View
+	saw  func(scribe.Symptom)
 }
 
 // Run runs an event unless its trace shows a loop.
 func (l loopless) Run(ctx context.Context, inv daruma.Invocation) daruma.Outcome {
 	if n := daruma.Chain(inv.Trace, inv.Target.Function); n > daruma.ChainMax && l.view().Recursion(inv.Target.Function) == catalog.RecursionTerminate {
+		l.saw(stopped(inv, n))
 		return daruma.Outcome{Kind: daruma.Refused, Failure: &daruma.Failure{Kind: daruma.KindInvalid, Type: "RecursiveInvocationException",
 			Message: fmt.Sprintf("this is invocation %d of %s in one chain of events", n, inv.Target.Function)}}
 	}

@@ -37,6 +37,7 @@ import (
 	"github.com/daruma-io/daruma/run"
 	"github.com/daruma-io/daruma/run/runtimes"
 	"github.com/daruma-io/daruma/run/sandbox"
+	"github.com/daruma-io/daruma/scribe"
 	"github.com/daruma-io/daruma/watch"
 )
 
@@ -68,6 +69,7 @@ type Node struct {
 	queues     *queue.Queues
 	dispatcher *dispatch.Dispatcher
 	notifier   *notify.Notifier
+	scribe     *scribe.Scribe
 
 	front   *wire.Front
 	web     *web.Door
@@ -245,6 +247,9 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 		Progress: n.cfg.Progress,
 		Warn:     func(function, text string) { n.cfg.Progress(function + ": " + text) },
 	})
+	if err := n.openHealing(ctx); err != nil {
+		return err
+	}
 	n.pool = run.New(n.poolConfig())
 	n.openEvents()
 	n.openNotify()

@@ -64,7 +64,7 @@ func (n *Node) poolConfig() run.Config {
 		View:     n.catalog.View,
 		Launch:   n.launch,
 		Serve:    func(ctx context.Context, ln net.Listener, s *run.Session) error { return runtime.Serve(ctx, ln, s) },
-		Observer: n.watch,
+		Observer: observer{n.watch, n.scribe},
 		Clock:    n.clock,
 		// What a process does while nobody waits for it is its own time.
 		FreezeAfter: n.clock.While(freezeAfter),

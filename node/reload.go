@@ -69,6 +69,8 @@ func (n *Node) reload(ctx context.Context) {
 	t, err := n.load(ctx)
 	if err == nil {
 		err = n.deploy(ctx, t)
+	} else if ctx.Err() == nil {
+		n.kept(ctx, "", err)()
 	}
 	switch {
 	case ctx.Err() != nil:

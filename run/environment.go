@@ -100,6 +100,7 @@ func (e *Environment) start(c *call, cold bool) (s *Session, ok bool) {
 		if !f.again {
 			return s, e.refuse(c, s, f)
 		}
+		e.lose(c, f)
 		s.close(shutdownReason(f), false)
 		if e.place == nil {
 			return s, e.refuse(c, nil, f)
@@ -125,6 +126,7 @@ func (e *Environment) refuse(c *call, s *Session, f *fault) bool {
 	}
 	e.answer(c, f.outcome(c.inv.ID))
 	if s != nil {
+		e.lose(c, f)
 		s.close(shutdownReason(f), false)
 	}
 	return false
@@ -193,7 +195,7 @@ func (e *Environment) keep(s *Session) *call {
 	case <-e.retired:
 		s.close(shutdownReason(s.fault), true)
 	default:
-		e.set(daruma.Resetting, "", s.fault.cause)
+		e.lose(c, s.fault)
 		s.close(shutdownReason(s.fault), false)
 	}
 	if c != nil {
@@ -246,9 +248,26 @@ func (e *Environment) answer(c *call, o daruma.Outcome) {
 
 // set records where the environment is in its life.
 func (e *Environment) set(to daruma.EnvironmentState, request, cause string) {
+	e.mark(to, request, cause, "")
+}
+
+// lose records that a life is over before its time, with c under way or nothing.
+func (e *Environment) lose(c *call, f *fault) {
+	request := ""
+	if c != nil {
+		request = c.inv.ID
+	}
+	text := f.text
+	if f.payload != nil {
+		text = posted(f.errType, f.payload).Message
+	}
+	e.mark(daruma.Resetting, request, f.cause, f.recorded()+": "+text)
+}
+
+func (e *Environment) mark(to daruma.EnvironmentState, request, cause, fault string) {
 	e.mu.Lock()
 	r := &e.record
-	r.State, r.Request, r.Cause = to, request, cause
+	r.State, r.Request, r.Cause, r.Fault = to, request, cause, fault
 	r.Since = time.Now()
 	if to == daruma.Busy {
 		r.Runs++

@@ -302,7 +302,7 @@ func (w *World) open(ctx context.Context, first bool) error {
 	w.life, w.end = context.WithCancel(context.Background())
 	live, drain := context.WithCancel(context.Background())
 	w.drain, w.stopped = drain, make(chan struct{})
-	x := dispatch.New(dispatch.Config{Sources: []dispatch.Source{dispatch.NewDeliveries(d, w.facts)}, Runner: runner{w, w.life}, Clock: w.clock, Total: w.Total, Each: w.Each})
+	x := dispatch.New(dispatch.Config{Sources: []dispatch.Source{dispatch.NewDeliveries(d, w.facts, w.l)}, Runner: runner{w, w.life}, Clock: w.clock, Total: w.Total, Each: w.Each})
 	stopped := w.stopped
 	go func() {
 		defer close(stopped)

@@ -103,6 +103,7 @@ func showRepair(out io.Writer, r ledger.Repair) {
 			fmt.Fprintf(out, "%-10s %s\n", name, text)
 		}
 	}
+	line("by", r.By)
 	line("why", r.Why)
 	line("undo", r.Undo)
 	line("function", r.Function)

@@ -1,0 +1,76 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/scribe"
+	"github.com/daruma-io/daruma/watch"
+)
+
+// openHealing makes what writes repairs down, and completes those that the
+// process before had begun.
+func (n *Node) openHealing(ctx context.Context) error {
+	n.ledger = ledger.New(n.cell)
+	n.scribe = scribe.New(scribe.Config{Log: n.ledger, Owner: n.owner, Clock: n.clock, Logger: n.cfg.Log})
+	return n.scribe.Recover(ctx, "dispatch", "node")
+}
+
+// owner returns who owns a function, or the app when there is none of that name.
+func (n *Node) owner(function string) string {
+	if f := n.catalog.View().Function(function, catalog.Latest); f != nil {
+		return f.Owner
+	}
+	t, _ := n.app.get()
+	return t.Owner
+}
+
+// observer tells the healing log what it needs to know of what watch sees.
+type observer struct {
+	*watch.Watch
+	scribe *scribe.Scribe
+}
+
+// Changed tells both.
+func (o observer) Changed(e daruma.Environment) {
+	o.Watch.Changed(e)
+	o.scribe.Changed(e)
+}
+
+// Spanned tells both.
+func (o observer) Spanned(s daruma.Span) {
+	o.Watch.Spanned(s)
+	o.scribe.Spanned(s)
+}
+
+// stopped notes that an event was stopped that functions handed on in a circle.
+func stopped(inv daruma.Invocation, chain int) scribe.Symptom {
+	return scribe.Symptom{Function: inv.Target.Function, What: "stop events that go round through " + inv.Target.Function,
+		Why:      fmt.Sprintf("it is in one chain of events more than %d times", daruma.ChainMax),
+		Evidence: fmt.Sprintf("request %s, trace %s: the %dth time", inv.ID, inv.Trace, chain),
+		Undo:     "RecursiveLoop: Allow lets them go on", Ended: "stopped"}
+}
+
+// kept writes down that a function, or with "" the app, stays as it was because
+// what should take its place is wrong. The returned function completes it.
+func (n *Node) kept(ctx context.Context, function string, why error) (complete func()) {
+	r := ledger.Repair{By: "node", What: "keep the code and the configuration that run", Why: "what should take their place is wrong", Undo: "mend it: it is built again as soon as it changes",
+		Evidence: why.Error(), Function: function, Owner: n.owner(function)}
+	if function != "" {
+		r.What = "keep " + function + " as it is"
+		r.Why = "what should take its place cannot be built"
+	}
+	id, err := n.ledger.Begin(ctx, r)
+	if err != nil {
+		n.cfg.Log.Warn("a repair is not written down", "what", r.What, "error", err)
+		return func() {}
+	}
+	return func() {
+		if err := n.ledger.Complete(ctx, id, "what was there goes on"); err != nil {
+			n.cfg.Log.Warn("a repair is not completed", "repair", id, "error", err)
+		}
+	}
+}

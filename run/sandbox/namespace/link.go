@@ -42,7 +42,7 @@ type answer struct {
 }
 
 // errGone is that the other side of a link is no more.
-var errGone = errors.New("the place is gone")
+var errGone error = &daruma.Error{Kind: daruma.KindUnavailable, Err: errors.New("the place is gone")}
 
 // newLink makes a pair of sockets: the link and the file for the other side.
 func newLink(ended func(*inside.Reply), lost func()) (*link, *os.File, error) {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
@@ -280,7 +279,7 @@ func (m *maker) Make(ctx context.Context, spec sandbox.Spec) (sandbox.Place, err
 	defer m.mu.Unlock()
 	if err != nil {
 		delete(m.places, spec.ID)
-		return failed(kindOf(err), err)
+		return failed(sandbox.KindOf(err), err)
 	}
 	m.places[spec.ID] = p
 	return p, nil
@@ -312,24 +311,6 @@ func (m *maker) check(spec *sandbox.Spec) error {
 		}
 	}
 	return nil
-}
-
-func kindOf(err error) daruma.Kind {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return daruma.KindNotFound
-	case errors.Is(err, fs.ErrPermission):
-		return daruma.KindDenied
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return daruma.KindExpired
-	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EINVAL), errors.Is(err, syscall.ENOEXEC):
-		return daruma.KindInvalid
-	case errors.Is(err, syscall.EADDRINUSE):
-		return daruma.KindConflict
-	case errors.Is(err, errGone):
-		return daruma.KindUnavailable
-	}
-	return daruma.KindOf(err)
 }
 
 // closeAtOnce bounds how many places are closed at the same time.

@@ -27,6 +27,7 @@ type place struct {
 	tmp   *os.File // the directory /tmp
 	guard *guard   // nil when no cgroup counts memory
 
+	sockets sandbox.Sockets
 	turn    chan struct{} // held by whoever starts, stops or resets: one at a time
 	frozen  bool          // guarded by turn
 	once    sync.Once
@@ -34,7 +35,6 @@ type place struct {
 
 	mu        sync.Mutex // guards what follows
 	processes map[int]*process
-	sockets   map[interface{ Close() error }]bool // nil once closed
 	last      sandbox.Usage
 }
 
@@ -42,7 +42,7 @@ type place struct {
 func (m *maker) furnish(ctx context.Context, spec sandbox.Spec) (*place, error) {
 	p := &place{
 		maker: m, spec: spec, turn: make(chan struct{}, 1),
-		processes: map[int]*process{}, sockets: map[interface{ Close() error }]bool{},
+		processes: map[int]*process{},
 	}
 	request, err := p.request()
 	if err != nil {
@@ -138,12 +138,11 @@ func (p *place) Listen(address string) (net.Listener, error) {
 	if err != nil {
 		return nil, p.failed("listen", err)
 	}
-	own := &listener{Listener: l, place: p}
-	if !p.keep(own) {
-		_ = l.Close()
-		return nil, p.failed("listen", errGone)
+	kept, err := p.sockets.Listener(l)
+	if err != nil {
+		return nil, p.failed("listen", err)
 	}
-	return own, nil
+	return kept, nil
 }
 
 // ListenPacket opens a UDP socket in the place's network.
@@ -157,12 +156,11 @@ func (p *place) ListenPacket(address string) (net.PacketConn, error) {
 	if err != nil {
 		return nil, p.failed("listen", err)
 	}
-	own := &packetConn{UDPConn: c.(*net.UDPConn), place: p}
-	if !p.keep(own) {
-		_ = c.Close()
-		return nil, p.failed("listen", errGone)
+	kept, err := p.sockets.PacketConn(c.(*net.UDPConn))
+	if err != nil {
+		return nil, p.failed("listen", err)
 	}
-	return own, nil
+	return kept, nil
 }
 
 func (p *place) socket(l *inside.Listen) (*os.File, error) {
@@ -177,50 +175,6 @@ func (p *place) socket(l *inside.Listen) (*os.File, error) {
 		return nil, p.failed("listen", err)
 	}
 	return os.NewFile(uintptr(files[0]), l.Address), nil
-}
-
-// keep remembers a socket to be closed with the place: it holds the network.
-func (p *place) keep(s interface{ Close() error }) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.sockets == nil {
-		return false
-	}
-	p.sockets[s] = true
-	return true
-}
-
-func (p *place) drop(s interface{ Close() error }) {
-	p.mu.Lock()
-	delete(p.sockets, s)
-	p.mu.Unlock()
-}
-
-// A listener is forgotten by its place when it is closed.
-type listener struct {
-	net.Listener
-	place *place
-}
-
-func (l *listener) Close() error {
-	l.place.drop(l)
-	return l.Listener.Close()
-}
-
-// SyscallConn gives the socket itself, for its options.
-func (l *listener) SyscallConn() (syscall.RawConn, error) {
-	return l.Listener.(*net.TCPListener).SyscallConn()
-}
-
-// A packetConn is forgotten by its place when it is closed.
-type packetConn struct {
-	*net.UDPConn
-	place *place
-}
-
-func (c *packetConn) Close() error {
-	c.place.drop(c)
-	return c.UDPConn.Close()
 }
 
 // Freeze stops all processes, and none can be started until Thaw.
@@ -319,13 +273,7 @@ func (p *place) Close() error {
 }
 
 func (p *place) remove() error {
-	p.mu.Lock()
-	sockets := p.sockets
-	p.sockets = nil
-	p.mu.Unlock()
-	for s := range sockets {
-		_ = s.Close()
-	}
+	p.sockets.Close()
 	p.guard.close()
 	err := p.maker.closeRoom(p.room)
 	_ = p.tmp.Close()
@@ -346,7 +294,7 @@ func (p *place) failed(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &daruma.Error{Op: op, Kind: kindOf(err), Ref: p.spec.ID, Err: err}
+	return &daruma.Error{Op: op, Kind: sandbox.KindOf(err), Ref: p.spec.ID, Err: err}
 }
 
 // outOfMemory counts what the place was ended for: each more is one more cause.

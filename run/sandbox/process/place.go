@@ -23,11 +23,12 @@ import (
 
 // A place is a directory and the processes that carry its mark.
 type place struct {
-	maker *maker
-	spec  sandbox.Spec
-	dir   string
-	mark  string
-	turn  chan struct{} // held by whoever starts, stops or resets: one at a time
+	maker   *maker
+	spec    sandbox.Spec
+	dir     string
+	mark    string
+	turn    chan struct{} // held by whoever starts, stops or resets: one at a time
+	sockets sandbox.Sockets
 
 	frozen  bool         // guarded by turn
 	kills   atomic.Int64 // how often it was ended for its memory
@@ -37,7 +38,6 @@ type place struct {
 	mu       sync.Mutex // guards what follows
 	running  map[*process]bool
 	sessions []int // of all processes ever started and not yet known to be gone
-	sockets  map[interface{ Close() error }]bool
 	closed   bool
 	usage    sandbox.Usage
 }
@@ -86,12 +86,11 @@ func (p *place) Listen(string) (net.Listener, error) {
 	if err != nil {
 		return nil, p.failed("listen", err)
 	}
-	own := &listener{Listener: l, place: p}
-	if !p.keep(own) {
-		_ = l.Close()
-		return nil, p.failed("listen", net.ErrClosed)
+	kept, err := p.sockets.Listener(l)
+	if err != nil {
+		return nil, p.failed("listen", err)
 	}
-	return own, nil
+	return kept, nil
 }
 
 // ListenPacket opens a UDP socket on another port of the machine's loopback.
@@ -100,49 +99,11 @@ func (p *place) ListenPacket(string) (net.PacketConn, error) {
 	if err != nil {
 		return nil, p.failed("listen", err)
 	}
-	own := &packetConn{UDPConn: c, place: p}
-	if !p.keep(own) {
-		_ = c.Close()
-		return nil, p.failed("listen", net.ErrClosed)
+	kept, err := p.sockets.PacketConn(c)
+	if err != nil {
+		return nil, p.failed("listen", err)
 	}
-	return own, nil
-}
-
-func (p *place) keep(s interface{ Close() error }) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.closed {
-		p.sockets[s] = true
-	}
-	return !p.closed
-}
-
-func (p *place) drop(s interface{ Close() error }) {
-	p.mu.Lock()
-	delete(p.sockets, s)
-	p.mu.Unlock()
-}
-
-// A listener is forgotten by its place when it is closed.
-type listener struct {
-	net.Listener
-	place *place
-}
-
-func (l *listener) Close() error {
-	l.place.drop(l)
-	return l.Listener.Close()
-}
-
-// A packetConn is forgotten by its place when it is closed.
-type packetConn struct {
-	*net.UDPConn
-	place *place
-}
-
-func (c *packetConn) Close() error {
-	c.place.drop(c)
-	return c.UDPConn.Close()
+	return kept, nil
 }
 
 // A process is one process that was started here.
@@ -373,12 +334,8 @@ func (p *place) Close() error {
 	p.once.Do(func() {
 		p.mu.Lock()
 		p.closed = true
-		sockets := p.sockets
-		p.sockets = nil
 		p.mu.Unlock()
-		for s := range sockets {
-			_ = s.Close()
-		}
+		p.sockets.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 		defer cancel()
 		err := errors.Join(p.clear(ctx), os.RemoveAll(p.dir))
@@ -399,7 +356,7 @@ func (p *place) failed(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &daruma.Error{Op: op, Kind: kindOf(err), Ref: p.spec.ID, Err: err}
+	return &daruma.Error{Op: op, Kind: sandbox.KindOf(err), Ref: p.spec.ID, Err: err}
 }
 
 var _ sandbox.Place = (*place)(nil)

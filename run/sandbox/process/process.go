@@ -17,7 +17,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
@@ -169,7 +168,7 @@ func (m *maker) Make(_ context.Context, spec sandbox.Spec) (sandbox.Place, error
 	}
 	for _, mount := range spec.Mounts {
 		if _, err := os.Stat(mount.Source); err != nil {
-			return failed(kindOf(err), err)
+			return failed(sandbox.KindOf(err), err)
 		}
 	}
 	m.mu.Lock()
@@ -182,10 +181,10 @@ func (m *maker) Make(_ context.Context, spec sandbox.Spec) (sandbox.Place, error
 	}
 	p := &place{
 		maker: m, spec: spec, dir: filepath.Join(m.config.Dir, spec.ID), mark: m.mark + spec.ID,
-		turn: make(chan struct{}, 1), running: map[*process]bool{}, sockets: map[interface{ Close() error }]bool{},
+		turn: make(chan struct{}, 1), running: map[*process]bool{},
 	}
 	if err := p.furnish(); err != nil {
-		return failed(kindOf(err), errors.Join(err, os.RemoveAll(p.dir)))
+		return failed(sandbox.KindOf(err), errors.Join(err, os.RemoveAll(p.dir)))
 	}
 	m.places[spec.ID] = p
 	select {
@@ -252,18 +251,4 @@ func (m *maker) watch(ctx context.Context) {
 			timer.Reset(min(watchSeldom, max(watchEvery, watchShare*time.Since(begin))))
 		}
 	}
-}
-
-func kindOf(err error) daruma.Kind {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return daruma.KindNotFound
-	case errors.Is(err, fs.ErrPermission):
-		return daruma.KindDenied
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return daruma.KindExpired
-	case errors.Is(err, syscall.ENOEXEC), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EINVAL):
-		return daruma.KindInvalid
-	}
-	return daruma.KindOf(err)
 }

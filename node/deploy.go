@@ -48,30 +48,25 @@ func (a *app) failure(function string) error {
 
 // read reads the template. What is wrong, and what is not supported unless one
 // goes on without, is one error with the whole list.
-func (n *Node) read(ctx context.Context, change func(*template.Options)) (*template.App, error) {
-	o := template.Options{
+func (n *Node) read(ctx context.Context) (*template.App, error) {
+	t, err := template.Load(ctx, template.Options{
 		Path: n.cfg.Template, Params: n.cfg.Params, Region: n.cfg.Region, Account: Account,
 		StackName: n.cfg.StackName, ConfigEnv: n.cfg.ConfigEnv,
-	}
-	if change != nil {
-		change(&o)
-	}
-	t, err := template.Load(ctx, o)
+	})
 	if err != nil {
 		return nil, err
 	}
 	if len(t.Unsupported) > 0 && !n.cfg.AllowUnsupported {
 		return nil, &daruma.Error{Op: "read template", Ref: t.Path, Kind: daruma.KindUnsupported, Err: fmt.Errorf("not supported here:\n%w", t.Unsupported), Hint: "--allow-unsupported goes on without"}
 	}
+	for _, w := range t.Warnings {
+		n.cfg.Progress(w.Error())
+	}
 	return t, nil
 }
 
-// load reads the template and fills addresses of this node into its outputs.
-func (n *Node) load(ctx context.Context) (*template.App, error) {
-	t, err := n.read(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
+// point fills addresses of this node into t's outputs.
+func (n *Node) point(t *template.App) {
 	// Outputs name addresses, and an address depends on which other APIs there are.
 	addresses := web.URLs(catalog.NewView(t.Place, t.Functions, nil, t.APIs, nil), n.listeners.web.Addr().String())
 	find := func(logicalID, stage string) string {
@@ -82,14 +77,9 @@ func (n *Node) load(ctx context.Context) (*template.App, error) {
 		}
 		return ""
 	}
-	for _, w := range t.Warnings {
-		n.cfg.Progress(w.Error())
-	}
-	return n.read(ctx, func(o *template.Options) {
-		o.APIURL = func(api *catalog.API, stage string) string {
-			return strings.TrimSuffix(find(api.LogicalID, stage), "/")
-		}
-		o.FunctionURL = func(f *catalog.Function) string { return find(f.LogicalID, "") }
+	t.PointTo(template.Addresses{
+		API:      func(api *catalog.API, stage string) string { return find(api.LogicalID, stage) },
+		Function: func(f *catalog.Function) string { return find(f.LogicalID, "") },
 	})
 }
 

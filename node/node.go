@@ -114,16 +114,14 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 			err = errors.Join(err, n.close())
 		}
 	}()
-	if _, err := n.read(ctx, nil); err != nil {
+	loaded, err := n.read(ctx)
+	if err != nil {
 		return nil, err
 	}
 	if err := n.openListeners(ctx); err != nil {
 		return nil, err
 	}
-	loaded, err := n.load(ctx)
-	if err != nil {
-		return nil, err
-	}
+	n.point(loaded)
 	if err := n.checkRecord(loaded); err != nil {
 		return nil, err
 	}

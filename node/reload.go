@@ -66,8 +66,9 @@ func (n *Node) watchSources(ctx context.Context) error {
 func (n *Node) reload(ctx context.Context) {
 	before := n.catalog.View()
 	started := time.Now()
-	t, err := n.load(ctx)
+	t, err := n.read(ctx)
 	if err == nil {
+		n.point(t)
 		err = n.deploy(ctx, t)
 	} else if ctx.Err() == nil {
 		n.kept(ctx, "", err)()

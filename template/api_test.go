@@ -156,15 +156,16 @@ func TestOutputsPointToLocalAddresses(t *testing.T) {
   O3: { Value: !GetAtt FUrl.FunctionUrl }
   O4: { Value: https://abcdefghij.execute-api.us-east-1.amazonaws.com/x }
 `
-	app, problems := read(t, text, Options{
-		APIURL: func(a *catalog.API, stage string) string {
-			return map[string]string{"REST Prod": "http://127.0.0.1:3000/Prod", "HTTP $default": "http://127.0.0.1:3001"}[a.Kind+" "+stage]
-		},
-		FunctionURL: func(f *catalog.Function) string { return "http://" + f.Name + ".localhost:3000/" },
-	})
+	app, problems := read(t, text, Options{})
 	if app == nil {
 		t.Fatal(problems)
 	}
+	app.PointTo(Addresses{
+		API: func(a *catalog.API, stage string) string {
+			return map[string]string{"REST Prod": "http://127.0.0.1:3000/Prod", "HTTP $default": "http://127.0.0.1:3001"}[a.Kind+" "+stage]
+		},
+		Function: func(f *catalog.Function) string { return "http://" + f.Name + ".localhost:3000/" },
+	})
 	for i, want := range []string{"http://127.0.0.1:3000/Prod/hello/?x=1", "http://127.0.0.1:3001/hello", "http://F.localhost:3000/", "https://abcdefghij.execute-api.us-east-1.amazonaws.com/x"} {
 		if got := app.Outputs[i].Value; got != want {
 			t.Errorf("output %d is %s, want %s", i+1, got, want)

@@ -1,10 +1,8 @@
 package template
 
 import (
-	"regexp"
 	"strings"
 
-	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/template/intrinsic"
 	"github.com/daruma-io/daruma/template/tree"
 )
@@ -87,49 +85,4 @@ func (l *loader) servesSAM() {
 	if len(found) > 0 {
 		l.fault(at, "Template format error: Unrecognized resource types: ["+strings.Join(found, ", ")+"]", "add Transform: "+serverlessTransform)
 	}
-}
-
-var (
-	apiURL      = regexp.MustCompile(`(https?|wss?)://([a-z0-9]{10})\.execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?(/[^/\s?#]*)?`)
-	functionURL = regexp.MustCompile(`https?://([a-z2-7]{32})\.lambda-url\.[a-z0-9-]+\.on\.aws`)
-)
-
-// local puts local addresses in the place of those on AWS.
-func (l *loader) local(text string, o Options) string {
-	if o.APIURL != nil {
-		text = apiURL.ReplaceAllStringFunc(text, func(match string) string {
-			m := apiURL.FindStringSubmatch(match)
-			a := l.apis.byID[m[2]]
-			if a == nil {
-				return match
-			}
-			stage, rest := "", m[3]
-			for _, s := range a.api.Stages {
-				if s.Name == strings.TrimPrefix(m[3], "/") {
-					stage, rest = s.Name, ""
-				}
-			}
-			if stage == "" {
-				stage = catalog.DefaultStage
-			}
-			if address := o.APIURL(a.api, stage); address != "" {
-				return strings.TrimSuffix(address, "/") + rest
-			}
-			return match
-		})
-	}
-	if o.FunctionURL != nil {
-		text = functionURL.ReplaceAllStringFunc(text, func(match string) string {
-			m := functionURL.FindStringSubmatch(match)
-			for _, f := range l.app.Functions {
-				if f.URL != nil && f.URL.ID == m[1] {
-					if address := o.FunctionURL(f); address != "" {
-						return strings.TrimSuffix(address, "/")
-					}
-				}
-			}
-			return match
-		})
-	}
-	return text
 }

@@ -287,7 +287,7 @@ func (l *loader) output(f tree.Field, value *tree.Node, o Options) {
 			l.fault(v.Pos, "Template format error: The Value field of every Outputs member must evaluate to a String.", "use Fn::Join to make one of a list")
 			return
 		}
-		out := Output{Name: f.Name, Declared: v.Text, Value: l.local(v.Text, o), Symbolic: len(v.Refs) > 0}
+		out := Output{Name: f.Name, Declared: v.Text, Value: v.Text, Symbolic: len(v.Refs) > 0}
 		if d := f.Value.Get("Description"); d != nil && d.IsScalar() {
 			out.Description = d.Text
 		}

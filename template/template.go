@@ -64,14 +64,6 @@ type Options struct {
 	Account   string            // twelve digits; AccountDefault when ""
 	StackName string            // before samconfig.toml's; the directory's name when neither says
 	ConfigEnv string            // the environment in samconfig.toml; "default" when ""
-
-	// APIURL returns the address at which people reach a stage of an API, with
-	// the stage's path and without a slash at its end, or "" when it is not known.
-	// It may be nil. Outputs that point to the API's host on AWS then point there.
-	APIURL func(api *catalog.API, stage string) string
-
-	// FunctionURL does the same for function URLs.
-	FunctionURL func(f *catalog.Function) string
 }
 
 // An App is what a template says should exist.
@@ -135,7 +127,7 @@ type Alias struct {
 type Output struct {
 	Name        string
 	Description string
-	Value       string // with local addresses where they are known
+	Value       string // with the addresses of here, once App.PointTo knows them
 	Declared    string // as it would be on AWS
 	Symbolic    bool   // it rests on something that is not supported
 }

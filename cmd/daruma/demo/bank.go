@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A bank is the world that functions have an effect on: it charges orders and
-// takes mail to buyers. It is where effects are counted.
+// A bank is the world outside: it charges orders, and takes mail to buyers and
+// messages to owners. It is where effects are counted.
 type bank struct {
 	server *http.Server
 	port   int
@@ -22,7 +22,11 @@ type bank struct {
 	repeats int
 	slow    time.Duration // before the bank answers
 	waits   map[string]*hold
+	told    map[string]notice // what owners were told, by group
 }
+
+// A notice is what an owner was told about a group of failures.
+type notice struct{ owner, summary string }
 
 // A hold keeps the first request of an order without an answer.
 type hold struct {
@@ -36,10 +40,11 @@ func openBank() (*bank, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bank{port: l.Addr().(*net.TCPAddr).Port, charges: map[string]int{}, mails: map[string]int{}, waits: map[string]*hold{}}
+	b := &bank{port: l.Addr().(*net.TCPAddr).Port, charges: map[string]int{}, mails: map[string]int{}, waits: map[string]*hold{}, told: map[string]notice{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /charge", b.charge)
 	mux.HandleFunc("POST /mail", b.mail)
+	mux.HandleFunc("POST /told", b.owner)
 	b.server = &http.Server{Handler: mux}
 	go func() { _ = b.server.Serve(l) }() // until close
 	return b, nil
@@ -128,6 +133,33 @@ func (b *bank) mail(w http.ResponseWriter, r *http.Request) {
 	defer b.mu.Unlock()
 	b.mails[order]++
 	w.WriteHeader(http.StatusOK)
+}
+
+// owner takes a message to an owner: docs/notifications.md has its form.
+func (b *bank) owner(w http.ResponseWriter, r *http.Request) {
+	var m struct {
+		Owner, Summary string
+		Notices        []struct {
+			Group struct{ ID string }
+		}
+	}
+	if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, n := range m.Notices {
+		b.told[n.Group.ID] = notice{m.Owner, m.Summary}
+	}
+}
+
+// toldOf returns what an owner was told about a group.
+func (b *bank) toldOf(group string) (notice, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, ok := b.told[group]
+	return n, ok
 }
 
 // charged is how many orders were charged.

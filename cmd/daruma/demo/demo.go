@@ -38,7 +38,7 @@ const (
 	rate     = 20               // orders a second
 	calm     = 1 * time.Second  // of traffic before each fall
 	startMax = 5 * time.Minute  // for the platform to come up: compilers run
-	fallMax  = 30 * time.Second // for one fall
+	fallMax  = time.Minute      // for one fall
 	drainMax = 20 * time.Second // for what is in progress at the end
 )
 

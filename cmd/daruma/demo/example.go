@@ -16,10 +16,21 @@ import (
 //go:embed orders.txtar
 var orders []byte
 
+// ownerVariable names the variable that says where owners are told.
+const ownerVariable = "DARUMA_DEMO_OWNER"
+
+// told is the example's daruma.yaml: owners are told where the demonstration
+// listens.
+const told = `# Owners are told here; see docs/notifications.md.
+Channels:
+  owner: { Webhook: { URL: env:` + ownerVariable + ` } }
+Notify: [owner]
+`
+
 // copyExample writes the example into dir. What is there already stays as it
 // is: somebody may have changed it.
 func copyExample(dir string) error {
-	for _, f := range txtar.Parse(orders).Files {
+	for _, f := range append(txtar.Parse(orders).Files, txtar.File{Name: "daruma.yaml", Data: []byte(told)}) {
 		name := filepath.Join(dir, filepath.FromSlash(f.Name))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			return err

@@ -59,11 +59,11 @@ func badOrder(ctx context.Context, d *Demo, say func(Part, string, ...any)) erro
 	}
 	say(Caught, "It was tried %d times, %s apart (%s here), then put aside as %s: with the event, the stack, the log and the code that ran.",
 		f.Runs, strings.Join(pauses, " and "), short(took), f.Number)
-	g, err := d.platform.group(ctx, f.Group)
-	if err != nil {
+	var n notice
+	if err := d.until(ctx, "a message to the owner", func() (told bool) { n, told = d.bank.toldOf(f.Group.String()); return told }); err != nil {
 		return err
 	}
-	say(Told, "%s owns Charge. %s, failures of this kind, is %s.", g.Owner, g.Number, g.Status)
+	say(Told, "%s, who owns Charge, has got the message: %s", n.owner, n.summary)
 	say(Stood, "%d orders behind it were charged meanwhile.", d.bank.charged()-charged)
 	return nil
 }

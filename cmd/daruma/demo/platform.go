@@ -88,9 +88,10 @@ func (p *platform) launch(ctx context.Context) error {
 		}
 		return "127.0.0.1:0"
 	}
-	p.cmd = p.cfg.Command("up", p.cfg.Dir, "--json", "--no-watch", "--time-scale="+strconv.Itoa(p.cfg.TimeScale),
-		"--param=Bank=http://"+p.host+":"+strconv.Itoa(p.bank.port),
+	p.cmd = p.cfg.Command("up", p.cfg.Dir, "--json", "--no-watch", "--stack-name=orders", "--time-scale="+strconv.Itoa(p.cfg.TimeScale),
+		"--param=Bank=http://"+p.host+":"+strconv.Itoa(p.bank.port), "--allow-notify-to=127.0.0.1:"+strconv.Itoa(p.bank.port),
 		"--aws-addr="+at(p.address.AWS), "--web-addr="+at(p.address.Web), "--console-addr="+at(p.address.Console))
+	p.cmd.Env = append(p.cmd.Env, ownerVariable+"=http://127.0.0.1:"+strconv.Itoa(p.bank.port)+"/told")
 	p.cmd.Stderr = log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -188,18 +189,4 @@ func (p *platform) failures(ctx context.Context, request string) (all []*ledger.
 		}
 		q.Set("before", page.Next.String())
 	}
-}
-
-// group returns a group of the ledger.
-func (p *platform) group(ctx context.Context, id ledger.GroupID) (console.Group, error) {
-	var all []console.Group
-	if err := p.ask(ctx, "/api/groups", &all); err != nil {
-		return console.Group{}, err
-	}
-	for _, g := range all {
-		if g.Number == id {
-			return g, nil
-		}
-	}
-	return console.Group{}, fmt.Errorf("there is no group %s", id)
 }

@@ -145,6 +145,9 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 	if d.Needed, err = n.needed(ctx); err != nil {
 		return err
 	}
+	if err := n.deployQueues(ctx, t); err != nil {
+		return err
+	}
 	changes, err := n.catalog.Deploy(ctx, d)
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/daruma-io/daruma"
@@ -46,6 +48,9 @@ func (n *Node) facts(t daruma.Target, o daruma.Outcome) route.Facts {
 	}
 	if ran != nil {
 		facts.CodeSHA256, facts.Revision = ran.Code.SHA256, ran.Revision
+		if ran.DeadLetter != "" {
+			facts.DeadLetter, _ = destination(v.Place, ran.DeadLetter) // what leads nowhere was refused when it was deployed
+		}
 	}
 	return facts
 }
@@ -61,25 +66,59 @@ func (n *Node) configureEvents(ctx context.Context) error {
 	all := map[string]delivery.Declared{}
 	for _, f := range v.Functions() {
 		all[f.Name] = declared(f)
-		for _, c := range v.EventInvokes(f.Name) {
-			p := delivery.Policy{Retries: c.Retries, Age: c.MaxAge}
-			for _, d := range []struct {
-				to  **delivery.Destination
-				arn string
-			}{{&p.OnSuccess, c.OnSuccess}, {&p.OnFailure, c.OnFailure}} {
-				if d.arn == "" {
-					continue
-				}
-				t, ok := v.Place.FunctionTarget(d.arn)
-				if !ok {
-					return &daruma.Error{Op: "configure events", Ref: f.Name, Kind: daruma.KindUnsupported, Err: fmt.Errorf("the destination %s is no function of this app", d.arn)}
-				}
-				*d.to = &delivery.Destination{Kind: delivery.FunctionKind, Name: t.Function, Qualifier: t.Qualifier, ARN: d.arn}
-			}
-			wishes = append(wishes, delivery.Wish{Function: c.Function, Qualifier: c.Qualifier, Policy: &p})
+		found, err := policies(v, f.Name)
+		if err != nil {
+			return &daruma.Error{Op: "configure events", Ref: f.Name, Kind: daruma.KindOf(err), Err: err}
+		}
+		for _, qualifier := range slices.Sorted(maps.Keys(found)) {
+			wishes = append(wishes, delivery.Wish{Function: f.Name, Qualifier: qualifier, Policy: found[qualifier]})
 		}
 	}
 	return n.deliveries.ConfigureAll(ctx, wishes, all)
+}
+
+// policies are those of a function's events, by the qualifier it is invoked
+// through. Where dead letters go is part of a version.
+func policies(v *catalog.View, function string) (map[string]*delivery.Policy, error) {
+	policies := map[string]*delivery.Policy{}
+	of := func(qualifier string) *delivery.Policy {
+		if policies[qualifier] == nil {
+			policies[qualifier] = &delivery.Policy{}
+		}
+		return policies[qualifier]
+	}
+	lead := func(arn string) (*delivery.Destination, error) {
+		if arn == "" {
+			return nil, nil
+		}
+		return destination(v.Place, arn)
+	}
+	var err error
+	for _, c := range v.EventInvokes(function) {
+		p := of(c.Qualifier)
+		p.Retries, p.Age = c.Retries, c.MaxAge
+		if p.OnSuccess, err = lead(c.OnSuccess); err != nil {
+			return nil, err
+		}
+		if p.OnFailure, err = lead(c.OnFailure); err != nil {
+			return nil, err
+		}
+	}
+	letters := map[string]*delivery.Destination{}
+	for _, f := range v.Versions(function) {
+		if letters[f.Version], err = lead(f.DeadLetter); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range v.Aliases(function) {
+		letters[a.Name] = letters[a.Version]
+	}
+	for qualifier, letter := range letters {
+		if letter != nil {
+			of(qualifier).DeadLetter = letter
+		}
+	}
+	return policies, nil
 }
 
 // settings is the catalog as the Lambda door changes it; what it changes is in force for deliveries, too.

@@ -165,7 +165,7 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 		return &daruma.Error{Op: "open state", Ref: data, Err: err}
 	}
 	var err error
-	n.machine = delivery.NewMachine(delivery.Config{ARN: place.FunctionARN})
+	n.machine = delivery.NewMachine(delivery.Config{ARN: place.FunctionARN, Sinks: map[string]delivery.Sink{queueKind: toQueue}})
 	queued := queue.NewMachine()
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
@@ -266,7 +266,7 @@ func (n *Node) cloud(w http.ResponseWriter, r *http.Request) {
 
 // openDoors makes the ways in.
 func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
-	door, err := lambda.New(lambda.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Acceptor: acceptor{n.deliveries}, URL: n.urlAddress, Spanned: n.spanned})
+	door, err := lambda.New(lambda.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Acceptor: acceptor{n.deliveries}, Takes: n.takes, URL: n.urlAddress, Spanned: n.spanned})
 	if err != nil {
 		return err
 	}

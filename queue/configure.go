@@ -144,8 +144,8 @@ func (w *work) deploy(d deployment) (any, error) {
 		if is.LogicalID == "" || slices.ContainsFunc(d.Wishes, func(x Wish) bool { return x.Name == is.Name && x.Settings.FIFO == is.FIFO }) {
 			continue
 		}
-		if slices.Contains(d.Retain, is.Name) {
-			is.LogicalID = ""
+		if is.Retain {
+			is.LogicalID, is.Declared, is.Retain = "", nil, false
 			w.keep(is)
 			c.Kept = append(c.Kept, is.Name)
 			continue
@@ -187,19 +187,19 @@ func (w *work) wish(x Wish, c *Changes) error {
 		if err != nil {
 			return err
 		}
-		made.Declared = &x.Settings
+		made.Declared, made.Retain = &x.Settings, x.Retain
 		w.keep(made)
 		c.Created = append(c.Created, x.Name)
 		return nil
 	}
-	if is.LogicalID == x.LogicalID && is.Declared != nil && same(is.Declared, &x.Settings) {
+	if is.LogicalID == x.LogicalID && is.Retain == x.Retain && is.Declared != nil && same(is.Declared, &x.Settings) {
 		return nil
 	}
 	changed, err := w.replace(is, x.Settings)
 	if err != nil {
 		return err
 	}
-	changed.LogicalID, changed.Declared = x.LogicalID, &x.Settings
+	changed.LogicalID, changed.Declared, changed.Retain = x.LogicalID, &x.Settings, x.Retain
 	w.keep(changed)
 	c.Updated = append(c.Updated, x.Name)
 	return nil

@@ -140,6 +140,9 @@ func (q *Queues) Send(ctx context.Context, name string, messages ...Message) ([]
 		if messages[i].ID == (ID{}) {
 			messages[i].ID = NewID()
 		}
+		if n := messages[i].Size(); n > MessageBytesMax {
+			return nil, wrap("send", name, tooLarge("a message of %d bytes: at most %d are taken", n, MessageBytesMax))
+		}
 	}
 	cmd, err := SendCommand(name, messages...)
 	if err != nil {
@@ -160,7 +163,8 @@ func NewID() (id ID) {
 
 // SendCommand is the command of [Queues.Send], for machines that put messages
 // into a queue inside a step of their own ([cell.Tx.Do]). It answers []Sent.
-// Messages without an ID are given one when the command is applied.
+// Messages without an ID are given one when the command is applied, which
+// refuses those that are larger than the queue takes (KindTooLarge).
 func SendCommand(name string, messages ...Message) (cell.Command, error) {
 	if len(messages) == 0 || len(messages) > SendMax {
 		return cell.Command{}, invalid(name, "%d messages at once: from 1 to %d are taken", len(messages), SendMax)
@@ -188,8 +192,6 @@ func SendCommand(name string, messages ...Message) (cell.Command, error) {
 
 func (m *Message) validate() error {
 	switch {
-	case m.Size() > MessageBytesMax:
-		return tooLarge("a message of %d bytes: at most %d are taken", m.Size(), MessageBytesMax)
 	case len(m.Group) > GroupBytesMax || len(m.Once) > GroupBytesMax || hasZero(m.Group) || hasZero(m.Once):
 		return invalid("", "a group, or what a message is known by, has up to %d characters", GroupBytesMax)
 	case max(len(m.Trace), len(m.Sender)) > textBytesMax:

@@ -57,6 +57,7 @@ type Queue struct {
 	Revision  uint64    `json:"revision"`            // one more with each change
 	LogicalID string    `json:"logicalId,omitempty"` // of the template that declares it; "" when it was made by hand
 	Declared  *Settings `json:"declared,omitempty"`  // what the template said last
+	Retain    bool      `json:"retain,omitempty"`    // it stays when the template says nothing of it any more
 }
 
 // How queues are written. Version 1 is the first.
@@ -191,6 +192,7 @@ func (q *Queues) All() []*Queue {
 type Wish struct {
 	Name      string   `json:"name"`
 	LogicalID string   `json:"logicalId"`
+	Retain    bool     `json:"retain,omitempty"` // it stays when it is not declared any more
 	Settings  Settings `json:"settings"`
 }
 
@@ -208,16 +210,16 @@ type Removed struct {
 }
 
 type deployment struct {
-	Wishes []Wish   `json:"wishes"`
-	Retain []string `json:"retain,omitempty"`
+	Wishes []Wish `json:"wishes"`
 }
 
 // Deploy makes the declared queues those of wishes, in one step: what is new is
 // created, what is there changed, and what was declared before and is not any
-// more removed, but for the names in retain. Queues made by hand are left alone.
-// A queue whose FIFO changes is made anew.
-func (q *Queues) Deploy(ctx context.Context, wishes []Wish, retain ...string) (Changes, error) {
-	got, err := q.do(ctx, commandDeploy, deployment{wishes, retain}, false)
+// more removed, unless it was to be retained. Queues made by hand are left
+// alone, and so is what was changed by hand of a declared one, until the
+// template says something else. A queue whose FIFO changes is made anew.
+func (q *Queues) Deploy(ctx context.Context, wishes []Wish) (Changes, error) {
+	got, err := q.do(ctx, commandDeploy, deployment{wishes}, false)
 	if err != nil {
 		return Changes{}, wrap("deploy queues", "", err)
 	}

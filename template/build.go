@@ -14,6 +14,8 @@ func (l *loader) build() {
 	l.functions, l.apis = functions{}, apis{byID: map[string]*api{}, left: map[string]bool{}}
 	l.servesSAM()
 	l.each(l.layer, serverlessLayer, lambdaLayer)
+	l.each(l.queue, sqsQueue)
+	l.each(l.queuePolicy, sqsPolicy)
 	// Routes of definitions need the functions, and events of functions need the
 	// APIs. So functions are read first, their events as the last step.
 	l.each(l.serverlessFunction, serverlessFunction)

@@ -64,13 +64,13 @@ func TestWhatSAMAndCloudFormationOverlookIsAWarning(t *testing.T) {
 
 func TestEveryProblemIsTold(t *testing.T) {
 	_, problems := read(t, sam+function("F", "Timeout: 901", "MemorySize: 1", "Handlr: x", "Environment: { Variables: { A1: !Ref Nowhere } }")+
-		"  Q: { Type: AWS::SQS::Queue }\nOutputs:\n  O: { Value: !GetAtt F.Nothing }\n", Options{})
+		"  Q: { Type: AWS::Kinesis::Stream }\nOutputs:\n  O: { Value: !GetAtt F.Nothing }\n", Options{})
 	for _, want := range []string{
 		"template.yaml:8:16: property 'Timeout' must be from 1 to 900, not 901",
 		"template.yaml:9:19: property 'MemorySize' must be from 128 to 10240, not 1",
 		"template.yaml:10:7: property 'Handlr' is not defined (did you mean Handler?)",
 		"template.yaml:11:39: Template format error: Unresolved resource dependencies [Nowhere]",
-		"template.yaml:12:14: AWS::SQS::Queue is not supported; without it: the queue",
+		"template.yaml:12:14: AWS::Kinesis::Stream is not supported; without it: the stream",
 		"template.yaml:14:15: Template error: resource F does not support attribute type Nothing in Fn::GetAtt",
 	} {
 		if !strings.Contains(problems.Error(), want) {
@@ -96,7 +96,7 @@ func TestAResourceWithoutItsConditionDoesNotExist(t *testing.T) {
 
 func TestWhatIsNotSupportedIsListedWithWhatIsMissing(t *testing.T) {
 	refused(t, []line{
-		{"a queue", sam + function("F") + "  Q: { Type: AWS::SQS::Queue }\n", "AWS::SQS::Queue is not supported; without it: the queue"},
+		{"a stream", sam + function("F") + "  Q: { Type: AWS::Kinesis::Stream }\n", "AWS::Kinesis::Stream is not supported; without it: the stream"},
 		{"an unknown type", sam + function("F") + "  Q: { Type: AWS::Nowhere::Thing }\n", "AWS::Nowhere::Thing is not supported; without it: the resource"},
 		{"a custom resource", sam + function("F") + "  Q: { Type: Custom::Thing }\n", "Custom::Thing is not supported; without it: what the custom resource does"},
 		{"a macro", "Transform: [AWS::Serverless-2016-10-31, MyMacro]\n" + function("F"), "the transform MyMacro is not supported"},
@@ -111,11 +111,11 @@ func TestWhatIsNotSupportedIsListedWithWhatIsMissing(t *testing.T) {
 }
 
 func TestAFunctionIsToldStandInsForWhatIsMissing(t *testing.T) {
-	app := loads(t, sam+function("F", "Environment: { Variables: { Q1: !Ref Q, Q2: !GetAtt Q.Arn, T1: !Ref T, N1: !Ref N } }")+"  Q: { Type: AWS::SQS::Queue }\n  T: { Type: AWS::DynamoDB::Table, Properties: { TableName: orders } }\n  N: { Type: AWS::SNS::Topic }\n")
+	app := loads(t, sam+function("F", "Environment: { Variables: { Q1: !Ref Q, Q2: !GetAtt Q.Arn, T1: !Ref T, N1: !Ref N } }")+"  Q: { Type: AWS::Kinesis::Stream }\n  T: { Type: AWS::DynamoDB::Table, Properties: { TableName: orders } }\n  N: { Type: AWS::SNS::Topic }\n")
 	env := app.Functions[0].Env
 	for name, want := range map[string]string{
-		"Q1": "https://sqs.us-east-1.amazonaws.com/123456789012/app-Q-NOTAVAILABLE",
-		"Q2": "arn:aws:sqs:us-east-1:123456789012:app-Q-NOTAVAILABLE",
+		"Q1": "app-Q-NOTAVAILABLE",
+		"Q2": "arn:aws:kinesis:us-east-1:123456789012:stream/app-Q-NOTAVAILABLE",
 		"T1": "orders",
 		"N1": "arn:aws:sns:us-east-1:123456789012:app-N-NOTAVAILABLE",
 	} {

@@ -9,7 +9,7 @@ import (
 // foreign is a type that is not supported: how its names look, and what is missing without it.
 type foreign struct {
 	name    string // the property with its physical name
-	ref     string // what Ref returns: "name" (also ""), "arn" or "url"
+	ref     string // what Ref returns: "name" (also "") or "arn"
 	arn     string // its ARN after "arn:aws:", with R, A and NAME to be filled in; "" for service:R:A:NAME
 	missing string
 }
@@ -17,7 +17,6 @@ type foreign struct {
 // foreigners are the types that templates commonly have and that are not supported.
 // One that is not listed here is not supported either; its names are guessed.
 var foreigners = map[string]foreign{
-	"AWS::SQS::Queue":                            {"QueueName", "url", "sqs:R:A:NAME", "the queue"},
 	"AWS::SNS::Topic":                            {"TopicName", "arn", "sns:R:A:NAME", "the topic"},
 	"AWS::SNS::Subscription":                     {"", "arn", "", "deliveries to its endpoint"},
 	"AWS::Serverless::SimpleTable":               {"TableName", "name", "dynamodb:R:A:table/NAME", "the table"},
@@ -134,11 +133,8 @@ func (l *loader) foreignRef(r *resource, at tree.Pos) *tree.Node {
 		return nil
 	}
 	text := name.Text
-	switch foreigners[r.typ].ref {
-	case "arn":
+	if foreigners[r.typ].ref == "arn" {
 		text = l.foreignARN(r, text)
-	case "url":
-		text = "https://sqs." + l.app.Place.Region + "." + l.scope.Parameters["AWS::URLSuffix"].Text + "/" + l.app.Place.Account + "/" + text
 	}
 	return &tree.Node{Pos: at, Kind: tree.String, Text: text, Refs: []tree.Ref{{ID: r.id}}}
 }
@@ -174,8 +170,6 @@ func (l *loader) foreignAttribute(r *resource, attr string, at tree.Pos) *tree.N
 	}
 	text := name.Text
 	switch {
-	case attr == "QueueUrl":
-		return l.foreignRef(r, at)
 	case strings.HasSuffix(attr, "Arn"):
 		text = l.foreignARN(r, text)
 		if attr == "StreamArn" {

@@ -80,7 +80,7 @@ func (l *loader) serverlessFunction(r *resource) {
 	p.accept("Role", "AssumeRolePolicyDocument", "RolePath", "PermissionsBoundary", "KmsKeyArn", "SourceKMSKeyArn", "CodeSigningConfigArn", "RuntimeManagementConfig",
 		"PropagateTags", "VersionDeletionPolicy", "SnapStart")
 	p.ask("ImageUri", "ImageConfig")
-	l.deadLetterQueue(p)
+	l.deadLetterQueue(f, p)
 	l.eventInvokeConfig(r, f, p, alias)
 	p.refuse("ProvisionedConcurrencyConfig", "provisioned concurrency: first calls start cold", "")
 	l.deploymentPreference(p)

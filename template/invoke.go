@@ -22,7 +22,7 @@ type EventInvoke struct {
 // Destinations that cannot be sent to, by the service in their ARN and by
 // SAM's name for their type.
 var (
-	destinationNames = map[string]string{"sqs": "queues", "sns": "topics", "events": "event buses", "s3": "buckets"}
+	destinationNames = map[string]string{"sns": "topics", "events": "event buses", "s3": "buckets"}
 	destinationTypes = map[string]string{"SQS": "sqs", "SNS": "sns", "EventBridge": "events", "S3Bucket": "s3", "Lambda": "lambda"}
 )
 
@@ -148,6 +148,10 @@ func (l *loader) destination(d *properties, which, function, records string, sam
 		c.missing("Destination", at, "destinations that are "+name+" are not supported", records+" of "+function, "send them to a function")
 	case service == "lambda":
 		return l.destinationFunction(c, v, function, records)
+	case service == "sqs" && v == nil && sam:
+		return l.generateQueue(l.current.id+"EventInvokeConfig"+which+"Queue", c.node.Pos.String())
+	case service == "sqs":
+		return l.queueTarget(c, "Destination", v, records+" of "+function)
 	case service != "":
 		c.fault("Destination", at, "The provided destination config is invalid: "+text+" is no function, queue, topic, event bus or bucket", "")
 	}
@@ -181,33 +185,60 @@ func (l *loader) addEventInvoke(p *properties, property string, e EventInvoke) {
 	l.app.EventInvoke = append(l.app.EventInvoke, e)
 }
 
-// deadLetterQueue refuses the DeadLetterQueue of a SAM function, when it is right.
-func (l *loader) deadLetterQueue(p *properties) {
+// queueTarget checks that an ARN is that of a standard queue of the template, and returns it.
+func (l *loader) queueTarget(p *properties, property string, v *tree.Node, what string) string {
+	switch {
+	case v == nil || !v.IsScalar():
+		return ""
+	case len(v.Refs) > 0 || !l.queueARN(v.Text):
+		p.missing(property, v.Pos, "the queue "+v.Text+" is not in this template", what, "use Fn::GetAtt Arn of a queue of it")
+		return ""
+	case strings.HasSuffix(v.Text, ".fifo"):
+		p.fault(property, v.Pos, "The provided target is a FIFO queue, which does not take asynchronous events: "+v.Text, "use a standard queue")
+		return ""
+	}
+	return v.Text
+}
+
+// deadLetterQueue reads the DeadLetterQueue of a SAM function.
+func (l *loader) deadLetterQueue(f *catalog.Function, p *properties) {
 	c := p.sub("DeadLetterQueue")
 	if c == nil {
 		return
 	}
 	typ := c.one("Type", "SQS", "SNS")
-	if c.text("TargetArn"); !c.has("Type") || !c.has("TargetArn") {
+	c.text("TargetArn")
+	switch {
+	case !c.has("Type") || !c.has("TargetArn"):
 		p.fault("DeadLetterQueue", p.at("DeadLetterQueue"), "'DeadLetterQueue' requires Type and TargetArn properties to be specified.", "")
-	} else if typ != "" {
-		p.noDeadLetter("DeadLetterQueue")
+	case typ != "":
+		f.DeadLetter = l.deadLetter(c, "DeadLetterQueue", f.Name)
 	}
 	c.done()
 }
 
-// deadLetterConfig refuses the DeadLetterConfig of a function, when it is right.
-func (l *loader) deadLetterConfig(p *properties) {
+// deadLetterConfig reads the DeadLetterConfig of a function.
+func (l *loader) deadLetterConfig(f *catalog.Function, p *properties) {
 	c := p.sub("DeadLetterConfig")
 	if c == nil {
 		return
 	}
 	if c.text("TargetArn") != "" {
-		p.noDeadLetter("DeadLetterConfig")
+		f.DeadLetter = l.deadLetter(c, "DeadLetterConfig", f.Name)
 	}
 	c.done()
 }
 
-func (p *properties) noDeadLetter(property string) {
-	p.missing(property, p.at(property), "property '"+property+"' is not supported", "the dead-letter queue: events that fail for good are only in the record of failures", "")
+// deadLetter returns the ARN of where a function's events go that fail for good.
+func (l *loader) deadLetter(c *properties, property, function string) string {
+	v := c.value("TargetArn")
+	if v == nil || !v.IsScalar() {
+		return ""
+	}
+	what := "the dead-letter queue: events of " + function + " that fail for good are only in the record of failures"
+	if parts := strings.SplitN(v.Text, ":", 4); len(parts) < 4 || parts[2] != "sqs" {
+		c.missing("TargetArn", v.Pos, property+" that is no queue is not supported", what, "send them to a queue")
+		return ""
+	}
+	return l.queueTarget(c, "TargetArn", v, what)
 }

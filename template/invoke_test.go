@@ -26,7 +26,7 @@ func invokes(t *testing.T, text string) []EventInvoke {
 	return app.EventInvoke
 }
 
-func compare(t *testing.T, want, got []EventInvoke) {
+func compare[T any](t *testing.T, want, got []T) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(EventInvoke{}, "Position")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -97,6 +97,7 @@ func TestWrongConfigurationsOfAsynchronousInvocationAreRefused(t *testing.T) {
 		{"itself", with("{ DestinationConfig: { OnFailure: { Type: Lambda, Destination: !Sub 'arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:function:F' } } }"), "You can't specify the function as a destination for itself."},
 		{"a name", with("{ DestinationConfig: { OnFailure: { Type: Lambda, Destination: G } } }"), "a destination is an ARN, not G"},
 		{"another service", with("{ DestinationConfig: { OnFailure: { Type: Lambda, Destination: 'arn:aws:iam::123456789012:role/r' } } }"), "is no function, queue, topic, event bus or bucket"},
+		{"the address of a queue", with("{ DestinationConfig: { OnFailure: { Type: SQS, Destination: !Ref Q } } }") + "  Q: { Type: AWS::SQS::Queue }\n", "a destination is an ARN, not https://sqs."},
 		{"loops", sam + function("F", "RecursiveLoop: Maybe"), "property 'RecursiveLoop' must be one of Allow, Terminate, not \"Maybe\""},
 		{"dead-letter queue without a target", sam + function("F", "DeadLetterQueue: { Type: SQS }"), "'DeadLetterQueue' requires Type and TargetArn properties to be specified."},
 		{"dead-letter queue that is a function", sam + function("F", "DeadLetterQueue: { Type: Lambda, TargetArn: a }"), "property 'DeadLetterQueue.Type' must be one of SQS, SNS"},
@@ -113,21 +114,18 @@ func TestDestinationsThatAreNotSupportedAreNamedAndTheRestIsTaken(t *testing.T) 
 		return sam + function("F", "EventInvokeConfig:", "  MaximumRetryAttempts: 1", "  DestinationConfig:", "    "+destinations) + "  Q: { Type: AWS::SQS::Queue }\n  T: { Type: AWS::SNS::Topic }\n  B: { Type: AWS::Events::EventBus, Properties: { Name: b } }\n"
 	}
 	lines := []line{
-		{"a queue", with("OnFailure: { Type: SQS, Destination: !GetAtt Q.Arn }"), "template.yaml:11:35: destinations that are queues are not supported; without it: the records of events that failed for good of F"},
-		{"a queue that SAM makes", with("OnSuccess: { Type: SQS }"), "destinations that are queues are not supported; without it: the records of events that ended well of F"},
 		{"a topic", with("OnSuccess: { Type: SNS, Destination: !Ref T }"), "destinations that are topics are not supported"},
 		{"a bus", with("OnSuccess: { Type: EventBridge, Destination: !GetAtt B.Arn }"), "destinations that are event buses are not supported"},
 		{"a bucket", with("OnFailure: { Type: S3Bucket, Destination: 'arn:aws:s3:::b' }"), "destinations that are buckets are not supported"},
 		{"another app's function", with("OnFailure: { Type: Lambda, Destination: 'arn:aws:lambda:us-east-1:123456789012:function:Other' }"), "function:Other is no function of this template"},
-		{"the address of a queue", with("OnFailure: { Type: SQS, Destination: !Ref Q }"), "cannot be known here"},
+		{"a queue that is elsewhere", with("OnFailure: { Type: SQS, Destination: 'arn:aws:sqs:us-east-1:123456789012:q' }"), "template.yaml:11:48: the queue arn:aws:sqs:us-east-1:123456789012:q is not in this template; without it: the records of events that failed for good of F"},
 		{"an import", with("OnFailure: { Type: Lambda, Destination: !ImportValue x }"), "cannot be known here"},
-		{"a dead-letter queue", sam + function("F", "DeadLetterQueue: { Type: SQS, TargetArn: a }"), "template.yaml:8:7: property 'DeadLetterQueue' is not supported"},
-		{"a dead-letter queue without SAM", strings.Replace(rawF, "RecursiveLoop: Allow", "DeadLetterConfig: { TargetArn: 'arn:aws:sqs:us-east-1:123456789012:q' }", 1), "property 'DeadLetterConfig' is not supported"},
-		{"a queue without SAM", rawInvoke("Qualifier: live, DestinationConfig: { OnFailure: { Destination: 'arn:aws:sqs:us-east-1:123456789012:q' } }"), "destinations that are queues are not supported"},
+		{"a dead-letter queue that is elsewhere", sam + function("F", "DeadLetterQueue: { Type: SQS, TargetArn: 'arn:aws:sqs:us-east-1:123456789012:q' }"), "the queue arn:aws:sqs:us-east-1:123456789012:q is not in this template; without it: the dead-letter queue: events of F that fail for good are only in the record of failures"},
+		{"a dead-letter topic", strings.Replace(rawF, "RecursiveLoop: Allow", "DeadLetterConfig: { TargetArn: 'arn:aws:sns:us-east-1:123456789012:t' }", 1), "DeadLetterConfig that is no queue is not supported"},
 		{"a version that is published", sam + function("F", "AutoPublishAlias: live") + "  E: { Type: AWS::Lambda::EventInvokeConfig, Properties: { FunctionName: !Ref F, Qualifier: !GetAtt F.Version.Version, MaximumRetryAttempts: 1 } }\n", "the version that 'Qualifier' names cannot be known here"},
 	}
 	refused(t, lines)
-	for _, l := range lines[:8] {
+	for _, l := range lines[:6] {
 		app := loads(t, l.text)
 		compare(t, []EventInvoke{{LogicalID: "FEventInvokeConfig", EventInvokeConfig: catalog.EventInvokeConfig{Function: "F", Qualifier: "$LATEST", Retries: new(1)}}}, app.EventInvoke)
 		if app.Functions[0].DeadLetter != "" {

@@ -38,7 +38,7 @@ func (l *loader) lambdaFunction(r *resource) {
 	}
 	p.accept("KmsKeyArn", "CodeSigningConfigArn", "RuntimeManagementConfig", "SnapStart", "VersionDeletionPolicy")
 	p.ask("ImageConfig")
-	l.deadLetterConfig(p)
+	l.deadLetterConfig(f, p)
 	l.laterFeatures(p)
 	p.done()
 	l.addFunction(f, supported)

@@ -85,7 +85,7 @@ func (l *loader) generatedForFunction(r *resource, rest string) bool {
 		return !has("Role")
 	case rest == "Url", rest == "UrlPublicPermissions", rest == "URLInvokeUrlPermission":
 		return has("FunctionUrlConfig")
-	case rest == "EventInvokeConfig", rest == "OnSuccessQueue", rest == "OnFailureQueue", rest == "OnSuccessTopic", rest == "OnFailureTopic":
+	case rest == "EventInvokeConfig", strings.HasPrefix(rest, "EventInvokeConfigOn"):
 		return has("EventInvokeConfig")
 	case rest == "DeploymentGroup":
 		return has("DeploymentPreference")
@@ -135,6 +135,8 @@ func (l *loader) Ref(id string, at tree.Pos) *tree.Node {
 		return tree.Text(at, id10(l, r))
 	case lambdaURL:
 		return l.urlTarget(r, at)
+	case sqsQueue:
+		return l.derived(r, at, l.queueURL)
 	}
 	if _, built := attributes[r.typ]; built {
 		return l.physicalName(r, at)
@@ -179,6 +181,8 @@ func nameProperty(typ string) string {
 		return "LayerName"
 	case restStage, httpStage:
 		return "StageName"
+	case sqsQueue:
+		return "QueueName"
 	case roleType:
 		return "RoleName"
 	case logGroupType:
@@ -238,6 +242,10 @@ func (l *loader) nameOf(r *resource) *tree.Node {
 		}
 	case serverlessAPI, serverlessHTTPAPI, restAPI, httpAPI:
 		name = id10(l, r)
+	case sqsQueue:
+		if fifo := l.property(r, "FifoQueue"); fifo != nil && fifo.Text == "true" {
+			name += ".fifo"
+		}
 	}
 	return &tree.Node{Pos: r.at, Kind: tree.String, Text: name}
 }
@@ -266,8 +274,15 @@ func (l *loader) refToGenerated(r *resource, what string, at tree.Pos) *tree.Nod
 		return l.derived(r, at, func(name string) string { return l.arn("lambda", "function:"+name+":"+alias.Text) })
 	case r.typ == serverlessLayer:
 		return l.derived(r, at, func(name string) string { return l.arn("lambda", "layer:"+name+":1") })
+	case r.typ == serverlessFunction && isDestinationQueue(what):
+		return tree.Text(at, l.queueURL(l.physical(r.id+what)))
 	}
 	return &tree.Node{Pos: at, Kind: tree.String, Text: l.standIn(r.id + what), Refs: []tree.Ref{{ID: r.id + what}}}
+}
+
+// isDestinationQueue says whether SAM makes a queue of this name for a destination of a function without an ARN.
+func isDestinationQueue(what string) bool {
+	return what == "EventInvokeConfigOnSuccessQueue" || what == "EventInvokeConfigOnFailureQueue"
 }
 
 // property works out one property of another resource as text, or returns nil.
@@ -345,6 +360,10 @@ func (l *loader) Attribute(id, name string, at tree.Pos) *tree.Node {
 			return l.Ref(id, at)
 		}
 		return l.versionARN(r, at)
+	case "QueueUrl":
+		return l.Ref(id, at)
+	case "QueueName":
+		return l.physicalName(r, at)
 	case "Arn", "PolicyArn":
 		return l.derived(r, at, func(name string) string { return l.ownARN(r.typ, name) })
 	case "RestApiId", "ApiId", "ResourceId", "DeploymentId", "IntegrationId", "RouteId", "RoleName", "Id":
@@ -367,6 +386,10 @@ func (l *loader) attributeOfGenerated(owner *resource, id, name string, at tree.
 		return tree.Text(at, l.physical(id+"Id"))
 	case what == "Url" && name == "FunctionUrl":
 		return tree.Text(at, l.urlHost(owner.id))
+	case isDestinationQueue(what) && name == "Arn":
+		return tree.Text(at, l.arn("sqs", l.physical(id)))
+	case isDestinationQueue(what) && name == "QueueName":
+		return tree.Text(at, l.physical(id))
 	case what == "Url" && name == "FunctionArn":
 		return l.refToGenerated(owner, what, at)
 	case strings.HasPrefix(what, "Version") && name == "Version":
@@ -377,6 +400,8 @@ func (l *loader) attributeOfGenerated(owner *resource, id, name string, at tree.
 
 func (l *loader) ownARN(typ, name string) string {
 	switch typ {
+	case sqsQueue:
+		return l.arn("sqs", name)
 	case roleType:
 		return l.arn("iam", "role/"+name)
 	case logGroupType:

@@ -64,7 +64,7 @@ var attributes = map[string][]string{
 	"AWS::IAM::User": {"Arn"}, "AWS::IAM::Group": {"Arn"}, "AWS::IAM::InstanceProfile": {"Arn"}, "AWS::IAM::ServiceLinkedRole": {"RoleName"},
 	"AWS::IAM::AccessKey": {"SecretAccessKey"}, "AWS::IAM::OIDCProvider": {"Arn"}, "AWS::IAM::SAMLProvider": {"Arn"},
 	"AWS::Lambda::Permission": {"Id"}, "AWS::Lambda::LayerVersionPermission": {"Id"}, "AWS::Lambda::CodeSigningConfig": {"CodeSigningConfigArn", "CodeSigningConfigId"},
-	"AWS::ApiGateway::Account": {"Id"}, "AWS::SQS::QueuePolicy": {"Id"}, "AWS::SNS::TopicPolicy": {"Id"}, "AWS::Serverless::Connector": {}, "AWS::CDK::Metadata": {},
+	"AWS::ApiGateway::Account": {"Id"}, sqsQueue: {"Arn", "QueueName", "QueueUrl"}, sqsPolicy: {"Id"}, "AWS::SNS::TopicPolicy": {"Id"}, "AWS::Serverless::Connector": {}, "AWS::CDK::Metadata": {},
 	"AWS::S3::BucketPolicy": {},
 }
 

@@ -87,6 +87,7 @@ type App struct {
 	Versions    []Version           // AWS::Lambda::Version, in the template's order
 	Aliases     []Alias             // AWS::Lambda::Alias, in the template's order
 	EventInvoke []EventInvoke       // in the template's order, those of SAM's functions first
+	Queues      []Queue             // in the template's order
 	Outputs     []Output            // in the template's order
 	Parameters  []Parameter         // in the template's order
 

@@ -18,8 +18,8 @@ var destinationARN = shape{max: 350,
 	match: regexp.MustCompile(`^(?:|arn:aws[a-zA-Z0-9-]*:[a-zA-Z0-9-]+:(?:` + regionPattern + `)?:(?:\d{12})?:.*)$`),
 }
 
-// destinations says which services AWS sends records of events to. Here only
-// functions get them.
+// destinations says which services AWS sends records of events to. Here
+// functions get them, and what [Config.Takes] says.
 var destinations = map[string]string{"lambda": "", "sqs": "queues", "sns": "topics", "events": "event buses", "s3": "buckets"}
 
 type destination struct {
@@ -220,7 +220,7 @@ func (d *destinationConfig) check(v *violations) (onSuccess, onFailure *string) 
 }
 
 // destination says why records cannot be sent to an ARN, or nil: they go to
-// other functions that exist.
+// other functions that exist, and to what else takes them.
 func (c *call) destination(arn, function string, all *destinationConfig) *wire.Error {
 	service := strings.SplitN(arn, ":", 4)[2]
 	what, known := destinations[service]
@@ -228,7 +228,13 @@ func (c *call) destination(arn, function string, all *destinationConfig) *wire.E
 	case !known:
 		return invalidParameter("The provided destination config DestinationConfig(onSuccess=" + all.OnSuccess.text("OnSuccess") + ", onFailure=" + all.OnFailure.text("OnFailure") + ") is invalid.")
 	case what != "":
-		return unsupported("Destinations that are " + what + " are not supported here: " + arn + ". Use a function.")
+		switch err := c.takes(arn); {
+		case err == nil:
+			return nil
+		case daruma.KindOf(err) == daruma.KindUnsupported:
+			return unsupported("Destinations that are " + what + " are not supported here: " + arn + ". Use a function.")
+		}
+		return invalidParameter("The destination ARN " + arn + " is invalid.")
 	}
 	ref, ok := functionName.parse(arn)
 	if !ok || ref.local(c.view.Place, c.Caller, c.op) != nil {

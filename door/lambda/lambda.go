@@ -57,11 +57,15 @@ type Config struct {
 	View        func() *catalog.View // the catalog at this moment; never nil
 	Concurrency Concurrency
 	Settings    Settings
-	Acceptor    Acceptor                  // takes asynchronous invocations; nil: they are refused
-	Clock       daruma.Clock              // stamps invocations; the system's when nil
-	Pool        int                       // concurrent executions of all functions together; ConcurrencyDefault when 0
-	URL         func(*catalog.URL) string // the address of a function URL; nil: AWS's host name for it
-	Spanned     func(daruma.Span)         // is told of each request that named a function, once it is answered; may be nil
+	Acceptor    Acceptor     // takes asynchronous invocations; nil: they are refused
+	Clock       daruma.Clock // stamps invocations; the system's when nil
+	Pool        int          // concurrent executions of all functions together; ConcurrencyDefault when 0
+	// Takes says whether something here takes records that are sent to an ARN
+	// which is no function's: nil, KindNotFound, or KindUnsupported for a kind
+	// of thing that nothing here takes. nil stands for a Takes that is always unsupported.
+	Takes   func(arn string) error
+	URL     func(*catalog.URL) string // the address of a function URL; nil: AWS's host name for it
+	Spanned func(daruma.Span)         // is told of each request that named a function, once it is answered; may be nil
 }
 
 // A Door answers the Lambda API.
@@ -80,6 +84,9 @@ func New(cfg Config) (*Door, error) {
 	}
 	if cfg.Pool == 0 {
 		cfg.Pool = ConcurrencyDefault
+	}
+	if cfg.Takes == nil {
+		cfg.Takes = func(arn string) error { return &daruma.Error{Ref: arn, Kind: daruma.KindUnsupported} }
 	}
 	if cfg.URL == nil {
 		cfg.URL = func(u *catalog.URL) string {
@@ -101,6 +108,7 @@ type call struct {
 	args  []string // the path's labels, unescaped
 	query url.Values
 	view  *catalog.View
+	takes func(arn string) error
 }
 
 // ServeAWS finds the operation and answers it.
@@ -120,7 +128,7 @@ func (d *Door) ServeAWS(w http.ResponseWriter, r *wire.Request) {
 	case route.serve == nil:
 		wire.Refuse(w, r, refusal(route))
 	default:
-		c := &call{Request: r, op: route.op, args: args, query: r.HTTP.URL.Query(), view: d.cfg.View()}
+		c := &call{Request: r, op: route.op, args: args, query: r.HTTP.URL.Query(), view: d.cfg.View(), takes: d.cfg.Takes}
 		answer, err := route.serve(d, c)
 		if err != nil {
 			wire.Refuse(w, r, err)

@@ -277,7 +277,7 @@ func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
 	n.web = web.New(web.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
-		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Now: n.clock.Now,
+		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Now: n.clock.Now,
 	})
 	return nil
 }

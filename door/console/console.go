@@ -24,6 +24,7 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/queue"
 )
 
 // Config is what the console shows and does.
@@ -42,6 +43,8 @@ type Config struct {
 
 	Ledger     *ledger.Ledger
 	Deliveries *delivery.Deliveries
+	Queues     *queue.Queues
+	QueueHeld  func(queue string) string // why nothing is received from a queue for a function; may be nil
 	// NotifyTest sends a sample through channels, all when none is named.
 	NotifyTest func(ctx context.Context, channels []string) ([]Tried, error)
 }
@@ -89,6 +92,12 @@ func New(cfg Config) *Door {
 		"GET /api/account":  {handle: d.account},
 		"POST /api/redrive": {handle: d.redrive},
 		"POST /api/discard": {handle: d.discard},
+
+		"GET /api/queues":       {handle: d.queues},
+		"GET /api/queue":        {handle: d.peek},
+		"POST /api/queue/send":  {handle: d.sendMessage},
+		"POST /api/queue/move":  {handle: d.moveMessages},
+		"POST /api/queue/purge": {handle: d.purge},
 
 		"GET /api/repairs":      {handle: d.repairs},
 		"GET /api/repair":       {handle: d.repair},

@@ -137,6 +137,11 @@ func (d *Door) redrive(w http.ResponseWriter, r *http.Request) {
 	if len(payload) == 0 {
 		payload = nil
 	}
+	if f, _, err := d.cfg.Ledger.Failure(r.Context(), id); err == nil && f.Hop == ledger.Queued {
+		done, err := d.redriveMessage(r.Context(), id, payload)
+		d.reply(w, done, err)
+		return
+	}
 	done, err := d.cfg.Deliveries.Redrive(r.Context(), id, payload)
 	d.reply(w, done, err)
 }

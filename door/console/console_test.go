@@ -164,3 +164,12 @@ func TestServeEndsWithItsContext(t *testing.T) {
 		t.Errorf("got %v, want nil", err)
 	}
 }
+
+func TestAPageOfTheHealingLogThatIsAskedForWrongIsRefused(t *testing.T) {
+	d, _, _ := open(t, nil)
+	for _, target := range []string{"/api/repairs?max=0", "/api/repairs?max=x", "/api/repairs?before=F-1", "/api/repair", "/api/repair?id=4"} {
+		if got := ask(d, "GET", target, "secret", nil).Code; got != http.StatusBadRequest {
+			t.Errorf("%s: got %d, want 400", target, got)
+		}
+	}
+}

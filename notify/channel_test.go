@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/mail"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -103,7 +104,7 @@ func TestWhatAWebhookAnswersIsToldWithoutItsURL(t *testing.T) {
 		http.Error(w, "you sent "+r.URL.Path, http.StatusTooManyRequests)
 	}))
 	file := filepath.Join(t.TempDir(), "url")
-	os.WriteFile(file, []byte(s.URL+"/services/"+canary+"\n"), 0o600)
+	os.WriteFile(file, []byte(s.URL+"/services/ü"+canary+"\n"), 0o600)
 	a := try(t, Config{}, Channel{Kind: KindSlack, URL: Secret("file:" + file)}, "127.0.0.1")
 	b, ok := errors.AsType[*busy](a.Err)
 	if !ok || b.after != 7*time.Second || !strings.Contains(a.Err.Error(), "429 Too Many Requests") {
@@ -246,10 +247,13 @@ func TestACommandIsGivenJSONAndNoShell(t *testing.T) {
 }
 
 func TestACommandIsBounded(t *testing.T) {
-	began := time.Now()
-	a := try(t, Config{}, Channel{Kind: KindCommand, Run: []string{"/bin/sh", "-c", "sleep 60 & sleep 60"}, Timeout: 200 * time.Millisecond})
-	if a.Err == nil || !strings.Contains(a.Err.Error(), "ended after 200ms") || time.Since(began) > 10*time.Second {
+	began, dir := time.Now(), t.TempDir()
+	a := try(t, Config{Dir: dir}, Channel{Kind: KindCommand, Run: []string{"/bin/sh", "-c", "sleep 60 & echo $! >pid; sleep 60"}, Timeout: 500 * time.Millisecond})
+	if a.Err == nil || !strings.Contains(a.Err.Error(), "ended after 500ms") || time.Since(began) > 10*time.Second {
 		t.Errorf("got %v after %v", a.Err, time.Since(began))
+	}
+	if child, err := os.ReadFile(filepath.Join(dir, "pid")); err != nil || alive(strings.TrimSpace(string(child))) {
+		t.Errorf("what it had started is still there: %s, %v", child, err)
 	}
 	a = try(t, Config{}, Channel{Kind: KindCommand, Run: []string{"/bin/sh", "-c", "yes | head -c 1000000; echo bad >&2; exit 3"}})
 	if a.Err == nil || !strings.Contains(a.Err.Error(), "exit status 3") || len(a.Said) > 2*textBytesMax {
@@ -258,6 +262,19 @@ func TestACommandIsBounded(t *testing.T) {
 	if a = try(t, Config{}, Channel{Kind: KindCommand, Run: []string{"/no/such/program"}}); a.Err == nil {
 		t.Error("no program: got no error")
 	}
+}
+
+// alive says whether a process is still there after some seconds; one that nobody has waited for yet is not.
+func alive(pid string) bool {
+	pause := time.NewTicker(10 * time.Millisecond)
+	defer pause.Stop()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); <-pause.C {
+		out, _ := exec.Command("ps", "-o", "stat=", "-p", pid).Output() // fails when there is no such process
+		if state := strings.TrimSpace(string(out)); state == "" || strings.HasPrefix(state, "Z") {
+			return false
+		}
+	}
+	return true
 }
 
 func TestTheTerminalShowsNoControlCharacters(t *testing.T) {

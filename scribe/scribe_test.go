@@ -24,6 +24,7 @@ type book struct {
 	all    []*ledger.Repair
 	writes int
 	down   bool
+	during func() // a Complete
 }
 
 func (b *book) Begin(_ context.Context, r ledger.Repair) (ledger.RepairID, error) {
@@ -47,6 +48,9 @@ func (b *book) Complete(_ context.Context, id ledger.RepairID, outcome string) e
 	}
 	b.writes++
 	r.Outcome = outcome
+	if b.during != nil {
+		b.during()
+	}
 	return nil
 }
 
@@ -179,6 +183,21 @@ func TestSymptomsAreToldApartAndWhatIsNoSymptomIsNot(t *testing.T) {
 		}
 		if len(b.repairs()) != 3 || !got["it was out of memory"] || !got["it was killed at its time-out"] || !got["it could not be started"] {
 			t.Errorf("got %v", got)
+		}
+	})
+}
+
+func TestWhatIsToldWhileARepairIsCompletedIsTheNextOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &book{}
+		s, stop := begin(t, b)
+		defer stop()
+		b.during = sync.OnceFunc(func() { s.Changed(crash("A", "Runtime.ExitError: x")) })
+		s.Changed(crash("A", "Runtime.ExitError: x"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if all := b.repairs(); len(all) != 2 || !strings.HasPrefix(all[0].Outcome, "replaced once") || !strings.HasPrefix(all[1].Outcome, "replaced once") {
+			t.Errorf("got %d repairs, want two of one each", len(all))
 		}
 	})
 }

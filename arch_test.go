@@ -51,13 +51,14 @@ var apart = []string{"examples", "bench"}
 
 // sideways lists the imports between packages of one layer that are allowed, with the reason.
 var sideways = map[string]string{
-	"door/lambda → door/wire": "wire is what the doors that speak AWS's protocols share",
-	"door/sqs → door/wire":    "the same",
-	"delivery → ledger":       "an event that is given up is in the ledger in the same step",
-	"queue → ledger":          "a message that becomes a dead letter is in the ledger in the same step",
-	"topic → delivery":        "a function that subscribes gets its delivery in the step that publishes",
-	"topic → ledger":          "what a subscription cannot take is in the ledger in the same step",
-	"dispatch → route":        "route is the table of what an outcome does, dispatch is who asks it",
+	"door/lambda → door/wire":   "wire is what the doors that speak AWS's protocols share",
+	"door/sqs → door/wire":      "the same",
+	"door/dynamodb → door/wire": "the same",
+	"delivery → ledger":         "an event that is given up is in the ledger in the same step",
+	"queue → ledger":            "a message that becomes a dead letter is in the ledger in the same step",
+	"topic → delivery":          "a function that subscribes gets its delivery in the step that publishes",
+	"topic → ledger":            "what a subscription cannot take is in the ledger in the same step",
+	"dispatch → route":          "route is the table of what an outcome does, dispatch is who asks it",
 }
 
 // tradeNames stay in doors, in templates and where people type them.

@@ -38,6 +38,7 @@ import (
 	"github.com/daruma-io/daruma/run/runtimes"
 	"github.com/daruma-io/daruma/run/sandbox"
 	"github.com/daruma-io/daruma/scribe"
+	"github.com/daruma-io/daruma/table"
 	"github.com/daruma-io/daruma/watch"
 )
 
@@ -67,6 +68,7 @@ type Node struct {
 	ledger     *ledger.Ledger
 	deliveries *delivery.Deliveries
 	queues     *queue.Queues
+	tables     *table.Tables
 	dispatcher *dispatch.Dispatcher
 	notifier   *notify.Notifier
 	scribe     *scribe.Scribe
@@ -166,10 +168,10 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	}
 	var err error
 	n.machine = delivery.NewMachine(delivery.Config{ARN: place.FunctionARN, Sinks: map[string]delivery.Sink{queueKind: toQueue}})
-	queued := queue.NewMachine()
+	queued, tabled := queue.NewMachine(), table.NewMachine()
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
-		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued},
+		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled},
 		Clock:    n.clock,
 		GoOnFrom: n.clock.GoOnFrom,
 		Logger:   n.cfg.Log,
@@ -186,6 +188,7 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	if n.queues, err = queue.Open(ctx, n.cell, queued, n.clock); err != nil {
 		return err
 	}
+	n.tables = table.New(n.cell, tabled, n.clock)
 	operator, err := ensureOperatorKey(data)
 	if err != nil {
 		return err
@@ -272,6 +275,9 @@ func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
 	}
 	n.front.Register("lambda", door.Service())
 	if err := n.openQueueDoor(place); err != nil {
+		return err
+	}
+	if err := n.openTableDoor(place); err != nil {
 		return err
 	}
 	n.web = web.New(web.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})

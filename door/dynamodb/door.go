@@ -1,0 +1,230 @@
+// Package dynamodb is the door for DynamoDB: SDKs, document mappers and CLIs
+// keep items through it in the tables of a cell.
+//
+// It turns requests into calls of [table.Tables] and answers in the DynamoDB
+// API's own JSON (protocol JSON 1.0), with a checksum of each answer. Requests
+// are checked in the service's order (types, then limits and what is missing,
+// then how members go together) and refused in its words, which mappers and
+// SDKs depend on. What an operation means is the noun's; what is wrong with a
+// request alone is told here.
+//
+// The door holds no state and starts nothing. It may be used from any number
+// of goroutines at once.
+package dynamodb
+
+import (
+	"context"
+	"errors"
+	"hash/crc32"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/door/wire"
+	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/value"
+)
+
+// bodyBytesMax is the largest request (Developer Guide, "Quotas").
+const bodyBytesMax = 16 << 20
+
+const (
+	target        = "DynamoDB_20120810."
+	streamsTarget = "DynamoDBStreams_20120810."
+)
+
+// Config says what the door needs. All of it must be given.
+type Config struct {
+	Tables  *table.Tables
+	Region  string
+	Account string
+	Clock   daruma.Clock
+}
+
+// A Door answers the DynamoDB API.
+type Door struct {
+	cfg        Config
+	operations map[string]*operation // by what the target header says
+}
+
+// An operation is one of the API's.
+type operation struct {
+	input *shape
+	serve func(d *Door, c *call) *refusal
+}
+
+// A call is one request on its way to its operation.
+type call struct {
+	ctx  context.Context
+	node *node
+	out  []byte // the answer
+}
+
+// New returns a door.
+func New(cfg Config) (*Door, error) {
+	if cfg.Tables == nil || cfg.Region == "" || cfg.Account == "" || cfg.Clock == nil {
+		return nil, &daruma.Error{Op: "table door", Kind: daruma.KindInvalid, Hint: "Tables, Region, Account and Clock must be given"}
+	}
+	return &Door{cfg: cfg, operations: operations()}, nil
+}
+
+// Service is how the door is registered at a front, under "dynamodb".
+func (d *Door) Service() wire.Service {
+	return wire.Service{Handler: d, BodyBytesMax: bodyBytesMax, TooLarge: &wire.Error{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLargeException", Message: "The request is larger than 16 MB."}}
+}
+
+// ServeAWS finds the operation and answers it.
+func (d *Door) ServeAWS(w http.ResponseWriter, r *wire.Request) {
+	c := &call{ctx: r.HTTP.Context()}
+	why := d.serve(c, r)
+	status := http.StatusOK
+	if why != nil {
+		status = why.status
+		c.out = why.body()
+	}
+	h := w.Header()
+	h["Content-Type"] = []string{"application/x-amz-json-1.0"}
+	h["Content-Length"] = []string{strconv.Itoa(len(c.out))}
+	h["X-Amz-Crc32"] = []string{strconv.FormatUint(uint64(crc32.ChecksumIEEE(c.out)), 10)}
+	w.WriteHeader(status)
+	w.Write(c.out)
+}
+
+func (d *Door) serve(c *call, r *wire.Request) *refusal {
+	op := d.operations[r.HTTP.Header.Get("X-Amz-Target")]
+	if op == nil {
+		return &refusal{status: 400, typ: "com.amazon.coral.service#UnknownOperationException", key: "message"}
+	}
+	n, ok := parse(string(r.Body))
+	if !ok || n.kind != nodeObject {
+		return &refusal{status: 400, typ: "com.amazon.coral.service#SerializationException", key: "message"}
+	}
+	if text := op.input.checkTypes(&n); text != "" {
+		return serialization(text)
+	}
+	if text := op.input.checkName(&n); text != "" {
+		return validation(text)
+	}
+	if text := op.input.checkLimits(&n); text != "" {
+		return validation(text)
+	}
+	c.node = &n
+	return op.serve(d, c)
+}
+
+// body is a refusal as JSON.
+func (r *refusal) body() []byte {
+	b := append([]byte(nil), `{"__type":`...)
+	b = value.AppendText(b, r.typ)
+	if r.message != "" {
+		b = append(b, ',')
+		b = value.AppendText(b, r.key)
+		b = append(b, ':')
+		b = value.AppendText(b, r.message)
+	}
+	b = append(b, r.members...)
+	return append(b, '}')
+}
+
+// namespace is that of the service's own errors.
+const namespace = "com.amazonaws.dynamodb.v20120810#"
+
+// codes are the names of the noun's refusals.
+var codes = [...]string{
+	table.ConditionFailed: "ConditionalCheckFailedException", table.NotFound: "ResourceNotFoundException", table.InUse: "ResourceInUseException",
+	table.Canceled: "TransactionCanceledException", table.TokenMismatch: "IdempotentParameterMismatchException", table.Throttled: "ProvisionedThroughputExceededException",
+	table.LimitExceeded: "LimitExceededException", table.TrimmedData: "TrimmedDataAccessException", table.ExpiredIterator: "ExpiredIteratorException",
+}
+
+// refused says why a call of the noun was refused.
+func (d *Door) refused(err error) *refusal {
+	r, ok := errors.AsType[*table.Refusal](err)
+	if !ok {
+		return failed(err)
+	}
+	if r.Code == table.Validation || r.Code == table.InvalidReference {
+		return validation(r.Message)
+	}
+	out := &refusal{status: 400, typ: namespace + codes[r.Code], key: "message", message: r.Message}
+	switch r.Code {
+	case table.ConditionFailed:
+		if r.Item != nil {
+			out.members = value.AppendItemJSON([]byte(`,"Item":`), r.Item)
+		}
+	case table.Canceled:
+		out.key = "Message"
+		out.members = reasons(r.Reasons)
+	case table.TokenMismatch:
+		out.key = "Message"
+	case table.Throttled:
+		out.members = throttling(r)
+	}
+	return out
+}
+
+// reasons is why each action of a transaction was refused.
+func reasons(all []table.Reason) []byte {
+	b := []byte(`,"CancellationReasons":[`)
+	for i, r := range all {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"Code":`...)
+		b = value.AppendText(b, string(r.Code))
+		if r.Item != nil {
+			b = append(b, `,"Item":`...)
+			b = value.AppendItemJSON(b, r.Item)
+		}
+		if r.Message != "" {
+			b = append(b, `,"Message":`...)
+			b = value.AppendText(b, r.Message)
+		}
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+func throttling(r *table.Refusal) []byte {
+	reason := "Table"
+	if r.Index != "" {
+		reason = "Index"
+	}
+	if r.Write {
+		reason += "Write"
+	} else {
+		reason += "Read"
+	}
+	return []byte(`,"ThrottlingReasons":[{"reason":"` + reason + `ProvisionedThroughputExceeded"}]`)
+}
+
+// failed is what a client is told of an error that is no refusal of the noun.
+func failed(err error) *refusal {
+	name := func(status int, name, message string) *refusal {
+		return &refusal{status: status, typ: namespace + name, key: "message", message: message}
+	}
+	switch daruma.KindOf(err) {
+	case daruma.KindInvalid, daruma.KindTooLarge, daruma.KindUnsupported:
+		return validation(err.Error())
+	case daruma.KindThrottled, daruma.KindNoCapacity:
+		return name(400, "ThrottlingException", "Rate exceeded: "+err.Error())
+	case daruma.KindUnavailable, daruma.KindExpired, daruma.KindFull:
+		return name(http.StatusServiceUnavailable, "ServiceUnavailable", err.Error())
+	}
+	return name(http.StatusInternalServerError, "InternalServerError", "The request processing has failed because of an unknown error, exception or failure: "+err.Error())
+}
+
+// tableName takes a table's name out of what may be its ARN.
+func tableName(s string) string {
+	if strings.HasPrefix(s, "arn:") {
+		if _, rest, ok := strings.Cut(s, ":table/"); ok {
+			name, _, _ := strings.Cut(rest, "/")
+			return name
+		}
+	}
+	return s
+}
+
+func (d *Door) arn(table string) string {
+	return "arn:aws:dynamodb:" + d.cfg.Region + ":" + d.cfg.Account + ":table/" + table
+}

@@ -1,0 +1,224 @@
+package dynamodb
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const (
+	validationException    = "ValidationException"
+	serializationException = "SerializationException"
+	wrong                  = "One or more parameter values were invalid: "
+)
+
+func TestItemsAreWrittenAndRead(t *testing.T) {
+	w := newWorld(t)
+	w.plain()
+	const all = `{"a":{"S":"x"},"bin":{"B":"AAH/"},"bs":{"BS":["AQ=="]},"l":{"L":[{"N":"1"},{"M":{"k":{"BOOL":false}}}]},"n":{"N":"100"},"nothing":{"NULL":true},"ns":{"NS":["1","2"]},"ss":{"SS":["b","a"]},"t":{"BOOL":true}}`
+	for _, c := range []struct{ op, body, want string }{
+		{"PutItem", `{"TableName":"plain","Item":` + strings.Replace(all, `"100"`, `"1.00e2"`, 1) + `}`, `{}`},
+		{"GetItem", `{"TableName":"plain","Key":{"a":{"S":"x"}}}`, `{"Item":` + all + `}`},
+		{"GetItem", `{"TableName":"arn:aws:dynamodb:us-east-1:000000000000:table/plain","Key":{"a":{"S":"x"}},"ProjectionExpression":"n, l[0]"}`, `{"Item":{"l":{"L":[{"N":"1"}]},"n":{"N":"100"}}}`},
+		{"GetItem", `{"TableName":"plain","Key":{"a":{"S":"x"}},"AttributesToGet":["n","t"],"ReturnConsumedCapacity":"TOTAL"}`, `{"Item":{"n":{"N":"100"},"t":{"BOOL":true}},"ConsumedCapacity":{"CapacityUnits":0.5,"TableName":"plain"}}`},
+		{"GetItem", `{"TableName":"plain","Key":{"a":{"S":"gone"}},"ConsistentRead":true,"ReturnConsumedCapacity":"INDEXES"}`, `{"ConsumedCapacity":{"CapacityUnits":1,"TableName":"plain","Table":{"CapacityUnits":1}}}`},
+		{"UpdateItem", `{"TableName":"plain","Key":{"a":{"S":"y"}},"UpdateExpression":"SET n = :n ADD #c :n","ExpressionAttributeNames":{"#c":"count"},"ExpressionAttributeValues":{":n":{"N":"5"}},"ReturnValues":"ALL_NEW"}`, `{"Attributes":{"a":{"S":"y"},"count":{"N":"5"},"n":{"N":"5"}}}`},
+		{"UpdateItem", `{"TableName":"plain","Key":{"a":{"S":"y"}},"UpdateExpression":"ADD n :n","ExpressionAttributeValues":{":n":{"N":"1"}},"ReturnValues":"UPDATED_OLD"}`, `{"Attributes":{"n":{"N":"5"}}}`},
+		{"UpdateItem", `{"TableName":"plain","Key":{"a":{"S":"new"}}}`, `{}`},
+		{"GetItem", `{"TableName":"plain","Key":{"a":{"S":"new"}}}`, `{"Item":{"a":{"S":"new"}}}`},
+		{"DeleteItem", `{"TableName":"plain","Key":{"a":{"S":"new"}},"ReturnValues":"ALL_OLD"}`, `{"Attributes":{"a":{"S":"new"}}}`},
+		{"DeleteItem", `{"TableName":"plain","Key":{"a":{"S":"new"}},"ReturnValues":"ALL_OLD"}`, `{}`},
+		{"PutItem", `{"TableName":"range","Item":{"a":{"S":"x"},"b":{"N":"1"},"c":{"S":"s"}},"ReturnConsumedCapacity":"INDEXES","ReturnItemCollectionMetrics":"SIZE"}`, `{"ConsumedCapacity":{"CapacityUnits":3,"TableName":"range","Table":{"CapacityUnits":1},"LocalSecondaryIndexes":{"local":{"CapacityUnits":1}},"GlobalSecondaryIndexes":{"global":{"CapacityUnits":1}}},"ItemCollectionMetrics":{"ItemCollectionKey":{"a":{"S":"x"}},"SizeEstimateRangeGB":[0,1]}}`},
+		{"Query", `{"TableName":"range","KeyConditionExpression":"a = :a","ExpressionAttributeValues":{":a":{"S":"x"}}}`, `{"Count":1,"ScannedCount":1,"Items":[{"a":{"S":"x"},"b":{"N":"1"},"c":{"S":"s"}}]}`},
+		{"Query", `{"TableName":"range","IndexName":"global","KeyConditionExpression":"c = :c","ExpressionAttributeValues":{":c":{"S":"s"}},"Limit":1,"Select":"COUNT"}`, `{"Count":1,"ScannedCount":1,"LastEvaluatedKey":{"a":{"S":"x"},"b":{"N":"1"},"c":{"S":"s"}}}`},
+		{"Scan", `{"TableName":"plain","FilterExpression":"n > :n","ExpressionAttributeValues":{":n":{"N":"50"}},"ProjectionExpression":"n"}`, `{"Count":1,"ScannedCount":2,"Items":[{"n":{"N":"100"}}]}`},
+		{"BatchWriteItem", `{"RequestItems":{"plain":[{"PutRequest":{"Item":{"a":{"S":"b1"}}}},{"DeleteRequest":{"Key":{"a":{"S":"y"}}}}]},"ReturnConsumedCapacity":"TOTAL"}`, `{"UnprocessedItems":{},"ConsumedCapacity":[{"CapacityUnits":2,"TableName":"plain"}]}`},
+		{"BatchGetItem", `{"RequestItems":{"plain":{"Keys":[{"a":{"S":"b1"}},{"a":{"S":"y"}}]},"range":{"Keys":[{"a":{"S":"x"},"b":{"N":"1.0"}}],"ProjectionExpression":"c"}}}`, `{"Responses":{"plain":[{"a":{"S":"b1"}}],"range":[{"c":{"S":"s"}}]},"UnprocessedKeys":{}}`},
+		{"TransactWriteItems", `{"TransactItems":[{"Put":{"TableName":"plain","Item":{"a":{"S":"t1"}}}},{"ConditionCheck":{"TableName":"plain","Key":{"a":{"S":"b1"}},"ConditionExpression":"attribute_exists(a)"}}],"ReturnConsumedCapacity":"TOTAL"}`, `{"ConsumedCapacity":[{"CapacityUnits":4,"WriteCapacityUnits":4,"TableName":"plain"}]}`},
+		{"TransactGetItems", `{"TransactItems":[{"Get":{"TableName":"plain","Key":{"a":{"S":"t1"}}}},{"Get":{"TableName":"plain","Key":{"a":{"S":"gone"}}}}]}`, `{"Responses":[{"Item":{"a":{"S":"t1"}}},{}]}`},
+	} {
+		if diff := cmp.Diff(c.want, w.ok(c.op, c.body)); diff != "" {
+			t.Errorf("%s %s: %s", c.op, c.body, diff)
+		}
+	}
+}
+
+func TestAFailedConditionGivesTheItemWhenAsked(t *testing.T) {
+	w := newWorld(t)
+	w.plain()
+	w.ok("PutItem", `{"TableName":"plain","Item":{"a":{"S":"x"},"n":{"N":"1"}}}`)
+	status, text := w.call("PutItem", `{"TableName":"plain","Item":{"a":{"S":"x"}},"ConditionExpression":"attribute_not_exists(a)","ReturnValuesOnConditionCheckFailure":"ALL_OLD"}`)
+	if want := `{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"The conditional request failed","Item":{"a":{"S":"x"},"n":{"N":"1"}}}`; status != 400 || text != want {
+		t.Errorf("got %d %s", status, text)
+	}
+	status, text = w.call("TransactWriteItems", `{"TransactItems":[{"Put":{"TableName":"plain","Item":{"a":{"S":"x"}},"ConditionExpression":"attribute_not_exists(a)"}},{"Put":{"TableName":"plain","Item":{"a":{"S":"y"}}}}]}`)
+	if want := `{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","Message":"Transaction cancelled, please refer cancellation reasons for specific reasons [ConditionalCheckFailed, None]","CancellationReasons":[{"Code":"ConditionalCheckFailed","Message":"The conditional request failed"},{"Code":"None"}]}`; status != 400 || text != want {
+		t.Errorf("got %d %s", status, text)
+	}
+}
+
+func TestWhatIsOfTheWrongTypeIsToldFirst(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct{ op, body, want string }{
+		{"PutItem", `{"TableName":23}`, "NUMBER_VALUE cannot be converted to String"},
+		{"PutItem", `{"TableName":true}`, "TRUE_VALUE cannot be converted to String"},
+		{"PutItem", `{"TableName":34.56}`, "DECIMAL_VALUE cannot be converted to String"},
+		{"PutItem", `{"TableName":[]}`, "Unrecognized collection type class java.lang.String"},
+		{"PutItem", `{"TableName":{}}`, "Start of structure or map found where not expected"},
+		{"PutItem", `{"Item":"x"}`, "Unexpected field type"},
+		{"PutItem", `{"Item":[]}`, "Unrecognized collection type java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>"},
+		{"PutItem", `{"Item":{"a":"x"}}`, "Unexpected value type in payload"},
+		{"PutItem", `{"Item":{"a":[]}}`, "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.AttributeValue"},
+		{"PutItem", `{"Item":{"a":{"S":1}}}`, "NUMBER_VALUE cannot be converted to String"},
+		{"PutItem", `{"Item":{"a":{"BOOL":"true"}}}`, "Unexpected token received from parser"},
+		{"PutItem", `{"Item":{"a":{"B":"23456"}}}`, "Base64 encoded length is expected a multiple of 4 bytes but found: 5"},
+		{"PutItem", `{"Item":{"a":{"B":"=+/="}}}`, "Invalid last non-pad Base64 character dectected"},
+		{"PutItem", `{"Item":{"a":{"B":1}}}`, "only base-64-encoded strings are convertible to bytes"},
+		{"PutItem", `{"Item":{"a":{"SS":"x"}}}`, "Unexpected field type"},
+		{"PutItem", `{"Item":{"a":{"L":[1]}}}`, "Unexpected value type in payload"},
+		{"GetItem", `{"ConsistentRead":"x"}`, "Unexpected token received from parser"},
+		{"GetItem", `{"AttributesToGet":{}}`, "Start of structure or map found where not expected"},
+		{"Query", `{"Limit":"1"}`, "STRING_VALUE cannot be converted to Integer"},
+		{"BatchGetItem", `{"RequestItems":{"plain":{"Keys":["x"]}}}`, "Unexpected field type"},
+		{"BatchGetItem", `{"RequestItems":{"plain":{"Keys":"x"}}}`, cast},
+		{"CreateTable", `{"ProvisionedThroughput":"x"}`, "Unexpected field type"},
+	} {
+		w.refused(c.op, c.body, serializationException, c.want)
+	}
+	w.refused("PutItem", `{"TableName":`, serializationException, "")
+	w.refused("Wat", `{}`, "UnknownOperationException", "")
+}
+
+func TestWhatIsMissingOrOutOfRangeIsToldTogether(t *testing.T) {
+	w := newWorld(t)
+	const (
+		pattern = "failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
+		short   = "failed to satisfy constraint: Member must have length greater than or equal to 3"
+		null    = "failed to satisfy constraint: Member must not be null"
+	)
+	for _, c := range []struct{ op, body, want string }{
+		{"GetItem", `{"TableName":"abc"}`, "1 validation error detected: Value null at 'key' " + null},
+		{"GetItem", `{"TableName":"a;"}`, "3 validation errors detected: Value 'a;' at 'tableName' " + short + "; Value 'a;' at 'tableName' " + pattern + "; Value null at 'key' " + null},
+		{"PutItem", `{"TableName":"abc","Item":{},"ReturnValues":"hi","ReturnConsumedCapacity":"hi"}`, "2 validation errors detected: Value 'hi' at 'returnConsumedCapacity' failed to satisfy constraint: Member must satisfy enum value set: [INDEXES, TOTAL, NONE]; Value 'hi' at 'returnValues' failed to satisfy constraint: Member must satisfy enum value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]"},
+		{"Query", `{"TableName":"abc","Limit":0}`, "1 validation error detected: Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"},
+		{"BatchGetItem", `{"RequestItems":{}}`, "1 validation error detected: Value '{}' at 'requestItems' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		{"ListTables", `{"Limit":101}`, "1 validation error detected: Value '101' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 100"},
+		{"CreateTable", `{}`, "The parameter 'TableName' is required but was not present in the request"},
+		{"CreateTable", `{"TableName":"a"}`, "TableName must be at least 3 characters long and at most 255 characters long"},
+		{"CreateTable", `{"TableName":"abc","AttributeDefinitions":[{"AttributeName":"a","AttributeType":"X"}],"KeySchema":[{"AttributeName":"a","KeyType":"HASH"}]}`, "1 validation error detected: Value 'X' at 'attributeDefinitions.1.member.attributeType' failed to satisfy constraint: Member must satisfy enum value set: [B, N, S]"},
+		{"DescribeTable", `{"TableName":"abc;"}`, "1 validation error detected: Value 'abc;' at 'tableName' " + pattern},
+	} {
+		w.refused(c.op, c.body, validationException, c.want)
+	}
+}
+
+func TestMembersThatDoNotGoTogetherAreToldInTheServicesWords(t *testing.T) {
+	w := newWorld(t)
+	w.plain()
+	put := func(rest string) string {
+		return `{"TableName":"plain","Item":{"a":{"S":"x"}}` + rest + `}`
+	}
+	value := func(v string) string { return `{"TableName":"plain","Item":{"a":` + v + `}}` }
+	deep := strings.Repeat(`{"L":[`, 33) + `{"S":"x"}` + strings.Repeat(`]}`, 33)
+	for _, c := range []struct{ op, body, want string }{
+		{"PutItem", put(`,"Expected":{},"ConditionExpression":"a = :b"`), "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {Expected} Expression parameters: {ConditionExpression}"},
+		{"PutItem", put(`,"ExpressionAttributeNames":{}`), "ExpressionAttributeNames can only be specified when using expressions: ConditionExpression is null"},
+		{"PutItem", put(`,"ExpressionAttributeValues":{}`), "ExpressionAttributeValues can only be specified when using expressions: ConditionExpression is null"},
+		{"UpdateItem", `{"TableName":"plain","Key":{"a":{"S":"x"}},"ExpressionAttributeValues":{}}`, "ExpressionAttributeValues can only be specified when using expressions: UpdateExpression and ConditionExpression are null"},
+		{"PutItem", put(`,"ConditionExpression":"a = :b","ExpressionAttributeNames":{}`), "ExpressionAttributeNames must not be empty"},
+		{"PutItem", put(`,"ConditionExpression":"a = :b","ExpressionAttributeNames":{"a":"b"}`), `ExpressionAttributeNames contains invalid key: Syntax error; key: "a"`},
+		{"PutItem", put(`,"ConditionExpression":"a = :b","ExpressionAttributeValues":{":b":{}}`), "ExpressionAttributeValues contains invalid value: Supplied AttributeValue is empty, must contain exactly one of the supported datatypes for key :b"},
+		{"PutItem", put(`,"ConditionExpression":""`), "Invalid ConditionExpression: The expression can not be empty;"},
+		{"PutItem", put(`,"ReturnValues":"ALL_NEW"`), "ReturnValues can only be ALL_OLD or NONE"},
+		{"PutItem", value(`{}`), "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"},
+		{"PutItem", value(`{"S":"a","N":"1"}`), "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"},
+		{"PutItem", value(`{"N":"x"}`), "The parameter cannot be converted to a numeric value: x"},
+		{"PutItem", value(`{"N":""}`), "The parameter cannot be converted to a numeric value"},
+		{"PutItem", value(`{"NULL":false}`), wrong + "Null attribute value types must have the value of true"},
+		{"PutItem", value(`{"SS":[]}`), wrong + "An string set  may not be empty"},
+		{"PutItem", value(`{"NS":[]}`), wrong + "An number set  may not be empty"},
+		{"PutItem", value(`{"BS":[]}`), wrong + "Binary sets should not be empty"},
+		{"PutItem", value(`{"SS":["a","a"]}`), wrong + "Input collection [a, a] contains duplicates."},
+		{"PutItem", value(`{"BS":["Yg==","Yg=="]}`), wrong + "Input collection [Yg==, Yg==]of type BS contains duplicates."},
+		{"PutItem", value(`{"NS":["1","1.0"]}`), "Input collection contains duplicates"},
+		{"PutItem", value(`{"N":"123456789012345678901234567890123456789"}`), "Attempting to store more than 38 significant digits in a Number"},
+		{"PutItem", value(deep), "Nesting Levels have exceeded supported limits"},
+		{"Query", `{"TableName":"plain"}`, "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."},
+		{"Query", `{"TableName":"plain","KeyConditionExpression":"b = :a","ExpressionAttributeValues":{":a":{"S":"x"}}}`, "Query condition missed key schema element: a"},
+		{"Query", `{"TableName":"plain","KeyConditionExpression":"a > :a","ExpressionAttributeValues":{":a":{"S":"x"}}}`, "Query key condition not supported"},
+		{"Query", `{"TableName":"plain","KeyConditionExpression":"a = :a","ExpressionAttributeValues":{":a":{"N":"1"}}}`, wrong + "Condition parameter type does not match schema type"},
+		{"Query", `{"TableName":"plain","KeyConditionExpression":"a = :a","FilterExpression":"a <> :a","ExpressionAttributeValues":{":a":{"S":"x"}}}`, "Filter Expression can only contain non-primary key attributes: Primary key attribute: a"},
+		{"Query", `{"TableName":"plain","KeyConditionExpression":"a = :a","ExpressionAttributeValues":{":a":{"S":"x"}},"ExclusiveStartKey":{"a":{"S":"y"}}}`, "The provided starting key is outside query boundaries based on provided conditions"},
+		{"Query", `{"TableName":"plain","IndexName":"gone","KeyConditionExpression":"a = :a","ExpressionAttributeValues":{":a":{"S":"x"}}}`, "The table does not have the specified index: gone"},
+		{"Query", `{"TableName":"range","IndexName":"global","ConsistentRead":true,"KeyConditionExpression":"c = :a","ExpressionAttributeValues":{":a":{"S":"x"}}}`, "Consistent reads are not supported on global secondary indexes"},
+		{"Scan", `{"TableName":"plain","Segment":1}`, "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"},
+		{"Scan", `{"TableName":"plain","TotalSegments":1}`, "The Segment parameter is required but was not present in the request when parameter TotalSegments is present"},
+		{"Scan", `{"TableName":"plain","TotalSegments":1,"Segment":1}`, "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: 1 is not less than TotalSegments: 1"},
+		{"Scan", `{"TableName":"plain","ExclusiveStartKey":{}}`, "The provided starting key is invalid: The provided key element does not match the schema"},
+		{"GetItem", `{"TableName":"plain","Key":{"a":{"S":"x"}},"AttributesToGet":["b","b"]}`, wrong + "Duplicate value in attribute name: b"},
+		{"BatchGetItem", `{"RequestItems":{"plain":{"Keys":[{"a":{"S":"x"}},{"a":{"S":"x"}}]}}}`, "Provided list of item keys contains duplicates"},
+		{"BatchWriteItem", `{"RequestItems":{"plain":[{"PutRequest":{"Item":{"a":{"S":"x"}}}},{"DeleteRequest":{"Key":{"a":{"S":"x"}}}}]}}`, "Provided list of item keys contains duplicates"},
+		{"UpdateTable", `{"TableName":"plain"}`, nothingToUpdate},
+	} {
+		w.refused(c.op, c.body, validationException, c.want)
+	}
+	w.refused("GetItem", `{"TableName":"gone","Key":{"a":{"S":"x"}}}`, "ResourceNotFoundException", "Requested resource not found")
+	w.refused("DescribeTable", `{"TableName":"gone"}`, "ResourceNotFoundException", "Requested resource not found: Table: gone not found")
+}
+
+func TestWhatIsWrongWithATableIsToldInTheServicesWords(t *testing.T) {
+	w := newWorld(t)
+	const throughput = `,"ProvisionedThroughput":{"ReadCapacityUnits":1,"WriteCapacityUnits":1}`
+	create := func(attributes, key, rest string) string {
+		return fmt.Sprintf(`{"TableName":"abc","AttributeDefinitions":[%s],"KeySchema":[%s]%s}`, attributes, key, rest)
+	}
+	const a, b, hashA, rangeB = `{"AttributeName":"a","AttributeType":"S"}`, `{"AttributeName":"b","AttributeType":"S"}`, `{"AttributeName":"a","KeyType":"HASH"}`, `{"AttributeName":"b","KeyType":"RANGE"}`
+	for _, c := range []struct{ body, want string }{
+		{create(a, hashA, ""), wrong + "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"},
+		{create(a, hashA, throughput+`,"BillingMode":"PAY_PER_REQUEST"`), wrong + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"},
+		{create(a, rangeB, throughput), "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"},
+		{create(a+","+b, hashA+`,{"AttributeName":"b","KeyType":"HASH"}`, throughput), "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type"},
+		{create(a, hashA+","+rangeB, throughput), wrong + "Some index key attributes are not defined in AttributeDefinitions. Keys: [a, b], AttributeDefinitions: [a]"},
+		{create(a, hashA+`,{"AttributeName":"a","KeyType":"RANGE"}`, throughput), "Both the Hash Key and the Range Key element in the KeySchema have the same name"},
+		{create(a+","+b, hashA, throughput), wrong + "Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions"},
+		{create(a, hashA, throughput+`,"LocalSecondaryIndexes":[]`), wrong + "List of LocalSecondaryIndexes is empty"},
+		{create(a, hashA, throughput+`,"GlobalSecondaryIndexes":[{"IndexName":"index","KeySchema":[`+hashA+`],"Projection":{}}]`), wrong + "Unknown ProjectionType: null"},
+		{create(a, hashA, throughput+`,"GlobalSecondaryIndexes":[{"IndexName":"index","KeySchema":[`+hashA+`],"Projection":{"ProjectionType":"ALL","NonKeyAttributes":["x"]}}]`), wrong + "ProjectionType is ALL, but NonKeyAttributes is specified"},
+		{create(a, hashA, throughput+`,"GlobalSecondaryIndexes":[{"IndexName":"index","KeySchema":[`+hashA+`],"Projection":{"ProjectionType":"ALL"}}]`), wrong + "ProvisionedThroughput must be specified for index: index"},
+		{create(a, hashA, throughput+`,"OnDemandThroughput":{}`), "OnDemandThroughput is not supported here"},
+	} {
+		w.refused("CreateTable", c.body, validationException, c.want)
+	}
+}
+
+func FuzzRequests(f *testing.F) {
+	w := newWorld(f)
+	w.plain()
+	door, err := New(Config{Tables: w.tables, Region: region, Account: account, Clock: w.clock})
+	if err != nil {
+		f.Fatal(err)
+	}
+	var names []string
+	for name := range door.operations {
+		names = append(names, name)
+	}
+	f.Add(uint8(0), `{"TableName":"plain","Key":{"a":{"S":"x"}},"Item":{"a":{"S":"\u00e9\ud83d\ude00"}},"UpdateExpression":"SET x = :a","ExpressionAttributeValues":{":a":{"NS":["1"]}}}`)
+	f.Add(uint8(1), `{"RequestItems":{"plain":{"Keys":[{"a":{"S":"x"}}]}}}`)
+	f.Add(uint8(2), `{"TransactItems":[{"Get":{"TableName":"plain","Key":{"a":{"S":"t1"}}}}]}`)
+	f.Fuzz(func(t *testing.T, op uint8, body string) {
+		n, ok := parse(body)
+		if !ok || n.kind != nodeObject {
+			return
+		}
+		o := door.operations[names[int(op)%len(names)]]
+		if o.input.checkTypes(&n) != "" || o.input.checkName(&n) != "" || o.input.checkLimits(&n) != "" {
+			return
+		}
+		c := &call{ctx: t.Context(), node: &n}
+		if r := o.serve(door, c); r != nil && r.status >= 500 {
+			t.Fatalf("%s", r.body())
+		}
+	})
+}

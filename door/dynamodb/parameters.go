@@ -1,0 +1,164 @@
+package dynamodb
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/daruma-io/daruma/table/expression"
+	"github.com/daruma-io/daruma/table/value"
+)
+
+// Expressions and what they refer to go together with one another, and not
+// with the members from before there were expressions.
+
+// checkExpressions says what is wrong with how the members of a request go
+// together: with is the names of its expressions, without those of members
+// that express the same otherwise.
+func checkExpressions(n *node, with, without []string) string {
+	var given []string
+	for _, name := range with {
+		if n.get(name) != nil {
+			given = append(given, name)
+		}
+	}
+	if len(given) > 0 {
+		var others []string
+		for _, name := range without {
+			if n.get(name) != nil && !(name == "KeyConditions" && n.get("KeyConditionExpression") == nil) {
+				others = append(others, name)
+			}
+		}
+		if len(others) > 0 {
+			return "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {" + strings.Join(others, ", ") + "} Expression parameters: {" + strings.Join(given, ", ") + "}"
+		}
+	}
+	if text := checkNames(n, with, len(given) > 0); text != "" {
+		return text
+	}
+	return checkValues(n, with)
+}
+
+func checkNames(n *node, with []string, given bool) string {
+	names := n.get("ExpressionAttributeNames")
+	if names == nil {
+		return ""
+	}
+	if !given {
+		text := "ExpressionAttributeNames can only be specified when using expressions"
+		if len(with) == 1 {
+			text += ": " + with[0] + " is null"
+		}
+		return text
+	}
+	if len(names.elements()) == 0 {
+		return "ExpressionAttributeNames must not be empty"
+	}
+	for i := range names.kids {
+		if !placeholder(names.kids[i].key, '#') {
+			return `ExpressionAttributeNames contains invalid key: Syntax error; key: "` + names.kids[i].key + `"`
+		}
+	}
+	return ""
+}
+
+func checkValues(n *node, with []string) string {
+	values := n.get("ExpressionAttributeValues")
+	if values == nil {
+		return ""
+	}
+	var takers []string
+	given := false
+	for _, name := range with {
+		if name != "ProjectionExpression" {
+			takers = append(takers, name)
+			given = given || n.get(name) != nil
+		}
+	}
+	if len(takers) > 0 && !given {
+		verb := " is null"
+		if len(takers) > 1 {
+			verb = " are null"
+		}
+		return "ExpressionAttributeValues can only be specified when using expressions: " + strings.Join(takers, " and ") + verb
+	}
+	if len(values.elements()) == 0 {
+		return "ExpressionAttributeValues must not be empty"
+	}
+	for i := range values.kids {
+		k := &values.kids[i]
+		if !placeholder(k.key, ':') {
+			return `ExpressionAttributeValues contains invalid key: Syntax error; key: "` + k.key + `"`
+		}
+		if k.kind == nodeNull {
+			continue
+		}
+		if _, text := attribute(k, 0); text != "" {
+			return "ExpressionAttributeValues contains invalid value: " + text + " for key " + k.key
+		}
+	}
+	return ""
+}
+
+// placeholder says whether s is a mark with letters, digits or underscores behind it.
+func placeholder(s string, mark byte) bool {
+	if len(s) < 2 || s[0] != mark {
+		return false
+	}
+	for i := 1; i < len(s); i++ {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_') {
+			return false
+		}
+	}
+	return true
+}
+
+// names returns the names that a request's expressions refer to.
+func (n *node) names() value.Item {
+	m := n.get("ExpressionAttributeNames")
+	if m == nil {
+		return nil
+	}
+	all := make([]value.Attribute, 0, len(m.kids))
+	for i := range m.kids {
+		if m.kids[i].kind == nodeString {
+			all = append(all, value.Attribute{Name: m.kids[i].key, Value: value.OfString(m.kids[i].text)})
+		}
+	}
+	it, _, _ := value.Sorted(all)
+	return it
+}
+
+// values returns the values that a request's expressions refer to; they have
+// been checked.
+func (n *node) values() value.Item {
+	m := n.get("ExpressionAttributeValues")
+	if m == nil {
+		return nil
+	}
+	it, _ := item(m, 0)
+	return it
+}
+
+// checkTexts holds expressions to their limits.
+func (n *node) checkTexts(expressions ...expression.Kind) string {
+	for _, kind := range expressions {
+		m := n.get(kind.String())
+		if m == nil {
+			continue
+		}
+		if strings.TrimSpace(m.text) == "" {
+			return "Invalid " + kind.String() + ": The expression can not be empty;"
+		}
+		if len(m.text) > expression.TextBytesMax {
+			return "Invalid " + kind.String() + ": Expression size has exceeded the maximum allowed size; expression size: " + strconv.Itoa(len(m.text))
+		}
+		if !strings.ContainsAny(m.text, " (") || len(m.text) < expression.OperatorsMax {
+			continue // too short for so many
+		}
+		if e, err := expression.Parse(kind, m.text); err == nil && e.Operators() > expression.OperatorsMax {
+			return "Invalid " + kind.String() + ": The expression contains too many operators; operator count: " + strconv.Itoa(e.Operators())
+		}
+	}
+	return ""
+}

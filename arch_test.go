@@ -32,6 +32,7 @@ var layers = map[string]int{
 	"run":      3, // verbs
 	"route":    3,
 	"dispatch": 3,
+	"post":     3,
 	"build":    3,
 	"watch":    3,
 	"tape":     2, // what runs were told from outside, as values: in no cell
@@ -54,6 +55,14 @@ var sideways = map[string]string{
 	"door/lambda → door/wire":   "wire is what the doors that speak AWS's protocols share",
 	"door/sqs → door/wire":      "the same",
 	"door/dynamodb → door/wire": "the same",
+	"delivery → ledger":         "an event that is given up is in the ledger in the same step",
+	"queue → ledger":            "a message that becomes a dead letter is in the ledger in the same step",
+	"topic → delivery":          "a function that subscribes gets its delivery in the step that publishes",
+	"topic → ledger":            "what a subscription cannot take is in the ledger in the same step",
+	"dispatch → route":          "route is the table of what an outcome does, dispatch is who asks it",
+	"door/lambda → door/wire":   "wire is what the doors that speak AWS's protocols share",
+	"door/sqs → door/wire":      "the same",
+	"door/sns → door/wire":      "the same",
 	"delivery → ledger":         "an event that is given up is in the ledger in the same step",
 	"queue → ledger":            "a message that becomes a dead letter is in the ledger in the same step",
 	"topic → delivery":          "a function that subscribes gets its delivery in the step that publishes",

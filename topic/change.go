@@ -11,19 +11,26 @@ import (
 	"github.com/daruma-io/daruma/cell"
 )
 
-// Create makes a topic. One that exists is answered when every label and tag
-// that is given is what it has; otherwise KindExists, [ErrAttributes] or [ErrTags].
-func (t *Topics) Create(ctx context.Context, wish Topic) (*Topic, error) {
-	got, err := t.do(ctx, commandCreate, wish, false)
+type creation struct {
+	Topic
+	Given map[string]string `json:"given,omitempty"`
+}
+
+// Create makes a topic. One that exists is answered when it is of the same
+// kind, has every given label, and the wish's tags when it has any; otherwise
+// KindExists, [ErrAttributes] or [ErrTags].
+func (t *Topics) Create(ctx context.Context, wish Topic, given map[string]string) (*Topic, error) {
+	got, err := t.do(ctx, commandCreate, creation{wish, given}, false)
 	if err != nil {
 		return nil, wrap("create topic", wish.Name, err)
 	}
 	return got.(*Topic), nil
 }
 
-func (w *work) create(t Topic) (any, error) {
+func (w *work) create(c creation) (any, error) {
+	t := c.Topic
 	if k, err := w.topic(t.Name); err == nil {
-		for name, v := range t.Labels {
+		for name, v := range c.Given {
 			if k.topic.Labels[name] != v {
 				return nil, &daruma.Error{Kind: daruma.KindExists, Ref: t.Name, Err: ErrAttributes}
 			}
@@ -134,19 +141,25 @@ func (w *work) removeTopic(k *known) error {
 	return nil
 }
 
+type wanting struct {
+	Subscription
+	Given map[string]string `json:"given,omitempty"`
+}
+
 // Subscribe makes a subscription, whose ID, and token when it is to be asked
 // for, come with the wish. The one there is for the same endpoint is answered
-// when every label that is given is what it has; otherwise KindExists,
-// [ErrAttributes]. One that still waits to be confirmed is asked again.
-func (t *Topics) Subscribe(ctx context.Context, wish Subscription) (*Subscription, error) {
-	got, err := t.do(ctx, commandSubscribe, wish, false)
+// when it has every given label; otherwise KindExists, [ErrAttributes]. One that
+// still waits to be confirmed is asked again.
+func (t *Topics) Subscribe(ctx context.Context, wish Subscription, given map[string]string) (*Subscription, error) {
+	got, err := t.do(ctx, commandSubscribe, wanting{wish, given}, false)
 	if err != nil {
 		return nil, wrap("subscribe", wish.Topic, err)
 	}
 	return got.(*Subscription), nil
 }
 
-func (w *work) subscribe(s Subscription) (any, error) {
+func (w *work) subscribe(c wanting) (any, error) {
+	s := c.Subscription
 	k, err := w.topic(s.Topic)
 	if err != nil {
 		return nil, err
@@ -160,7 +173,7 @@ func (w *work) subscribe(s Subscription) (any, error) {
 		if is.Protocol != s.Protocol || is.Endpoint.ARN != s.Endpoint.ARN {
 			continue
 		}
-		for name, v := range s.Labels {
+		for name, v := range c.Given {
 			if is.Labels[name] != v {
 				return nil, &daruma.Error{Kind: daruma.KindExists, Ref: s.Endpoint.ARN, Err: ErrAttributes}
 			}

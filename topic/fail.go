@@ -70,11 +70,11 @@ func (w *work) delivered(n Notification) ([]byte, error) {
 	case n.Subscription.Raw:
 		return n.Text, nil
 	case n.Subscription.Endpoint.Kind == Function:
-		return w.m.cfg.Scribe.Event(n), nil
+		return w.m.cfg.Composer.Event(n), nil
 	case n.Subscription.Endpoint.Kind == Post:
-		return w.m.cfg.Scribe.Request(n).Body, nil
+		return w.m.cfg.Composer.Request(n).Body, nil
 	}
-	return w.m.cfg.Scribe.Letter(n), nil
+	return w.m.cfg.Composer.Letter(n), nil
 }
 
 // deadLetter sends what would have been delivered to the dead-letter queue, or says why not.

@@ -33,7 +33,7 @@ const (
 
 // Config is what a machine needs. It must be the same wherever commands are applied.
 type Config struct {
-	Scribe Scribe // required
+	Composer Composer // required
 	// Send makes the command with which a queue takes a letter. Its error, and
 	// that of the command, say why the queue does not. Required.
 	Send func(queue string, l Letter) (cell.Command, error)
@@ -155,7 +155,7 @@ func (m *Machine) sign(name string, msg *Message) {
 			if msg.Signatures == nil {
 				msg.Signatures = map[string]string{}
 			}
-			msg.Signatures[label] = m.cfg.Scribe.Sign(k.topic, msg, text)
+			msg.Signatures[label] = m.cfg.Composer.Sign(k.topic, msg, text)
 		}
 	}
 }

@@ -106,7 +106,7 @@ func (w *work) settle(r Report) (any, error) {
 	p.Posts++
 	p.Tried = append(p.Tried, ledger.Attempt{At: r.Started, Duration: r.Duration, Outcome: ledger.Cut(r.Outcome, 1<<10)})
 	p.Tried = p.Tried[max(0, len(p.Tried)-triedMax):]
-	retry := s.retry(k.topic)
+	retry := s.RetryWithin(k.topic)
 	pause, more := retry.Pause(p.Posts)
 	if r.Verdict == Again && more {
 		p.Due = w.tx.Now().Add(pause)
@@ -224,8 +224,8 @@ func (m *Machine) posting(k *known, s *subscribed, p *post) Posting {
 	if p.Confirm {
 		n.Text = nil
 	}
-	retry := s.retry(k.topic)
-	return Posting{Request: m.cfg.Scribe.Request(n), Topic: p.Topic, Subscription: s.ID, Number: p.Number, Posts: p.Posts, PerSecond: retry.PerSecond}
+	retry := s.RetryWithin(k.topic)
+	return Posting{Request: m.cfg.Composer.Request(n), Topic: p.Topic, Subscription: s.ID, Number: p.Number, Posts: p.Posts, PerSecond: retry.PerSecond}
 }
 
 // Settle says what came of a post. Said again it does nothing.

@@ -178,7 +178,7 @@ func (w *work) hand(k *known, b *book, s *subscribed, m *Message, from uint64) e
 		cmd, err = w.m.cfg.Send(s.Endpoint.Name, l)
 	case Function:
 		cmd, err = delivery.AcceptCommand(delivery.Event{Request: w.tx.NewID(), Target: daruma.Target{Function: s.Endpoint.Name, Qualifier: s.Endpoint.Qualifier},
-			Payload: w.m.cfg.Scribe.Event(n), Source: Kind, Trace: m.Trace, Client: k.topic.Name, Depth: m.Depth})
+			Payload: w.m.cfg.Composer.Event(n), Source: Kind, Trace: m.Trace, Client: k.topic.Name, Depth: m.Depth})
 	}
 	if err == nil {
 		_, err = w.tx.Do(cmd)
@@ -208,21 +208,21 @@ func (w *work) notification(t *Topic, s *subscribed, m *Message) Notification {
 			if m.Signatures == nil {
 				m.Signatures = map[string]string{}
 			}
-			m.Signatures[label] = w.m.cfg.Scribe.Sign(t, m, n.Text)
+			m.Signatures[label] = w.m.cfg.Composer.Sign(t, m, n.Text)
 		}
 		n.Signature = m.Signatures[label]
 	}
 	return n
 }
 
-// letter is what a queue gets: raw the text with its attributes, or what the scribe writes.
+// letter is what a queue gets: raw the text with its attributes, or what the composer writes.
 func (w *work) letter(n Notification) Letter {
 	m := n.Message
 	l := Letter{Group: m.Group, Once: m.Once, Trace: m.Trace, Sender: n.Topic.Name}
 	if n.Subscription.Raw {
 		l.Body, l.Attributes = n.Text, m.Attributes
 	} else {
-		l.Body = w.m.cfg.Scribe.Letter(n)
+		l.Body = w.m.cfg.Composer.Letter(n)
 	}
 	return l
 }

@@ -64,7 +64,7 @@ type Retry struct {
 	Most      time.Duration `json:"mostNs"`              //
 	Growth    string        `json:"growth,omitempty"`    // Linear when ""
 	PerSecond int           `json:"perSecond,omitempty"` // posts in a second; 0: as many as there are
-	Content   string        `json:"content,omitempty"`   // the Content-Type of what is posted; "" is the scribe's
+	Content   string        `json:"content,omitempty"`   // the Content-Type of what is posted; "" is the composer's
 }
 
 // How pauses grow.
@@ -149,8 +149,8 @@ func (r *Retry) grown(i, last int) time.Duration {
 	return r.Least + time.Duration(span*part)
 }
 
-// retry is how posts of a subscription are tried again.
-func (s *Subscription) retry(t *Topic) Retry {
+// RetryWithin is how posts of a subscription of t are tried again.
+func (s *Subscription) RetryWithin(t *Topic) Retry {
 	switch {
 	case s.Retry != nil && !t.OnlyRetry:
 		return *s.Retry

@@ -21,7 +21,7 @@
 // are those of the developer guide of the service it stands for; see
 // docs/semantics/topics.md.
 //
-// What a message looks like to who gets it is a [Scribe]'s to say. In memory
+// What a message looks like to who gets it is a [Composer]'s to say. In memory
 // there are topics, subscriptions with their compiled policies, and how many
 // posts wait for each. The methods of [Topics] may be called from any goroutine.
 package topic
@@ -135,9 +135,9 @@ type Notification struct {
 	Signature    string // of Text; "" in a FIFO topic
 }
 
-// A Scribe writes what endpoints get. It depends on nothing but what it is
+// A Composer writes what endpoints get. It depends on nothing but what it is
 // given, and may be called from any goroutine.
-type Scribe interface {
+type Composer interface {
 	// Sign returns the signature of a message with a text.
 	Sign(t *Topic, m *Message, text []byte) string
 	// Letter is what a queue gets, and Event what a function gets.

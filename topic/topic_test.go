@@ -41,7 +41,7 @@ func (box) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 	return nil, nil
 }
 
-// plain is a scribe that shows what it was given.
+// plain is a composer that shows what it was given.
 type plain struct{}
 
 func (plain) Sign(t *topic.Topic, m *topic.Message, text []byte) string { return "sig:" + string(text) }
@@ -87,7 +87,7 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) open() {
 	w.Helper()
-	m := topic.NewMachine(topic.Config{Scribe: plain{}, Send: send})
+	m := topic.NewMachine(topic.Config{Composer: plain{}, Send: send})
 	d := delivery.NewMachine(delivery.Config{ARN: func(t daruma.Target) string { return t.String() }, Sinks: map[string]delivery.Sink{topic.Kind: delivery.PutTo("topic")}})
 	c, err := cell.Open(context.Background(), cell.Config{Journal: &w.place, Machines: []cell.Machine{box{}, ledger.Machine{}, d, m}, Clock: w.now})
 	if err != nil {
@@ -130,7 +130,7 @@ func (w *world) bodies(queue string) (all []string) {
 
 func (w *world) topic(t topic.Topic) {
 	w.Helper()
-	if _, err := w.topics.Create(context.Background(), t); err != nil {
+	if _, err := w.topics.Create(context.Background(), t, t.Labels); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -140,7 +140,7 @@ func (w *world) subscribe(s topic.Subscription) *topic.Subscription {
 	if s.ID == "" {
 		s.ID = daruma.NewID()
 	}
-	got, err := w.topics.Subscribe(context.Background(), s)
+	got, err := w.topics.Subscribe(context.Background(), s, s.Labels)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -515,7 +515,7 @@ func TestWhatExistsIsAnsweredWhenItIsTheSame(t *testing.T) {
 		{topic.Topic{Name: "t", FIFO: true}, topic.ErrAttributes},
 		{topic.Topic{Name: "t", Tags: map[string]string{"a": "1", "b": "2"}}, topic.ErrTags},
 	} {
-		if _, err := w.topics.Create(ctx, c.wish); !errors.Is(err, c.want) {
+		if _, err := w.topics.Create(ctx, c.wish, c.wish.Labels); !errors.Is(err, c.want) {
 			t.Errorf("%+v: got %v, want %v", c.wish, err, c.want)
 		}
 	}
@@ -527,7 +527,7 @@ func TestWhatExistsIsAnsweredWhenItIsTheSame(t *testing.T) {
 	}
 	s.Labels = map[string]string{"Raw": "false"}
 	s.ID = daruma.NewID()
-	if _, err := w.topics.Subscribe(ctx, s); !errors.Is(err, topic.ErrAttributes) {
+	if _, err := w.topics.Subscribe(ctx, s, s.Labels); !errors.Is(err, topic.ErrAttributes) {
 		t.Errorf("other attributes: %v", err)
 	}
 }
@@ -643,16 +643,16 @@ func TestWhatIsNotValidIsRefused(t *testing.T) {
 		"empty":         second(w.topics.Publish(ctx, "t", text(""))),
 		"once":          second(w.topics.Publish(ctx, "t", topic.Message{Body: []byte("x"), Once: "y"})),
 		"none":          second(w.topics.Publish(ctx, "t")),
-		"name":          second(w.topics.Create(ctx, topic.Topic{})),
-		"known":         second(w.topics.Create(ctx, topic.Topic{Name: "x", OnceByBody: true})),
-		"signature":     second(w.topics.Create(ctx, topic.Topic{Name: "x", Signature: 3})),
-		"retries":       second(w.topics.Create(ctx, topic.Topic{Name: "x", Retry: &topic.Retry{Retries: 101}})),
-		"pauses":        second(w.topics.Create(ctx, topic.Topic{Name: "x", Retry: &topic.Retry{Retries: 100, Least: time.Minute, Most: time.Minute}})),
-		"growth":        second(w.topics.Create(ctx, topic.Topic{Name: "x", Retry: &topic.Retry{Growth: "wild"}})),
-		"post to FIFO":  second(w.topics.Subscribe(ctx, func() topic.Subscription { s := toPost("f", "http://x/"); s.ID = "1"; return s }())),
-		"URL":           second(w.topics.Subscribe(ctx, func() topic.Subscription { s := toPost("t", "ftp://x/"); s.ID = "1"; return s }())),
-		"filter":        second(w.topics.Subscribe(ctx, func() topic.Subscription { s := toQueue("t", "a"); s.ID, s.Filter = "1", `{"a":1}`; return s }())),
-		"without an ID": second(w.topics.Subscribe(ctx, toQueue("t", "a"))),
+		"name":          second(w.topics.Create(ctx, topic.Topic{}, nil)),
+		"known":         second(w.topics.Create(ctx, topic.Topic{Name: "x", OnceByBody: true}, nil)),
+		"signature":     second(w.topics.Create(ctx, topic.Topic{Name: "x", Signature: 3}, nil)),
+		"retries":       second(w.topics.Create(ctx, topic.Topic{Name: "x", Retry: &topic.Retry{Retries: 101}}, nil)),
+		"pauses":        second(w.topics.Create(ctx, topic.Topic{Name: "x", Retry: &topic.Retry{Retries: 100, Least: time.Minute, Most: time.Minute}}, nil)),
+		"growth":        second(w.topics.Create(ctx, topic.Topic{Name: "x", Retry: &topic.Retry{Growth: "wild"}}, nil)),
+		"post to FIFO":  second(w.topics.Subscribe(ctx, func() topic.Subscription { s := toPost("f", "http://x/"); s.ID = "1"; return s }(), nil)),
+		"URL":           second(w.topics.Subscribe(ctx, func() topic.Subscription { s := toPost("t", "ftp://x/"); s.ID = "1"; return s }(), nil)),
+		"filter":        second(w.topics.Subscribe(ctx, func() topic.Subscription { s := toQueue("t", "a"); s.ID, s.Filter = "1", `{"a":1}`; return s }(), nil)),
+		"without an ID": second(w.topics.Subscribe(ctx, toQueue("t", "a"), nil)),
 	} {
 		if daruma.KindOf(err) != daruma.KindInvalid || err == nil {
 			t.Errorf("%s: got %v, want KindInvalid", name, err)

@@ -81,6 +81,7 @@ type Request struct {
 type Front struct {
 	cfg      Config
 	services map[string]Service
+	public   []public
 	keys     signingKeys
 	buffers  sync.Pool // *[]byte, for canonical requests
 }
@@ -124,6 +125,19 @@ func (f *Front) Register(name string, s Service) {
 	f.services[name] = s
 }
 
+// public is what anybody may ask for.
+type public struct {
+	is      func(*http.Request) bool
+	handler http.Handler
+}
+
+// Public makes h answer those requests that is says are for anybody: nobody has
+// checked who asks, and their body is not bounded. It must be called before the
+// first request.
+func (f *Front) Public(is func(*http.Request) bool, h http.Handler) {
+	f.public = append(f.public, public{is, h})
+}
+
 // Serves returns the names of what is registered, in order.
 func (f *Front) Serves() []string {
 	names := make([]string, 0, len(f.services))
@@ -143,6 +157,12 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if isCheckIP(r) {
 		tellAddress(&x.answer, r)
 		return
+	}
+	for _, p := range f.public {
+		if p.is(r) {
+			p.handler.ServeHTTP(&x.answer, r)
+			return
+		}
 	}
 	if err := x.admit(); err != nil {
 		x.refuse(err)

@@ -1,0 +1,189 @@
+package post_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/daruma-io/daruma/outside"
+	"github.com/daruma-io/daruma/post"
+	"github.com/daruma-io/daruma/topic"
+)
+
+// A source holds posts; those with Again come back at once.
+type source struct {
+	mu      sync.Mutex
+	due     []topic.Posting
+	wake    chan struct{}
+	reports chan topic.Report
+}
+
+func newSource(due ...topic.Posting) *source {
+	return &source{due: due, wake: make(chan struct{}, 1), reports: make(chan topic.Report, 1000)}
+}
+
+func (s *source) Due(_ context.Context, n int, skip topic.Skip) (due []topic.Posting, _ time.Time, _ error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	took := map[string]int{}
+	for _, p := range s.due {
+		busy, more := skip(p.Subscription)
+		if len(due) < n && !busy(p.Number) && took[p.Subscription] < more {
+			took[p.Subscription]++
+			due = append(due, p)
+		}
+	}
+	return due, time.Time{}, nil
+}
+
+func (s *source) Settle(_ context.Context, r topic.Report) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.due = slices.DeleteFunc(s.due, func(p topic.Posting) bool {
+		return p.Subscription == r.Subscription && p.Number == r.Number && (r.Verdict != topic.Again || r.Posts > 0)
+	})
+	for i := range s.due {
+		if s.due[i].Subscription == r.Subscription && s.due[i].Number == r.Number {
+			s.due[i].Posts++
+		}
+	}
+	s.reports <- r
+	return nil
+}
+
+func (s *source) Wake() <-chan struct{} { return s.wake }
+
+func run(t *testing.T, s *source, client *http.Client) (stop func()) {
+	t.Helper()
+	p := post.New(post.Config{Source: s, Client: client})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+func (s *source) report(t *testing.T) topic.Report {
+	t.Helper()
+	select {
+	case r := <-s.reports:
+		return r
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody reported")
+		return topic.Report{}
+	}
+}
+
+func to(url, subscription string, n uint64) topic.Posting {
+	return topic.Posting{Request: topic.Request{URL: url, Header: map[string]string{"X-K": "v"}, Body: []byte("hello")}, Subscription: subscription, Number: n}
+}
+
+func TestAnAnswerDecidesWhatBecomesOfAPost(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	var status atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost || r.Header.Get("X-K") != "v" {
+			t.Errorf("got %s %v", r.Method, r.Header)
+		}
+		w.WriteHeader(int(status.Load()))
+	}))
+	defer server.Close()
+	for code, want := range map[int]topic.Verdict{200: topic.Delivered, 204: topic.Delivered, 301: topic.Never, 400: topic.Never, 403: topic.Never, 404: topic.Never, 429: topic.Again, 500: topic.Again, 503: topic.Again} {
+		status.Store(int64(code))
+		s := newSource(to(server.URL, "s", 1))
+		stop := run(t, s, &http.Client{Transport: server.Client().Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }})
+		if got := s.report(t); got.Verdict != want {
+			t.Errorf("%d: got %s, want %s", code, got.Verdict, want)
+		}
+		stop()
+	}
+}
+
+func TestNobodyIsPostedToInsideUnlessItIsAllowed(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	client := outside.New(outside.Config{}).Client(outside.Limits{Redirects: -1})
+	defer client.CloseIdleConnections()
+	s := newSource(to(server.URL, "s", 1))
+	stop := run(t, s, client)
+	defer stop()
+	if got := s.report(t); got.Verdict != topic.Never || got.Outcome == "" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestWhatDoesNotAnswerIsTriedAgain(t *testing.T) {
+	server := httptest.NewServer(nil)
+	url := server.URL
+	server.Close()
+	s := newSource(to(url, "s", 1))
+	stop := run(t, s, http.DefaultClient)
+	defer stop()
+	if got := s.report(t); got.Verdict != topic.Again {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAnEndpointThatHangsDoesNotKeepOthersWaiting(t *testing.T) {
+	release := make(chan struct{})
+	var hanging atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hangs" {
+			hanging.Add(1)
+			<-release
+		}
+	}))
+	defer server.Close()
+	defer close(release)
+	s := newSource()
+	for n := range uint64(100) {
+		s.due = append(s.due, to(server.URL+"/hangs", "hangs", n))
+	}
+	s.due = append(s.due, to(server.URL+"/", "quick", 1))
+	stop := run(t, s, server.Client())
+	defer stop()
+	if got := s.report(t); got.Subscription != "quick" || got.Verdict != topic.Delivered {
+		t.Errorf("got %+v", got)
+	}
+	if n := hanging.Load(); n > post.EachMax {
+		t.Errorf("%d posts to one endpoint at once, at most %d are wanted", n, post.EachMax)
+	}
+}
+
+func TestARateIsKept(t *testing.T) {
+	var mu sync.Mutex
+	var at []time.Time
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		at = append(at, time.Now())
+	}))
+	defer server.Close()
+	s := newSource()
+	for n := range uint64(3) {
+		p := to(server.URL, "s", n)
+		p.PerSecond = 20
+		s.due = append(s.due, p)
+	}
+	stop := run(t, s, server.Client())
+	defer stop()
+	for range 3 {
+		s.report(t)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if took := at[2].Sub(at[0]); took < 90*time.Millisecond {
+		t.Errorf("three posts in %v at 20 a second", took)
+	}
+}

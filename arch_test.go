@@ -60,14 +60,7 @@ var sideways = map[string]string{
 	"topic → delivery":          "a function that subscribes gets its delivery in the step that publishes",
 	"topic → ledger":            "what a subscription cannot take is in the ledger in the same step",
 	"dispatch → route":          "route is the table of what an outcome does, dispatch is who asks it",
-	"door/lambda → door/wire":   "wire is what the doors that speak AWS's protocols share",
-	"door/sqs → door/wire":      "the same",
 	"door/sns → door/wire":      "the same",
-	"delivery → ledger":         "an event that is given up is in the ledger in the same step",
-	"queue → ledger":            "a message that becomes a dead letter is in the ledger in the same step",
-	"topic → delivery":          "a function that subscribes gets its delivery in the step that publishes",
-	"topic → ledger":            "what a subscription cannot take is in the ledger in the same step",
-	"dispatch → route":          "route is the table of what an outcome does, dispatch is who asks it",
 }
 
 // tradeNames stay in doors, in templates and where people type them.
@@ -92,6 +85,7 @@ var machineTime = map[string]string{
 	"door/wire/":         "connections of clients, and signatures",
 	"node/node.go":       "when the process started, and how long certificates hold",
 	"node/record.go":     "how long certificates hold",
+	"node/topics.go":     "how long certificates hold",
 	"node/reload.go":     "files on a disk",
 	"notify/channel.go":  "how long a person waits for a channel that is tried",
 	"notify/notify.go":   "connections that are given a moment to end",

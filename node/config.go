@@ -41,6 +41,7 @@ type Config struct {
 	Egress           string            // "allow" or "deny"; "allow" when ""
 	Isolation        string            // "auto", "namespaces" or "processes"; "auto" when ""
 	ExactRuntimes    bool              // fetch the version of Node.js a function asks for, rather than take the nearest
+	AllowPostTo      []string          // addresses inside that messages of topics may be posted to
 	AllowNotifyTo    []string          // addresses inside that notices may go to, beside those of daruma.yaml
 	Record           []string          // functions, by name or logical ID, whose exchanges with hosts outside are kept with their failures
 	RecordRedact     []string          // names of headers, parameters and members whose values are not kept of these
@@ -100,6 +101,11 @@ func (c *Config) Validate() error {
 		// No door has TLS, and web APIs have no authentication but the app's own.
 		if err := wire.CheckBind(*addr.value, false); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", addr.name, err))
+		}
+	}
+	for _, s := range c.AllowPostTo {
+		if _, err := outside.ParseAllow(s); err != nil {
+			errs = append(errs, fmt.Errorf("allow-post-to: %w", err))
 		}
 	}
 	for _, s := range c.AllowNotifyTo {

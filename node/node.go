@@ -39,6 +39,7 @@ import (
 	"github.com/daruma-io/daruma/run/sandbox"
 	"github.com/daruma-io/daruma/scribe"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/topic"
 	"github.com/daruma-io/daruma/watch"
 )
 
@@ -54,6 +55,7 @@ type Node struct {
 	ending  chan struct{} // closed when Run ends, before the doors do
 
 	reproducing
+	subscribing
 
 	listeners  listeners
 	watch      *watch.Watch
@@ -167,11 +169,14 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 		return &daruma.Error{Op: "open state", Ref: data, Err: err}
 	}
 	var err error
-	n.machine = delivery.NewMachine(delivery.Config{ARN: place.FunctionARN, Sinks: map[string]delivery.Sink{queueKind: toQueue}})
+	if err := n.topicMachine(place); err != nil {
+		return err
+	}
+	n.machine = delivery.NewMachine(delivery.Config{ARN: place.FunctionARN, Sinks: map[string]delivery.Sink{queueKind: toQueue, topic.Kind: delivery.PutTo(n.topical.Name())}})
 	queued, tabled := queue.NewMachine(), table.NewMachine()
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
-		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled},
+		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled, n.topical},
 		Clock:    n.clock,
 		GoOnFrom: n.clock.GoOnFrom,
 		Logger:   n.cfg.Log,
@@ -280,10 +285,13 @@ func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
 	if err := n.openTableDoor(place); err != nil {
 		return err
 	}
+	if err := n.openTopicDoor(place); err != nil {
+		return err
+	}
 	n.web = web.New(web.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
-		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Now: n.clock.Now,
+		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, Topics: console.Topics{List: n.topicRows, Publish: n.publish, Redrive: n.topics.Redrive}, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Now: n.clock.Now,
 	})
 	return nil
 }

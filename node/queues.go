@@ -12,6 +12,7 @@ import (
 	"github.com/daruma-io/daruma/door/sqs"
 	"github.com/daruma-io/daruma/queue"
 	"github.com/daruma-io/daruma/template"
+	"github.com/daruma-io/daruma/topic"
 )
 
 // queueKind is the kind of a destination that is a queue.
@@ -61,15 +62,21 @@ func destination(place catalog.Place, arn string) (*delivery.Destination, error)
 	if name, ok := sqs.Name(place, arn); ok {
 		return &delivery.Destination{Kind: queueKind, Name: name, ARN: arn}, nil
 	}
-	return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: arn, Err: errors.New("it is no function and no queue of this app")}
+	if to := topicDestination(place, arn); to != nil {
+		return to, nil
+	}
+	return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: arn, Err: errors.New("it is no function, queue or topic of this app")}
 }
 
-// takes says whether something takes what a destination is told: a standard queue does.
+// takes says whether something takes what a destination is told: a standard queue or topic does.
 func (n *Node) takes(arn string) error {
 	place := n.catalog.View().Place
 	d, err := destination(place, arn)
 	if err != nil {
 		return err
+	}
+	if t, err := n.topics.Topic(d.Name); d.Kind == topic.Kind && (err != nil || t.FIFO) {
+		return &daruma.Error{Ref: arn, Kind: daruma.KindNotFound, Err: errors.New("there is no such standard topic")}
 	}
 	if q := n.queues.Queue(d.Name); d.Kind == queueKind && (q == nil || q.FIFO) {
 		return &daruma.Error{Ref: arn, Kind: daruma.KindNotFound, Err: errors.New("there is no such standard queue")}

@@ -49,6 +49,7 @@ func (n *Node) Run(ctx context.Context) error {
 	serve(func(ctx context.Context) error { return n.web.Serve(ctx, n.listeners.web) })
 	serve(func(ctx context.Context) error { return n.console.Serve(ctx, n.listeners.console) })
 	serve(n.dispatcher.Run)
+	serve(n.poster.Run)
 	serve(n.notifier.Run)
 	serve(n.scribe.Run)
 	if n.cfg.Watch {

@@ -18,6 +18,7 @@ func (l *loader) build() {
 	l.each(l.queuePolicy, sqsPolicy)
 	// Routes of definitions need the functions, and events of functions need the
 	// APIs. So functions are read first, their events as the last step.
+	l.each(l.topic, snsTopic)
 	l.each(l.serverlessFunction, serverlessFunction)
 	l.each(l.lambdaFunction, lambdaFunction)
 	l.each(l.serverlessAPI, serverlessAPI)
@@ -39,6 +40,9 @@ func (l *loader) build() {
 	l.each(l.lambdaAlias, lambdaAlias)
 	l.each(l.lambdaURL, lambdaURL)
 	l.each(l.lambdaEventInvokeConfig, lambdaEventInvoke)
+	l.each(l.topicSubscriptions, snsTopic)
+	l.each(l.subscription, snsSubscription)
+	l.each(l.topicPolicy, snsTopicPolicy)
 	l.each(l.connector, "AWS::Serverless::Connector")
 	for _, r := range l.order {
 		if _, known := attributes[r.typ]; !known && r.exists {

@@ -111,13 +111,12 @@ func TestWhatIsNotSupportedIsListedWithWhatIsMissing(t *testing.T) {
 }
 
 func TestAFunctionIsToldStandInsForWhatIsMissing(t *testing.T) {
-	app := loads(t, sam+function("F", "Environment: { Variables: { Q1: !Ref Q, Q2: !GetAtt Q.Arn, T1: !Ref T, N1: !Ref N } }")+"  Q: { Type: AWS::Kinesis::Stream }\n  T: { Type: AWS::DynamoDB::Table, Properties: { TableName: orders } }\n  N: { Type: AWS::SNS::Topic }\n")
+	app := loads(t, sam+function("F", "Environment: { Variables: { Q1: !Ref Q, Q2: !GetAtt Q.Arn, T1: !Ref T } }")+"  Q: { Type: AWS::Kinesis::Stream }\n  T: { Type: AWS::DynamoDB::Table, Properties: { TableName: orders } }\n")
 	env := app.Functions[0].Env
 	for name, want := range map[string]string{
 		"Q1": "app-Q-NOTAVAILABLE",
 		"Q2": "arn:aws:kinesis:us-east-1:123456789012:stream/app-Q-NOTAVAILABLE",
 		"T1": "orders",
-		"N1": "arn:aws:sns:us-east-1:123456789012:app-N-NOTAVAILABLE",
 	} {
 		if env[name] != want {
 			t.Errorf("got %s=%s, want %s", name, env[name], want)

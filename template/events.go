@@ -16,7 +16,6 @@ import (
 // otherEvents are the event types that are not supported, with what is missing.
 var otherEvents = map[string]string{
 	"SQS":                 "invocations with messages of the queue",
-	"SNS":                 "invocations with messages of the topic",
 	"Kinesis":             "invocations with records of the stream",
 	"DynamoDB":            "invocations with changes of the table",
 	"S3":                  "invocations with events of the bucket",
@@ -65,12 +64,14 @@ func (l *loader) events(r *resource, f *catalog.Function, p *properties, alias s
 			continue
 		}
 		switch missing, other := otherEvents[t.Text]; {
+		case t.Text == "SNS":
+			l.later = append(l.later, event{r, func() { l.topicEvent(e, f.Name, alias) }})
 		case t.Text == "Api" || t.Text == "HttpApi":
 			l.later = append(l.later, event{r, func() { l.routeEvent(e, daruma.Target{Function: f.Name, Qualifier: alias}) }})
 		case other:
 			p.missing(path, t.Pos, "events of type "+t.Text+" are not supported", missing+" ("+e.Name+" of "+r.id+")", "")
 		default:
-			known := append(slices.Sorted(maps.Keys(otherEvents)), "Api", "HttpApi")
+			known := append(slices.Sorted(maps.Keys(otherEvents)), "Api", "HttpApi", "SNS")
 			p.fault(path, t.Pos, "there is no event type "+t.Text, tree.Near(t.Text, known))
 		}
 	}

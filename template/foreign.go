@@ -17,8 +17,6 @@ type foreign struct {
 // foreigners are the types that templates commonly have and that are not supported.
 // One that is not listed here is not supported either; its names are guessed.
 var foreigners = map[string]foreign{
-	"AWS::SNS::Topic":                            {"TopicName", "arn", "sns:R:A:NAME", "the topic"},
-	"AWS::SNS::Subscription":                     {"", "arn", "", "deliveries to its endpoint"},
 	"AWS::Serverless::SimpleTable":               {"TableName", "name", "dynamodb:R:A:table/NAME", "the table"},
 	"AWS::DynamoDB::Table":                       {"TableName", "name", "dynamodb:R:A:table/NAME", "the table and its stream"},
 	"AWS::DynamoDB::GlobalTable":                 {"TableName", "name", "dynamodb:R:A:table/NAME", "the table, its replicas and its stream"},

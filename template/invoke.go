@@ -22,7 +22,7 @@ type EventInvoke struct {
 // Destinations that cannot be sent to, by the service in their ARN and by
 // SAM's name for their type.
 var (
-	destinationNames = map[string]string{"sns": "topics", "events": "event buses", "s3": "buckets"}
+	destinationNames = map[string]string{"events": "event buses", "s3": "buckets"}
 	destinationTypes = map[string]string{"SQS": "sqs", "SNS": "sns", "EventBridge": "events", "S3Bucket": "s3", "Lambda": "lambda"}
 )
 
@@ -152,6 +152,10 @@ func (l *loader) destination(d *properties, which, function, records string, sam
 		return l.generateQueue(l.current.id+"EventInvokeConfig"+which+"Queue", c.node.Pos.String())
 	case service == "sqs":
 		return l.queueTarget(c, "Destination", v, records+" of "+function)
+	case service == "sns" && v == nil && sam:
+		return l.generateTopic(l.current.id+"EventInvokeConfig"+which+"Topic", c.node.Pos.String())
+	case service == "sns" && v != nil:
+		return l.topicTarget(c, "Destination", v, records+" of "+function)
 	case service != "":
 		c.fault("Destination", at, "The provided destination config is invalid: "+text+" is no function, queue, topic, event bus or bucket", "")
 	}
@@ -236,8 +240,11 @@ func (l *loader) deadLetter(c *properties, property, function string) string {
 		return ""
 	}
 	what := "the dead-letter queue: events of " + function + " that fail for good are only in the record of failures"
-	if parts := strings.SplitN(v.Text, ":", 4); len(parts) < 4 || parts[2] != "sqs" {
-		c.missing("TargetArn", v.Pos, property+" that is no queue is not supported", what, "send them to a queue")
+	switch parts := strings.SplitN(v.Text, ":", 4); {
+	case len(parts) == 4 && parts[2] == "sns":
+		return l.topicTarget(c, "TargetArn", v, what)
+	case len(parts) < 4 || parts[2] != "sqs":
+		c.missing("TargetArn", v.Pos, property+" that is no queue and no topic is not supported", what, "send them to a queue or a topic")
 		return ""
 	}
 	return l.queueTarget(c, "TargetArn", v, what)

@@ -114,18 +114,17 @@ func TestDestinationsThatAreNotSupportedAreNamedAndTheRestIsTaken(t *testing.T) 
 		return sam + function("F", "EventInvokeConfig:", "  MaximumRetryAttempts: 1", "  DestinationConfig:", "    "+destinations) + "  Q: { Type: AWS::SQS::Queue }\n  T: { Type: AWS::SNS::Topic }\n  B: { Type: AWS::Events::EventBus, Properties: { Name: b } }\n"
 	}
 	lines := []line{
-		{"a topic", with("OnSuccess: { Type: SNS, Destination: !Ref T }"), "destinations that are topics are not supported"},
 		{"a bus", with("OnSuccess: { Type: EventBridge, Destination: !GetAtt B.Arn }"), "destinations that are event buses are not supported"},
 		{"a bucket", with("OnFailure: { Type: S3Bucket, Destination: 'arn:aws:s3:::b' }"), "destinations that are buckets are not supported"},
 		{"another app's function", with("OnFailure: { Type: Lambda, Destination: 'arn:aws:lambda:us-east-1:123456789012:function:Other' }"), "function:Other is no function of this template"},
 		{"a queue that is elsewhere", with("OnFailure: { Type: SQS, Destination: 'arn:aws:sqs:us-east-1:123456789012:q' }"), "template.yaml:11:48: the queue arn:aws:sqs:us-east-1:123456789012:q is not in this template; without it: the records of events that failed for good of F"},
 		{"an import", with("OnFailure: { Type: Lambda, Destination: !ImportValue x }"), "cannot be known here"},
 		{"a dead-letter queue that is elsewhere", sam + function("F", "DeadLetterQueue: { Type: SQS, TargetArn: 'arn:aws:sqs:us-east-1:123456789012:q' }"), "the queue arn:aws:sqs:us-east-1:123456789012:q is not in this template; without it: the dead-letter queue: events of F that fail for good are only in the record of failures"},
-		{"a dead-letter topic", strings.Replace(rawF, "RecursiveLoop: Allow", "DeadLetterConfig: { TargetArn: 'arn:aws:sns:us-east-1:123456789012:t' }", 1), "DeadLetterConfig that is no queue is not supported"},
+		{"a dead-letter topic", strings.Replace(rawF, "RecursiveLoop: Allow", "DeadLetterConfig: { TargetArn: 'arn:aws:sns:us-east-1:123456789012:t' }", 1), "the topic arn:aws:sns:us-east-1:123456789012:t is not in this template"},
 		{"a version that is published", sam + function("F", "AutoPublishAlias: live") + "  E: { Type: AWS::Lambda::EventInvokeConfig, Properties: { FunctionName: !Ref F, Qualifier: !GetAtt F.Version.Version, MaximumRetryAttempts: 1 } }\n", "the version that 'Qualifier' names cannot be known here"},
 	}
 	refused(t, lines)
-	for _, l := range lines[:6] {
+	for _, l := range lines[:5] {
 		app := loads(t, l.text)
 		compare(t, []EventInvoke{{LogicalID: "FEventInvokeConfig", EventInvokeConfig: catalog.EventInvokeConfig{Function: "F", Qualifier: "$LATEST", Retries: new(1)}}}, app.EventInvoke)
 		if app.Functions[0].DeadLetter != "" {

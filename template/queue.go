@@ -54,7 +54,7 @@ func (l *loader) queue(r *resource) {
 		}
 	}
 	for _, name := range []string{"RedrivePolicy", "RedriveAllowPolicy"} {
-		if text := l.jsonText(p, name); text != "" {
+		if text := l.jsonProperty(p, name); text != "" {
 			q.Attributes[name] = text
 		}
 	}
@@ -95,32 +95,6 @@ func (l *loader) retained(r *resource) bool {
 	}
 	v := l.scope.Eval(d)
 	return v != nil && (v.Text == "Retain" || v.Text == "RetainExceptOnCreate")
-}
-
-// jsonText returns a property that is JSON, written as a map or as text, as text.
-func (l *loader) jsonText(p *properties, name string) string {
-	v := p.value(name)
-	switch {
-	case v == nil:
-		return ""
-	case v.IsScalar() && json.Valid([]byte(v.Text)) && strings.HasPrefix(strings.TrimSpace(v.Text), "{"):
-		return v.Text
-	case v.Kind != tree.Map:
-		p.fault(name, v.Pos, "property '"+p.full(name)+"' must be a map, not "+v.Kind.String(), "")
-		return ""
-	}
-	for _, f := range v.Fields {
-		if len(f.Value.Refs) > 0 {
-			p.missing(name, f.Value.Pos, "what '"+p.full(name)+"' names is not supported or not known here: "+f.Value.Text, "the "+name+" of the queue", "")
-			return ""
-		}
-	}
-	text, err := json.Marshal(v.Value())
-	if err != nil {
-		p.fault(name, v.Pos, "property '"+p.full(name)+"' is no JSON: "+err.Error(), "")
-		return ""
-	}
-	return string(text)
 }
 
 // queuePolicy reads an AWS::SQS::QueuePolicy: the policy of the queues it names.

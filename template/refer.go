@@ -137,6 +137,10 @@ func (l *loader) Ref(id string, at tree.Pos) *tree.Node {
 		return l.urlTarget(r, at)
 	case sqsQueue:
 		return l.derived(r, at, l.queueURL)
+	case snsTopic:
+		return l.derived(r, at, func(name string) string { return l.arn("sns", name) })
+	case snsSubscription:
+		return tree.Text(at, l.subscriptionARN(r))
 	}
 	if _, built := attributes[r.typ]; built {
 		return l.physicalName(r, at)
@@ -183,6 +187,8 @@ func nameProperty(typ string) string {
 		return "StageName"
 	case sqsQueue:
 		return "QueueName"
+	case snsTopic:
+		return "TopicName"
 	case roleType:
 		return "RoleName"
 	case logGroupType:
@@ -244,6 +250,10 @@ func (l *loader) nameOf(r *resource) *tree.Node {
 		name = id10(l, r)
 	case sqsQueue:
 		if fifo := l.property(r, "FifoQueue"); fifo != nil && fifo.Text == "true" {
+			name += ".fifo"
+		}
+	case snsTopic:
+		if fifo := l.property(r, "FifoTopic"); fifo != nil && fifo.Text == "true" {
 			name += ".fifo"
 		}
 	}
@@ -353,6 +363,10 @@ func (l *loader) Attribute(id, name string, at tree.Pos) *tree.Node {
 		return l.versionNumber(r, at)
 	case "ApiEndpoint":
 		return l.derived(r, at, func(name string) string { return "https://" + l.apiHost(name) })
+	case "TopicName":
+		return l.physicalName(r, at)
+	case "TopicArn":
+		return l.Ref(id, at)
 	case "LayerVersionArn", "AliasArn":
 		return l.Ref(id, at)
 	case "FunctionArn":
@@ -365,6 +379,9 @@ func (l *loader) Attribute(id, name string, at tree.Pos) *tree.Node {
 	case "QueueName":
 		return l.physicalName(r, at)
 	case "Arn", "PolicyArn":
+		if r.typ == snsSubscription {
+			return l.Ref(id, at)
+		}
 		return l.derived(r, at, func(name string) string { return l.ownARN(r.typ, name) })
 	case "RestApiId", "ApiId", "ResourceId", "DeploymentId", "IntegrationId", "RouteId", "RoleName", "Id":
 		return l.Ref(id, at)

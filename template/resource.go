@@ -66,6 +66,7 @@ var attributes = map[string][]string{
 	"AWS::Lambda::Permission": {"Id"}, "AWS::Lambda::LayerVersionPermission": {"Id"}, "AWS::Lambda::CodeSigningConfig": {"CodeSigningConfigArn", "CodeSigningConfigId"},
 	"AWS::ApiGateway::Account": {"Id"}, sqsQueue: {"Arn", "QueueName", "QueueUrl"}, sqsPolicy: {"Id"}, "AWS::SNS::TopicPolicy": {"Id"}, "AWS::Serverless::Connector": {}, "AWS::CDK::Metadata": {},
 	"AWS::S3::BucketPolicy": {},
+	snsTopic:                {"TopicArn", "TopicName"}, snsSubscription: {"Arn"},
 }
 
 // serverlessTypes are all types of SAM.

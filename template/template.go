@@ -80,16 +80,18 @@ type App struct {
 	Channels      []Channel // all there are but TerminalChannel, those of daruma.yaml first
 	AllowNotifyTo []string  // addresses inside that notices may go to
 
-	Functions   []*catalog.Function // by name; Code and Revision are empty
-	Layers      []*catalog.Layer    // by name; Code is empty, Version 0 and the ARN a guess until published
-	APIs        []*catalog.API      // by logical ID
-	Publish     []Publish           // functions that publish a version when they change
-	Versions    []Version           // AWS::Lambda::Version, in the template's order
-	Aliases     []Alias             // AWS::Lambda::Alias, in the template's order
-	EventInvoke []EventInvoke       // in the template's order, those of SAM's functions first
-	Queues      []Queue             // in the template's order
-	Outputs     []Output            // in the template's order
-	Parameters  []Parameter         // in the template's order
+	Functions     []*catalog.Function // by name; Code and Revision are empty
+	Layers        []*catalog.Layer    // by name; Code is empty, Version 0 and the ARN a guess until published
+	APIs          []*catalog.API      // by logical ID
+	Publish       []Publish           // functions that publish a version when they change
+	Versions      []Version           // AWS::Lambda::Version, in the template's order
+	Aliases       []Alias             // AWS::Lambda::Alias, in the template's order
+	EventInvoke   []EventInvoke       // in the template's order, those of SAM's functions first
+	Queues        []Queue             // in the template's order
+	Topics        []Topic             // in the template's order
+	Subscriptions []Subscription      // in the template's order, those of SAM's functions first
+	Outputs       []Output            // in the template's order
+	Parameters    []Parameter         // in the template's order
 
 	Unsupported Problems // what will be missing
 	Warnings    Problems // what works, and perhaps not as it was meant

@@ -167,9 +167,9 @@ type Letter struct {
 
 // A Published says what became of a message.
 type Published struct {
-	ID        string // that of the first one when it was published before
-	Number    uint64 // of a FIFO topic
-	Duplicate bool   // it was published before, and was not taken again
+	ID        string `json:"id"`                  // that of the first one when it was published before
+	Number    uint64 `json:"number,omitempty"`    // of a FIFO topic
+	Duplicate bool   `json:"duplicate,omitempty"` // it was published before, and was not taken again
 }
 
 // Topics is the topics of one cell.

@@ -45,6 +45,7 @@ type Config struct {
 	Deliveries *delivery.Deliveries
 	Queues     *queue.Queues
 	QueueHeld  func(queue string) string // why nothing is received from a queue for a function; may be nil
+	Topics     Topics
 	// NotifyTest sends a sample through channels, all when none is named.
 	NotifyTest func(ctx context.Context, channels []string) ([]Tried, error)
 }
@@ -92,6 +93,8 @@ func New(cfg Config) *Door {
 		"GET /api/account":  {handle: d.account},
 		"POST /api/redrive": {handle: d.redrive},
 		"POST /api/discard": {handle: d.discard},
+		"GET /api/topics":   {handle: d.topics},
+		"POST /api/publish": {handle: d.publish},
 
 		"GET /api/queues":       {handle: d.queues},
 		"GET /api/queue":        {handle: d.peek},

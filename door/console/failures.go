@@ -142,6 +142,11 @@ func (d *Door) redrive(w http.ResponseWriter, r *http.Request) {
 		d.reply(w, done, err)
 		return
 	}
+	if f, _, err := d.cfg.Ledger.Failure(r.Context(), id); err == nil && f.Hop == ledger.Published {
+		again, err := d.cfg.Topics.Redrive(r.Context(), id, payload)
+		d.reply(w, delivery.Redriven{Request: again.Request, Already: again.Already}, err)
+		return
+	}
 	done, err := d.cfg.Deliveries.Redrive(r.Context(), id, payload)
 	d.reply(w, done, err)
 }

@@ -95,6 +95,7 @@ var machineTime = map[string]string{
 	"run/sandbox/":       "processes, and the kernel's own waits",
 	"tape/":              "connections to elsewhere, as they happened",
 	"watch/":             "log files on a disk",
+	"watch/otlp/":        "connections to a collector",
 }
 
 var timeUse = regexp.MustCompile(`\btime\.(Now|Sleep|After|AfterFunc|NewTimer|NewTicker|Tick|Since|Until)\b`)

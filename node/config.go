@@ -14,6 +14,7 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/door/wire"
 	"github.com/daruma-io/daruma/outside"
+	"github.com/daruma-io/daruma/watch/otlp"
 )
 
 // Where a node listens unless it is told otherwise.
@@ -47,6 +48,7 @@ type Config struct {
 	RecordRedact     []string          // names of headers, parameters and members whose values are not kept of these
 	Watch            bool              // build again when code changes
 	TimeScale        int               // how many times as fast as the machine's clock the app's runs; 1 when 0
+	OTLP             string            // URL of a collector that is sent every span; "" for none
 	Version          string            // of this program, to be shown
 
 	Log      *slog.Logger                // what a developer of daruma would want to know; discarded when nil
@@ -111,6 +113,11 @@ func (c *Config) Validate() error {
 	for _, s := range c.AllowNotifyTo {
 		if _, err := outside.ParseAllow(s); err != nil {
 			errs = append(errs, fmt.Errorf("allow-notify-to: %w", err))
+		}
+	}
+	if c.OTLP != "" {
+		if _, err := otlp.Endpoint(c.OTLP); err != nil {
+			errs = append(errs, fmt.Errorf("otlp: %w", err))
 		}
 	}
 	if c.Template == "" {

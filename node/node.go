@@ -41,6 +41,7 @@ import (
 	"github.com/daruma-io/daruma/table"
 	"github.com/daruma-io/daruma/topic"
 	"github.com/daruma-io/daruma/watch"
+	"github.com/daruma-io/daruma/watch/otlp"
 )
 
 // A Node is one app with its state and its doors. Run may be called once; the
@@ -59,6 +60,7 @@ type Node struct {
 
 	listeners  listeners
 	watch      *watch.Watch
+	export     *otlp.Exporter // nil: spans stay here
 	cell       *cell.Cell
 	catalog    *catalog.Catalog
 	keys       *keyring
@@ -130,6 +132,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.app.set(loaded, nil)
+	if err := n.openExport(loaded.Name); err != nil {
+		return nil, err
+	}
 	for _, step := range []func(context.Context, catalog.Place) error{
 		n.openState, n.openPlaces, n.openDoors,
 	} {
@@ -199,8 +204,7 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 		return err
 	}
 	n.keys = newKeyring(place.Account, operator)
-	n.watch, err = watch.New(watch.Config{Dir: filepath.Join(data, "logs"), Spans: filepath.Join(data, "spans")})
-	if err != nil {
+	if err := n.openWatch(); err != nil {
 		return err
 	}
 	var token [24]byte

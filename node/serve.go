@@ -34,8 +34,9 @@ func (n *Node) Run(ctx context.Context) error {
 	// The log goes on until everything that writes to it has ended.
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
-	watched := make(chan error, 1)
+	watched := make(chan error, 2)
 	go func() { watched <- n.watch.Run(watching) }()
+	go func() { watched <- n.runExport(watching) }()
 
 	var doors sync.WaitGroup
 	serve := func(f func(context.Context) error) {
@@ -68,7 +69,7 @@ func (n *Node) Run(ctx context.Context) error {
 	doors.Wait()
 	err = errors.Join(err, n.close(), n.address.remove())
 	stopWatching()
-	return errors.Join(err, <-watched)
+	return errors.Join(err, <-watched, <-watched)
 }
 
 // Logs returns lines of the functions' log; see watch.Watch.

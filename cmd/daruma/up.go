@@ -68,6 +68,7 @@ Ctrl-C stops: running invocations may end; a second Ctrl-C does not wait.`,
 	fl.IntVar(&f.cfg.TimeScale, "time-scale", 1, "run the app's clock so many times as fast as the machine's: retries, ages and schedules; functions run as they do")
 	fl.StringArrayVar(&f.cfg.Record, "record", nil, "keep what hosts outside tell this function with its failures, to play it back; may be given again")
 	fl.StringArrayVar(&f.cfg.RecordRedact, "record-redact", nil, "a header, parameter or member whose value is not kept of it; may be given again")
+	fl.StringVar(&f.cfg.OTLP, "otlp", "", "send every span to this collector too, such as http://localhost:4318 (OTEL_EXPORTER_OTLP_HEADERS and its like hold)")
 	fl.BoolVar(&f.noWatch, "no-watch", false, "do not build again when code changes")
 	fl.BoolVarP(&f.detach, "detach", "d", false, "return when everything is ready and go on in the background")
 	fl.BoolVar(&f.json, "json", false, "print one line of JSON when ready")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/run"
+	"github.com/daruma-io/daruma/watch"
 )
 
 // lean is an echo function on a bare socket: the next GET goes out in one
@@ -273,3 +274,49 @@ func BenchmarkWarmEcho(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkWarmTold runs a warm echo while nobody is told of it, while its log
+// is kept, and while its spans are kept, too: what tracing costs a warm run.
+func BenchmarkWarmTold(b *testing.B) {
+	payload := []byte(`{"message":"hello","n":12345}`)
+	for _, told := range []string{"nobody", "log", "log and spans"} {
+		b.Run(told, func(b *testing.B) {
+			var observer daruma.Observer
+			if told != "nobody" {
+				kept, err := watch.New(watch.Config{Dir: b.TempDir()})
+				if err != nil {
+					b.Fatal(err)
+				}
+				ctx, stop := context.WithCancel(context.Background())
+				done := make(chan error, 1)
+				go func() { done <- kept.Run(ctx) }()
+				b.Cleanup(func() {
+					stop()
+					if err := <-done; err != nil {
+						b.Error(err)
+					}
+				})
+				if observer = kept; told == "log" {
+					observer = spanless{kept}
+				}
+			}
+			w := newWorld(b, func(c *run.Config) { c.Observer = observer; c.EnvironmentsMax = 1 }, function("lean"))
+			one := func() {
+				inv := daruma.Invocation{ID: daruma.NewID(), Target: daruma.Target{Function: "f"}, Payload: payload, At: time.Now(), Trace: "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0;Lineage=a87bd80c:1"}
+				if o := w.pool.Run(context.Background(), inv); o.Kind != daruma.Done {
+					b.Errorf("got %v: %v", o.Kind, o.Failure)
+				}
+			}
+			for range 2000 {
+				one()
+			}
+			b.ReportAllocs()
+			drive(b, 1, one)
+		})
+	}
+}
+
+// spanless is an observer that is not told of spans.
+type spanless struct{ daruma.Observer }
+
+func (spanless) Spanned(daruma.Span) {}

@@ -37,7 +37,26 @@ func appendField(b []byte, name, value string, always bool) []byte {
 	return appendString(b, value)
 }
 
+// plain are the bytes that a text in JSON has as they are: most texts have no others.
+var plain = func() (table [256]bool) {
+	for c := byte(' '); c < utf8.RuneSelf; c++ {
+		table[c] = c != '"' && c != '\\'
+	}
+	return table
+}()
+
 func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if !plain[s[i]] {
+			return appendEscaped(b, s)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+func appendEscaped(b []byte, s string) []byte {
 	if !utf8.ValidString(s) { // encoding/json puts U+FFFD where it is not
 		quoted, _ := json.Marshal(s)
 		return append(b, quoted...)

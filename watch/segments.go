@@ -25,8 +25,9 @@ const recordBytesMax = 2 << 20
 // each through its own descriptors.
 type segments struct {
 	dir   string
-	limit int64         // bytes of one segment
-	age   time.Duration // of the oldest record, about; 0: any
+	limit int64            // bytes of one segment
+	age   time.Duration    // of the oldest record, about; 0: any
+	now   func() time.Time // the machine's time: files are as old as it says
 
 	mu      sync.Mutex // guards names, for readers
 	names   []string   // ascending
@@ -40,7 +41,7 @@ type segments struct {
 const segmentCount = 16
 
 // openSegments opens the records in dir, and goes on in the segment that was written last.
-func openSegments(dir string, bytesMax int64, age time.Duration, now time.Time) (*segments, error) {
+func openSegments(dir string, bytesMax int64, age time.Duration, now func() time.Time) (*segments, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -49,17 +50,17 @@ func openSegments(dir string, bytesMax int64, age time.Duration, now time.Time) 
 		return nil, err
 	}
 	slices.Sort(names)
-	s := &segments{dir: dir, limit: max(bytesMax/segmentCount, 64<<10), age: age, names: names}
+	s := &segments{dir: dir, limit: max(bytesMax/segmentCount, 64<<10), age: age, now: now, names: names}
 	if len(names) > 0 {
 		last := names[len(names)-1]
 		if s.next, _, err = parseSegment(last); err != nil {
 			return nil, fmt.Errorf("number segment %s: %w", last, err)
 		}
 		if reopened, err := s.reopen(last); err != nil || reopened {
-			return s, errors.Join(err, s.expire(now))
+			return s, errors.Join(err, s.expire())
 		}
 	}
-	return s, errors.Join(s.rotate(now), s.expire(now))
+	return s, errors.Join(s.rotate(), s.expire())
 }
 
 // segmentName is the file of a segment: its number and the second it was begun in.
@@ -104,11 +105,12 @@ func (s *segments) reopen(name string) (bool, error) {
 }
 
 // rotate begins a new segment and removes the oldest beyond the bound.
-func (s *segments) rotate(now time.Time) error {
+func (s *segments) rotate() error {
 	if err := s.close(); err != nil {
 		return err
 	}
 	s.next++
+	now := s.now()
 	name := filepath.Join(s.dir, segmentName(s.next, now))
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -136,12 +138,13 @@ func (s *segments) drop() error {
 }
 
 // expire removes what has grown too old, a sixteenth of the age later at most.
-func (s *segments) expire(now time.Time) error {
+func (s *segments) expire() error {
 	if s.age == 0 {
 		return nil
 	}
+	now := s.now()
 	if s.written > 0 && now.Sub(s.born) >= s.age/segmentCount {
-		if err := s.rotate(now); err != nil {
+		if err := s.rotate(); err != nil {
 			return err
 		}
 	}
@@ -163,12 +166,12 @@ func (s *segments) expire(now time.Time) error {
 }
 
 // append adds a record, which is one line. What a failed write leaves behind is skipped by readers.
-func (s *segments) append(record []byte, now time.Time) error {
+func (s *segments) append(record []byte) error {
 	if len(record) > recordBytesMax {
 		return fmt.Errorf("a record of %d bytes", len(record))
 	}
 	if s.file == nil || s.written+int64(len(record)) > s.limit {
-		if err := s.rotate(now); err != nil {
+		if err := s.rotate(); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -25,9 +26,7 @@ func (w *Watch) Spanned(s daruma.Span) {
 		w.metrics.ran(&s)
 	}
 	s.Name, s.ErrorType = cut(s.Name), cut(s.ErrorType) // clients and functions write them
-	select {
-	case w.told <- s:
-	default:
+	if !w.told.add(s) {
 		w.metrics.spansLost.Inc()
 	}
 	if w.cfg.Forward != nil {
@@ -49,14 +48,63 @@ func cut(s string) string {
 	return s[:n]
 }
 
-func (w *Watch) keepSpan(s daruma.Span) {
-	w.buf = appendSpan(w.buf[:0], &s)
-	if err := w.spans.append(w.buf, s.End()); err != nil {
-		w.metrics.logErrors.Inc()
-		w.metrics.spansLost.Inc()
-		return
+// told is spans that wait to be written. Whoever tells one does not wake the
+// writer, which comes by at every flush, or sooner when there are many: that
+// would cost a warm run more than the span does.
+type told struct {
+	most int
+	many chan struct{} // holds a token when half of most is waiting
+
+	mu    sync.Mutex // guards the rest
+	spans []daruma.Span
+	spare []daruma.Span // what spans was before it was taken, emptied
+}
+
+// add adds a span. It returns false when too many are waiting.
+func (t *told) add(s daruma.Span) bool {
+	t.mu.Lock()
+	n := len(t.spans)
+	if n < t.most {
+		t.spans = append(t.spans, s)
 	}
-	w.metrics.spans.Inc()
+	t.mu.Unlock()
+	if n == t.most/2 {
+		select {
+		case t.many <- struct{}{}:
+		default:
+		}
+	}
+	return n < t.most
+}
+
+// take returns what is waiting; put gives its space back.
+func (t *told) take() []daruma.Span {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	taken := t.spans
+	t.spans, t.spare = t.spare, nil
+	return taken
+}
+
+func (t *told) put(taken []daruma.Span) {
+	clear(taken)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.spare = taken[:0]
+}
+
+func (w *Watch) keepSpans() {
+	taken := w.told.take()
+	for i := range taken {
+		w.buf = appendSpan(w.buf[:0], &taken[i])
+		if err := w.spans.append(w.buf); err != nil {
+			w.metrics.logErrors.Inc()
+			w.metrics.spansLost.Inc()
+			continue
+		}
+		w.metrics.spans.Inc()
+	}
+	w.told.put(taken)
 }
 
 // Spans returns the spans of a trace, named by its root, in the order in which

@@ -25,6 +25,15 @@ func span(request string, n int) daruma.Span {
 	return daruma.Span{ID: fmt.Sprintf("%016x", n+1), Trace: rootFor(request), Kind: daruma.SpanCall, Name: "Invoke f", At: began().Add(time.Duration(n) * time.Millisecond), Request: request, Outcome: daruma.Done}
 }
 
+// tell has a span kept, and waits for room rather than have it dropped.
+func (w *Watch) tell(s daruma.Span) {
+	for !w.told.add(s) {
+		if _, err := w.join(context.Background(), nil); err != nil {
+			return
+		}
+	}
+}
+
 // read returns the IDs of the spans of a request's trace.
 func read(t *testing.T, w *Watch, request string) (ids []string, more int) {
 	t.Helper()
@@ -85,7 +94,7 @@ func TestOfManyTracesWithOneKeyTheNewestAreFound(t *testing.T) {
 	for i := range n {
 		s := span(fmt.Sprint("r", i), i)
 		s.Keys = []string{"all"}
-		w.told <- s
+		w.tell(s)
 	}
 	found, err := w.Traces(context.Background(), "all")
 	if err != nil || len(found) != TracesMax || found[0].Request != fmt.Sprint("r", n-1) || found[TracesMax-1].Request != fmt.Sprint("r", n-TracesMax) {
@@ -136,7 +145,7 @@ func TestSpansStayWithinTheirBoundAndTheNewestAreKept(t *testing.T) {
 	w, stop := start(t, Config{Dir: dir, SpanBytesMax: 1 << 20})
 	const n = 10_000
 	for i := range n {
-		w.told <- span("r1", i) // waiting, so that none is dropped
+		w.tell(span("r1", i))
 	}
 	got, _ := read(t, w, "r1")
 	if len(got) < 1000 || len(got) >= n || got[len(got)-1] != span("r1", n-1).ID {
@@ -170,15 +179,16 @@ func TestManyRestartsLoseNothing(t *testing.T) {
 
 func TestOldSpansGo(t *testing.T) {
 	const age = 16 * time.Hour
-	now := time.Now()
-	dir := t.TempDir()
+	began := time.Now()
+	at := began
+	dir, now := t.TempDir(), func() time.Time { return at }
 	s, err := openSegments(dir, 1<<20, age, now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for hour := range 40 {
-		at := now.Add(time.Duration(hour) * time.Hour)
-		if err := errorsOf(s.expire(at), s.append(fmt.Appendf(nil, "%d\n", hour), at), s.flush(), os.Chtimes(s.names[len(s.names)-1], at, at)); err != nil {
+		at = began.Add(time.Duration(hour) * time.Hour)
+		if err := errorsOf(s.expire(), s.append(fmt.Appendf(nil, "%d\n", hour)), s.flush(), os.Chtimes(s.names[len(s.names)-1], at, at)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -199,7 +209,8 @@ func TestOldSpansGo(t *testing.T) {
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = openSegments(dir, 1<<20, age, now.Add(1000*time.Hour)); err != nil {
+	at = began.Add(1000 * time.Hour)
+	if s, err = openSegments(dir, 1<<20, age, now); err != nil {
 		t.Fatal(err)
 	}
 	if n, first := count(s); n != 0 {
@@ -294,7 +305,7 @@ func BenchmarkSpanned(b *testing.B) {
 	s.Kind, s.Function, s.Version, s.Environment = daruma.SpanRun, "function", "$LATEST", "0f4c7ad9-6d0c-4b2e-8a34-0d7b0b0f1a11"
 	b.ReportAllocs()
 	for b.Loop() {
-		w.told <- s
+		w.tell(s)
 	}
 	cancel()
 	<-done

@@ -3,7 +3,7 @@
 // and times every run, and answers questions about all three.
 //
 // A [Watch] is the product's daruma.Observer. Being told something costs its
-// caller a channel send: what cannot be kept up with is dropped and counted,
+// caller a place in a queue: what cannot be kept up with is dropped and counted,
 // never waited for. Lines of one environment stay in their order. What was
 // told Config.Flush before the process is killed is on disk; what was told
 // later may be lost, and no promise of the platform rests on any of it.
@@ -55,7 +55,7 @@ func (c Config) withDefaults() Config {
 type Watch struct {
 	cfg     Config
 	lines   chan daruma.Line
-	told    chan daruma.Span
+	told    told
 	joins   chan join // readers that want what was told so far
 	log     *segments
 	spans   *segments
@@ -74,11 +74,11 @@ type Watch struct {
 // New opens the log and the spans, making their directories when there are none. Nothing is written until Run.
 func New(cfg Config) (*Watch, error) {
 	cfg = cfg.withDefaults()
-	log, err := openSegments(cfg.Dir, cfg.BytesMax, 0, time.Now())
+	log, err := openSegments(cfg.Dir, cfg.BytesMax, 0, time.Now)
 	if err != nil {
 		return nil, &daruma.Error{Op: "open log", Ref: cfg.Dir, Err: err}
 	}
-	spans, err := openSegments(cfg.Spans, cfg.SpanBytesMax, cfg.SpanAgeMax, time.Now())
+	spans, err := openSegments(cfg.Spans, cfg.SpanBytesMax, cfg.SpanAgeMax, time.Now)
 	if err != nil {
 		return nil, &daruma.Error{Op: "open spans", Ref: cfg.Spans, Err: errors.Join(err, log.close())}
 	}
@@ -88,7 +88,7 @@ func New(cfg Config) (*Watch, error) {
 		joins:        make(chan join),
 		leaves:       make(chan *follower),
 		stopped:      make(chan struct{}),
-		told:         make(chan daruma.Span, cfg.SpanQueue),
+		told:         told{most: cfg.SpanQueue, many: make(chan struct{}, 1)},
 		log:          log,
 		spans:        spans,
 		followers:    map[*follower]struct{}{},
@@ -112,12 +112,13 @@ func (w *Watch) Run(ctx context.Context) error {
 		select {
 		case l := <-w.lines:
 			w.keep(l)
-		case s := <-w.told:
-			w.keepSpan(s)
+		case <-w.told.many:
+			w.keepSpans()
 		case <-tick.C:
+			w.keepSpans()
 			w.flush()
-		case now := <-expire.C:
-			w.count(w.spans.expire(now))
+		case <-expire.C:
+			w.count(w.spans.expire())
 		case j := <-w.joins:
 			w.drain()
 			w.flush()
@@ -137,14 +138,12 @@ func (w *Watch) drain() {
 	for range len(w.lines) {
 		w.keep(<-w.lines)
 	}
-	for range len(w.told) {
-		w.keepSpan(<-w.told)
-	}
+	w.keepSpans()
 }
 
 func (w *Watch) keep(l daruma.Line) {
 	w.buf = appendLine(w.buf[:0], l)
-	w.count(w.log.append(w.buf, l.At))
+	w.count(w.log.append(w.buf))
 	for f := range w.followers {
 		f.offer(l)
 	}

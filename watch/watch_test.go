@@ -52,7 +52,7 @@ func line(function, request, text string) daruma.Line {
 
 // rootFor is the root of the trace of a request "r1" and the like.
 func rootFor(request string) string {
-	hex := fmt.Sprintf("%x", request)
+	hex := fmt.Sprintf("%x", request[:min(len(request), 12)])
 	return "1-6553f100-" + strings.Repeat("0", 24-len(hex)) + hex
 }
 

@@ -91,7 +91,7 @@ func (c *chapter) settleWaits() {
 func (s *story) last(request string, then time.Time) (found *chapter) {
 	for _, c := range s.all {
 		switch {
-		case c.span.Request != request || c.span.At.After(then):
+		case c.span.Request != request || c.span.At.After(then) || c.span.Source == daruma.Reproduction:
 		case found == nil || c.span.Kind == daruma.SpanRun:
 			found = c
 		}
@@ -145,7 +145,7 @@ func (c *chapter) unended() bool {
 	event := c.span.Kind == daruma.SpanAccept && c.span.Outcome == daruma.Done
 	var last *chapter
 	for _, p := range c.parts {
-		if p.span.Kind == daruma.SpanRun && p.span.Request == c.span.Request {
+		if p.span.Kind == daruma.SpanRun && p.span.Request == c.span.Request && p.span.Source != daruma.Reproduction {
 			last = p
 			event = event || p.span.Attempt > 0
 		}
@@ -290,11 +290,13 @@ func labelOf(s daruma.Span) string {
 	if s.Version != "" && s.Version != "$LATEST" {
 		label += ":" + s.Version
 	}
-	if s.Source == "destination" || s.Source == "reproduce" {
-		label += ", " + s.Source
-	}
-	if s.From != "" {
+	switch {
+	case s.Source == daruma.Reproduction:
+		label += ", " + s.From + " reproduced"
+	case s.From != "":
 		label += ", " + s.From + " sent back"
+	case s.Source == "destination":
+		label += ", destination"
 	}
 	if s.Attempt > 0 {
 		label += fmt.Sprintf(", attempt %d", s.Attempt)

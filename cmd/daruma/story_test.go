@@ -55,7 +55,7 @@ func TestAStoryIsATree(t *testing.T) {
               │        second try
    405 ms     └─ Invoke Price → 429 TooManyRequestsException                                  1.0 ms
      1m1s  request r4, of which no more is kept yet
-     1m1s  ├─ Notify, destination, F-9 sent back, attempt 1: crashed                          1.0 ms
+     1m1s  ├─ Notify, F-9 sent back, attempt 1: crashed                                       1.0 ms
            └─ ⋯ no end is known yet
 F-5  call Old discarded: E: m
 and 2 spans more
@@ -77,5 +77,25 @@ func TestAStoryFitsAHundredColumnsAndSurvivesNonsense(t *testing.T) {
 		if n := len([]rune(string(line))) - 1; n > storyWidth && !bytes.HasPrefix(line, []byte("F-1")) {
 			t.Errorf("got %d columns: %s", n, line)
 		}
+	}
+}
+
+func TestAReproductionIsToldAndDecidesNothing(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s := newStory(console.Trace{Trace: "1-5759e988-bd862e3fe1be46a994272793", Spans: []daruma.Span{
+		{ID: "a", Kind: daruma.SpanAccept, Name: "Send Charge", At: at, Request: "r", Outcome: daruma.Done, Status: 202},
+		{ID: "b", Parent: "a", Kind: daruma.SpanRun, Function: "Charge", At: at, Request: "r", Attempt: 1, Outcome: daruma.FunctionError},
+		{ID: "c", Parent: "a", Kind: daruma.SpanRun, Function: "Charge", At: at.Add(time.Second), Request: "r", Source: daruma.Reproduction, From: "F-1", Outcome: daruma.Done},
+	}, Failures: []*ledger.Failure{{Number: 1, At: at.Add(2 * time.Second), Request: "r", State: ledger.Open}}})
+	var out bytes.Buffer
+	s.show(world{out: &out})
+	_, got, _ := bytes.Cut(out.Bytes(), []byte("\n\n"))
+	want := `  0.00 ms  Send Charge → 202 accepted                                                        0.00 ms
+  0.00 ms  ├─ Charge, attempt 1: function error                                              0.00 ms
+           │  → F-1 open
+    1.0 s  └─ Charge, F-1 reproduced: done                                                   0.00 ms
+`
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

@@ -7,7 +7,7 @@
 // counted. They stay where they are kept on this machine all the same.
 //
 // Spans become messages of the protocol when they are sent. No objects of the
-// OpenTelemetry SDK are made where an event runs (docs/decisions/0009-traces.md).
+// OpenTelemetry SDK are made where an event runs (docs/decisions/0012-traces.md).
 package otlp
 
 import (

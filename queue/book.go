@@ -38,10 +38,10 @@ func (a *Account) numbers() []*int64 {
 }
 
 // Messages is how many there are.
-func (a *Account) Messages() int64 { return a.Visible + a.Delayed + a.InFlight }
+func (a Account) Messages() int64 { return a.Visible + a.Delayed + a.InFlight }
 
 // Closes says whether every message that was taken is somewhere.
-func (a *Account) Closes() bool {
+func (a Account) Closes() bool {
 	return a.Sent == a.Messages()+a.Deleted+a.Expired+a.Purged+a.DeadLetters+a.Moved
 }
 
@@ -85,8 +85,11 @@ func (b *book) numbers() []*int64 {
 // next is when the queue has something to do by itself.
 func (b *book) next() int64 { return min(b.due, b.forget, b.expires, b.moving) }
 
-// ready says whether something may be received.
-func (b *book) ready() bool { return (b.plain > 0 || b.ring > 0) && b.InFlight < InFlightMax }
+// ready says whether something may be received, or is to be refused because
+// too much is in flight: a FIFO queue is silent then.
+func (b *book) ready(fifo bool) bool {
+	return (b.plain > 0 || b.ring > 0) && (b.InFlight < InFlightMax || !fifo)
+}
 
 func (b *book) encode() []byte {
 	out := make([]byte, 1, 160)

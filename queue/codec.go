@@ -165,6 +165,28 @@ func (r *record) readHead(part []byte) error {
 	return c.err
 }
 
+// check says what is wrong with a message as it was sent, all of it.
+func (r *record) check() error {
+	c := cursor{rest: r.rest}
+	c.id()
+	group, once, size := len(c.bytes()), len(c.bytes()), c.number()
+	trace, sender, n := len(c.bytes()), len(c.bytes()), 0
+	for range c.number() {
+		n += len(c.bytes()) + len(c.bytes()) + len(c.bytes())
+		if c.err != nil {
+			break
+		}
+	}
+	n += len(c.rest)
+	switch {
+	case c.err != nil:
+		return c.err
+	case uint64(n) != size || max(group, once) > GroupBytesMax || max(trace, sender) > textBytesMax || hasZero(r.group) || hasZero(r.once):
+		return errors.New("its parts are too long, or not as long as it says")
+	}
+	return nil
+}
+
 func (r *record) encode() []byte {
 	b := make([]byte, 0, len(r.rest)+len(r.from)+40+cell.SealBytes)
 	b = binary.BigEndian.AppendUint64(append(b, messageVersion), uint64(r.sent))

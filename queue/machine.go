@@ -65,7 +65,7 @@ func (m *Machine) Load(r *cell.Reader) error {
 		if k.signal == nil {
 			k.signal = &signal{due: never}
 		}
-		k.signal.set(b.ready(), b.due, 1)
+		k.signal.set(b.ready(is.FIFO), b.due, 1)
 		found[is.Name] = k
 	}
 	m.mu.Lock()
@@ -256,7 +256,7 @@ func (w *work) finish() {
 			w.tx.Schedule(moment(q.timer), []byte(q.is.Name))
 		}
 		w.tx.Set(of(spaceBook, q.is.ID, 0), q.encode())
-		name, id, ready, due, came := q.is.Name, q.is.ID, q.ready(), q.due, int(q.came)
+		name, id, ready, due, came := q.is.Name, q.is.ID, q.ready(q.is.FIFO), q.due, int(q.came)
 		w.tx.Then(func() {
 			k := w.m.known[name]
 			if k == nil || k.queue.ID != id {

@@ -258,8 +258,12 @@ func (q *Queues) receive(ctx context.Context, name string, w Want) ([]Received, 
 			if err != nil {
 				return nil, err
 			}
-			if a := got.(received); len(a.messages) > 0 || a.replayed {
+			a := got.(received)
+			if len(a.messages) > 0 || a.replayed {
 				return q.sealed(a)
+			}
+			if a.more {
+				continue // what was looked at is gone: this ends
 			}
 			w.Again = ""
 		}

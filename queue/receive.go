@@ -17,6 +17,7 @@ type received struct {
 	messages []Received
 	parts    [][]byte // of each, as it was sent
 	replayed bool     // it is the answer of before
+	more     bool     // enough was looked at, and there is more
 }
 
 func (w *Want) encode(name string) []byte {
@@ -75,6 +76,7 @@ func (w *work) receive(body []byte) (any, error) {
 	if err := r.pick(); err != nil {
 		return nil, err
 	}
+	r.answer.more = r.passed >= passMax
 	if again != "" && len(r.answer.messages) > 0 {
 		w.knowReceive(q, again, r.answer.messages)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/daruma-io/daruma/cell"
@@ -27,8 +28,11 @@ func (w *work) send(body []byte) (any, error) {
 			return nil, invalid(q.is.Name, "a message is cut short")
 		}
 		r := &record{sent: w.now}
-		if err := r.readHead(part); err != nil {
+		if err := errors.Join(r.readHead(part), r.check()); err != nil {
 			return nil, invalid(q.is.Name, "a message cannot be read: %w", err)
+		}
+		if delay > uint64(DelayMax/time.Millisecond)+1 {
+			return nil, invalid(q.is.Name, "a delay of more than %v", DelayMax)
 		}
 		s, err := w.sendOne(q, r, delay)
 		if err != nil {

@@ -3,7 +3,7 @@
 GOTESTSUM = go tool -modfile=tools/go.mod gotestsum --format pkgname --hide-summary output
 LINT      = go tool -modfile=tools/go.mod golangci-lint
 # Packages in which goroutines share memory on the way of an event.
-RACE = ./cell/... ./catalog/... ./run/... ./door/... ./watch/... ./node/... ./delivery/... ./dispatch/... ./sim/...
+RACE = ./cell/... ./catalog/... ./run/... ./door/... ./watch/... ./node/... ./delivery/... ./topic/... ./post/... ./dispatch/... ./sim/...
 
 .PHONY: help setup test short lint bench reliability planted fuzz build
 

@@ -87,7 +87,7 @@ func (n *Node) openTopicDoor(place catalog.Place) error {
 		}
 		cfg.Allow = append(cfg.Allow, a)
 	}
-	n.poster = post.New(post.Config{Source: n.topics, Client: outside.New(cfg).Client(outside.Limits{Time: post.TimeMax, Redirects: -1}), Clock: n.clock, Logger: n.cfg.Log})
+	n.poster = post.New(post.Config{Source: n.topics, Client: outside.New(cfg).Client(outside.Limits{Time: post.TimeMax}), Clock: n.clock, Logger: n.cfg.Log})
 	return nil
 }
 

@@ -46,7 +46,7 @@ type Source interface {
 // Config says what a Poster needs. Source and Client must be given.
 type Config struct {
 	Source Source
-	Client *http.Client // whose connections somebody guards; it bounds the time of an exchange, and follows no redirect
+	Client *http.Client // whose connections somebody guards; its redirects are not followed
 	Clock  daruma.Clock // the system's when nil
 	Logger *slog.Logger // nowhere when nil
 }
@@ -71,6 +71,9 @@ func New(cfg Config) *Poster {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	client := *cfg.Client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	cfg.Client = &client
 	return &Poster{cfg: cfg, busy: map[string]map[uint64]bool{}, from: map[string]time.Time{}, done: make(chan struct{}, 1)}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,7 +62,6 @@ func (plain) Request(n topic.Notification) topic.Request {
 	return topic.Request{URL: n.Subscription.Endpoint.ARN, Body: []byte("post " + string(n.Text))}
 }
 
-// A clock is moved by hand; timers of the cell go by it.
 type world struct {
 	testing.TB
 	cell       *cell.Cell
@@ -72,12 +72,15 @@ type world struct {
 	now        *hand
 }
 
+// A hand is a clock that is moved by hand; timers of the cell go by it.
 type hand struct {
 	daruma.SystemClock
-	ahead time.Duration
+	ahead atomic.Int64
 }
 
-func (h *hand) Now() time.Time { return time.Now().Add(h.ahead) }
+func (h *hand) Now() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }
+
+func (h *hand) move(to time.Duration) { h.ahead.Store(int64(to)) }
 
 func newWorld(t testing.TB) *world {
 	w := &world{TB: t, now: &hand{}}
@@ -364,7 +367,7 @@ func TestAFIFOTopicKnowsWhatItTook(t *testing.T) {
 	if l := w.letters("a")[1]; l.Group != "g" || len(l.Once) != 64 {
 		t.Errorf("got %+v", l)
 	}
-	w.now.ahead = topic.OnceFor + time.Second
+	w.now.move(topic.OnceFor + time.Second)
 	if again := w.publish("t", in("1", "g", "x")); again[0].Duplicate || again[0].Number != 3 {
 		t.Errorf("after five minutes: %+v", again)
 	}
@@ -404,7 +407,7 @@ func TestAPostIsTriedAsItsPolicySays(t *testing.T) {
 	if got := w.due(); len(got) != 0 {
 		t.Errorf("due before its pause: %+v", got)
 	}
-	w.now.ahead = 11 * time.Second
+	w.now.move(11 * time.Second)
 	w.settle(w.due()[0], topic.Again)
 	if got := w.failures(); len(got) != 1 || got[0].Condition != "RetriesExhausted" || len(got[0].Attempts) != 3 {
 		t.Fatalf("got %+v", got)
@@ -469,7 +472,7 @@ func TestASubscriptionNobodyConfirmsEndsAfterThreeDays(t *testing.T) {
 	s.Pending, s.Token = true, "secret"
 	w.subscribe(s)
 	w.cell.Close()
-	w.now.ahead = topic.ConfirmFor + time.Minute
+	w.now.move(topic.ConfirmFor + time.Minute)
 	w.open()
 	position := uint64(0)
 	for len(w.topics.Subscriptions("t")) > 0 { // the timer is due at once

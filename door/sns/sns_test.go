@@ -611,3 +611,30 @@ func FuzzRequests(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkPublish is many publishers of 1 KiB messages through the topics, with the signatures that queues' envelopes need.
+func BenchmarkPublish(b *testing.B) {
+	for _, n := range []int{0, 1, 10} {
+		for _, raw := range []string{"true", "false"} {
+			b.Run(fmt.Sprintf("subscriptions=%d/raw=%s", n, raw), func(b *testing.B) {
+				w := newWorld(b)
+				arn := w.topic("t", nil)
+				for i := range n {
+					w.subscribe(arn, "sqs", w.queue(fmt.Sprint("q", i)), map[string]string{"RawMessageDelivery": raw})
+				}
+				body := []byte(strings.Repeat("x", 1024))
+				b.SetParallelism(32)
+				b.ReportAllocs()
+				b.ResetTimer()
+				b.RunParallel(func(p *testing.PB) {
+					for p.Next() {
+						if _, err := w.topics.Publish(context.Background(), "t", topic.Message{Body: body}); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			})
+		}
+	}
+}

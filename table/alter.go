@@ -14,7 +14,8 @@ import (
 // and Tags count; the rest is filled in.
 type Creation struct {
 	Definition
-	View View // of its stream; "" for none
+	View  View   // of its stream; "" for none
+	Label string // of its stream, see [Stream]
 }
 
 // An Alteration is what is to change of a table; what is nil stays.
@@ -27,6 +28,7 @@ type Alteration struct {
 	Remove     string                // an index
 	Resize     map[string]Throughput // of indexes
 	View       *View                 // of the stream; "" closes it
+	Label      string                // of a stream that is opened, see [Stream]
 	Protected  *bool
 	Class      *string
 	Recovery   *bool
@@ -57,7 +59,7 @@ func (w *work) create(c *Creation) (any, error) {
 		return nil, err
 	}
 	d := c.Definition.clone()
-	if w.m.table(d.Name) != nil {
+	if w.table(d.Name) != nil {
 		return nil, refuse(&Refusal{Code: InUse, Message: "Table already exists: " + d.Name})
 	}
 	if len(w.m.directory.Load().tables) >= TablesMax {
@@ -74,7 +76,7 @@ func (w *work) create(c *Creation) (any, error) {
 		d.Indexes[i].Number, d.Indexes[i].Building, d.Indexes[i].Cursor = d.NextIndex, false, nil
 	}
 	if c.View != "" {
-		if err := w.open(d, c.View); err != nil {
+		if err := w.open(d, c.View, c.Label); err != nil {
 			return nil, err
 		}
 	}
@@ -85,7 +87,7 @@ func (w *work) create(c *Creation) (any, error) {
 // drop removes a table with everything in it. Its stream can be read until its
 // changes are too old.
 func (w *work) drop(name *string) (any, error) {
-	s := w.m.table(*name)
+	s := w.table(*name)
 	if s == nil {
 		return nil, tableNotFound(*name)
 	}
@@ -100,12 +102,15 @@ func (w *work) drop(name *string) (any, error) {
 	}
 	w.tx.Delete(append([]byte{spaceTable}, d.Name...))
 	w.tx.Delete(numbered(spaceAccount, d.Number))
-	w.books = nil
+	w.books = slices.DeleteFunc(w.books, func(b *book) bool { return b.table == d.Number })
 	for _, space := range []byte{spaceItem, spaceExpiry} {
 		w.tx.DeleteRange(cell.Prefix(numbered(space, d.Number)))
 	}
 	w.tx.Cancel(timerKey(timerExpire, d.Number, 0))
-	w.tables = map[string]*schema{d.Name: nil}
+	if w.tables == nil {
+		w.tables = map[string]*schema{}
+	}
+	w.tables[d.Name] = nil
 	return d, nil
 }
 
@@ -115,7 +120,7 @@ func tableNotFound(name string) error {
 
 // alter changes a table.
 func (w *work) alter(a *Alteration) (any, error) {
-	s := w.m.table(a.Table)
+	s := w.table(a.Table)
 	if s == nil {
 		return nil, tableNotFound(a.Table)
 	}
@@ -216,6 +221,9 @@ func (w *work) alterIndexes(d *Definition, a *Alteration) error {
 		return nil
 	}
 	for _, k := range a.Attributes {
+		if !slices.Contains(a.Add.Key.names(), k.Name) && d.kind(k.Name) == 0 {
+			continue
+		}
 		switch was := d.kind(k.Name); was {
 		case 0:
 			d.Attributes = append(d.Attributes, k)
@@ -249,7 +257,7 @@ func (w *work) alterStream(d *Definition, a *Alteration) error {
 	case d.Stream != 0:
 		return invalid("Table already has an enabled stream: TableName: %s", d.Name)
 	}
-	return w.open(d, *a.View)
+	return w.open(d, *a.View, a.Label)
 }
 
 func (w *work) alterExpiry(d *Definition, a *Alteration) error {

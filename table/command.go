@@ -14,6 +14,7 @@ const (
 	commandCreate  = "create"
 	commandAlter   = "alter"
 	commandDrop    = "drop"
+	commandDeploy  = "deploy"
 	timerBuild     = "build"
 	timerExpire    = "expire"
 	timerTrim      = "trim"

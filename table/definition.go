@@ -43,6 +43,8 @@ type Definition struct {
 	Class        string          `json:"class,omitempty"`
 	Recovery     bool            `json:"recovery,omitempty"` // continuous backups were asked for
 	Settings     map[string]bool `json:"settings,omitempty"`
+	Declared     string          `json:"declared,omitempty"` // the name under which a deployment declares it; "" for one made by hand
+	Retain       bool            `json:"retain,omitempty"`   // it stays when no deployment declares it any more
 	Tags         []Tag           `json:"tags,omitempty"`
 }
 

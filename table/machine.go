@@ -87,6 +87,8 @@ func (w *work) apply(cmd cell.Command) (any, error) {
 		return with(cmd, w.alter)
 	case commandDrop:
 		return with(cmd, w.drop)
+	case commandDeploy:
+		return with(cmd, w.deploy)
 	}
 	return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: cmd.Name, Err: fmt.Errorf("tables know no such command")}
 }
@@ -154,6 +156,22 @@ func (w *work) finish() {
 		}
 		w.m.directory.Store(d)
 	})
+}
+
+// table returns a table as the command has it, or nil.
+func (w *work) table(name string) *schema {
+	if s, changed := w.tables[name]; changed {
+		return s
+	}
+	return w.m.table(name)
+}
+
+// stream returns a stream as the command has it, or nil.
+func (w *work) stream(number uint32) *Stream {
+	if s, changed := w.streams[number]; changed {
+		return s
+	}
+	return w.m.directory.Load().streams[number]
 }
 
 // define writes a definition and makes it the one there is.

@@ -34,6 +34,7 @@ type Stream struct {
 	Kinds   []KeyAttribute `json:"kinds"`
 	View    View           `json:"view"`
 	Created time.Time      `json:"created"`
+	Label   string         `json:"label,omitempty"` // what tells it from the table's others; "" for when it was created
 	Closed  time.Time      `json:"closed,omitzero"`
 	First   uint64         `json:"first"`          // sequence number before the first change
 	Last    uint64         `json:"last,omitempty"` // of the last change, once it is closed
@@ -149,12 +150,12 @@ func decodeChange(key, record []byte) (*Change, error) {
 }
 
 // open opens a stream of a table.
-func (w *work) open(d *Definition, view View) error {
+func (w *work) open(d *Definition, view View, label string) error {
 	b, err := w.account(d.Number)
 	if err != nil {
 		return err
 	}
-	s := &Stream{Number: w.number(), Table: d.Name, Key: d.Key, View: view, Created: w.tx.Now(), First: b.sequence}
+	s := &Stream{Label: label, Number: w.number(), Table: d.Name, Key: d.Key, View: view, Created: w.tx.Now(), First: b.sequence}
 	for _, n := range d.Key.names() {
 		s.Kinds = append(s.Kinds, KeyAttribute{n, d.kind(n)})
 	}
@@ -174,7 +175,7 @@ func (w *work) keep(s *Stream) {
 
 // close closes a table's stream; it can be read until its changes are too old.
 func (w *work) close(d *Definition) error {
-	old := w.m.directory.Load().streams[d.Stream]
+	old := w.stream(d.Stream)
 	d.Stream = 0
 	if old == nil {
 		return nil

@@ -132,8 +132,14 @@ func warmthOf(onDemand bool, t table.Throughput, status string) *warmth {
 	return &warmth{t.Read, t.Write, status}
 }
 
-// streamLabel is what tells a table's streams apart: when each was opened.
-func streamLabel(s *table.Stream) string { return s.Created.UTC().Format("2006-01-02T15:04:05.000") }
+// streamLabel is what tells a table's streams apart: when each was opened,
+// unless a template has to know it before.
+func streamLabel(s *table.Stream) string {
+	if s.Label != "" {
+		return s.Label
+	}
+	return s.Created.UTC().Format("2006-01-02T15:04:05.000")
+}
 
 // streamARN is a stream's name.
 func (d *Door) streamARN(s *table.Stream) string {

@@ -1,9 +1,11 @@
 package dynamodb
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/table"
 	"github.com/daruma-io/daruma/table/value"
 )
@@ -86,40 +88,9 @@ func viewIn(n *node) (table.View, string) {
 }
 
 func (d *Door) createTable(c *call) *refusal {
-	n := c.node
-	if text := absent(n, "OnDemandThroughput", "ResourcePolicy"); text != "" {
-		return validation(text)
-	}
-	if n.get("ProvisionedThroughput") == nil && n.str("BillingMode") != "PAY_PER_REQUEST" {
-		return validation(wrongParameters + "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED")
-	}
-	k, text := schema(n)
+	create, text := creation(c.node)
 	if text != "" {
 		return validation(text)
-	}
-	create := table.Creation{Definition: table.Definition{
-		Name: tableName(n.str("TableName")), Attributes: definitionsIn(n), Key: k, OnDemand: n.str("BillingMode") == "PAY_PER_REQUEST", Throughput: throughputIn(n),
-		Protected: n.flag("DeletionProtectionEnabled"), Class: n.str("TableClass"), Tags: tagsIn(n),
-	}}
-	for _, kind := range []string{"LocalSecondaryIndexes", "GlobalSecondaryIndexes"} {
-		if m := n.get(kind); m != nil && len(m.kids) == 0 {
-			return validation(wrongParameters + "List of " + kind + " is empty")
-		}
-		for _, e := range n.list(kind) {
-			x, text := indexIn(&e, kind == "LocalSecondaryIndexes")
-			if text != "" {
-				return validation(text)
-			}
-			if why := absent(&e, "OnDemandThroughput"); why != "" {
-				return validation(why)
-			}
-			create.Definition.Indexes = append(create.Definition.Indexes, x)
-		}
-	}
-	if n.get("StreamSpecification") != nil {
-		if create.View, text = viewIn(n); text != "" {
-			return validation(text)
-		}
 	}
 	made, err := d.cfg.Tables.Create(c.ctx, create)
 	if err != nil {
@@ -127,6 +98,71 @@ func (d *Door) createTable(c *call) *refusal {
 	}
 	return c.reply(map[string]any{"TableDescription": d.describe(d.bare(made), "CREATING")})
 }
+
+// creation reads a table that is to be made.
+func creation(n *node) (create table.Creation, text string) {
+	if text := absent(n, "OnDemandThroughput", "ResourcePolicy"); text != "" {
+		return create, text
+	}
+	if n.get("ProvisionedThroughput") == nil && n.str("BillingMode") != "PAY_PER_REQUEST" {
+		return create, wrongParameters + "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
+	}
+	k, text := schema(n)
+	if text != "" {
+		return create, text
+	}
+	create.Definition = table.Definition{
+		Name: tableName(n.str("TableName")), Attributes: definitionsIn(n), Key: k, OnDemand: n.str("BillingMode") == "PAY_PER_REQUEST", Throughput: throughputIn(n),
+		Protected: n.flag("DeletionProtectionEnabled"), Class: n.str("TableClass"), Tags: tagsIn(n),
+	}
+	for _, kind := range []string{"LocalSecondaryIndexes", "GlobalSecondaryIndexes"} {
+		if m := n.get(kind); m != nil && len(m.kids) == 0 {
+			return create, wrongParameters + "List of " + kind + " is empty"
+		}
+		for _, e := range n.list(kind) {
+			x, text := indexIn(&e, kind == "LocalSecondaryIndexes")
+			if text != "" {
+				return create, text
+			}
+			if why := absent(&e, "OnDemandThroughput"); why != "" {
+				return create, why
+			}
+			create.Definition.Indexes = append(create.Definition.Indexes, x)
+		}
+	}
+	if n.get("StreamSpecification") != nil {
+		create.View, text = viewIn(n)
+	}
+	return create, text
+}
+
+// Wish makes a wish of a request to create a table, as a template declares it.
+// It is KindInvalid for what the service would refuse.
+func Wish(request []byte) (table.Wish, error) {
+	wrong := func(text string) (table.Wish, error) {
+		return table.Wish{}, &daruma.Error{Kind: daruma.KindInvalid, Err: errors.New(text)}
+	}
+	n, ok := parse(string(request))
+	if !ok {
+		return wrong("it is no JSON")
+	}
+	input := createInput()
+	for _, check := range []func(*node) string{input.checkTypes, input.checkName, input.checkLimits} {
+		if text := check(&n); text != "" {
+			return wrong(text)
+		}
+	}
+	create, text := creation(&n)
+	if text != "" {
+		return wrong(text)
+	}
+	create.Label = DeclaredLabel
+	return table.Wish{Creation: create}, nil
+}
+
+// DeclaredLabel is that of the stream of a table that a template declares: its
+// ARN is known before there is a stream.
+const DeclaredLabel = "2012-08-10T00:00:00.000"
 
 // bare is a definition with its stream, without counts.
 func (d *Door) bare(t *table.Definition) *table.Description {

@@ -148,6 +148,9 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 	if err := n.deployQueues(ctx, t); err != nil {
 		return err
 	}
+	if err := n.deployTables(ctx, t); err != nil {
+		return err
+	}
 	changes, err := n.catalog.Deploy(ctx, d)
 	if err != nil {
 		return err

@@ -16,6 +16,8 @@ func (l *loader) build() {
 	l.each(l.layer, serverlessLayer, lambdaLayer)
 	l.each(l.queue, sqsQueue)
 	l.each(l.queuePolicy, sqsPolicy)
+	l.each(l.table, dynamoTable)
+	l.each(l.simpleTable, simpleTable)
 	// Routes of definitions need the functions, and events of functions need the
 	// APIs. So functions are read first, their events as the last step.
 	l.each(l.topic, snsTopic)

@@ -111,7 +111,7 @@ func TestWhatIsNotSupportedIsListedWithWhatIsMissing(t *testing.T) {
 }
 
 func TestAFunctionIsToldStandInsForWhatIsMissing(t *testing.T) {
-	app := loads(t, sam+function("F", "Environment: { Variables: { Q1: !Ref Q, Q2: !GetAtt Q.Arn, T1: !Ref T } }")+"  Q: { Type: AWS::Kinesis::Stream }\n  T: { Type: AWS::DynamoDB::Table, Properties: { TableName: orders } }\n")
+	app := loads(t, sam+function("F", "Environment: { Variables: { Q1: !Ref Q, Q2: !GetAtt Q.Arn, T1: !Ref T } }")+"  Q: { Type: AWS::Kinesis::Stream }\n  T: { Type: AWS::DynamoDB::GlobalTable, Properties: { TableName: orders } }\n")
 	env := app.Functions[0].Env
 	for name, want := range map[string]string{
 		"Q1": "app-Q-NOTAVAILABLE",

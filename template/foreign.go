@@ -17,8 +17,6 @@ type foreign struct {
 // foreigners are the types that templates commonly have and that are not supported.
 // One that is not listed here is not supported either; its names are guessed.
 var foreigners = map[string]foreign{
-	"AWS::Serverless::SimpleTable":               {"TableName", "name", "dynamodb:R:A:table/NAME", "the table"},
-	"AWS::DynamoDB::Table":                       {"TableName", "name", "dynamodb:R:A:table/NAME", "the table and its stream"},
 	"AWS::DynamoDB::GlobalTable":                 {"TableName", "name", "dynamodb:R:A:table/NAME", "the table, its replicas and its stream"},
 	"AWS::Kinesis::Stream":                       {"Name", "name", "kinesis:R:A:stream/NAME", "the stream"},
 	"AWS::KinesisFirehose::DeliveryStream":       {"DeliveryStreamName", "name", "firehose:R:A:deliverystream/NAME", "the delivery stream"},

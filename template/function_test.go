@@ -192,7 +192,7 @@ func TestGeneratedNamesCanBeReferredTo(t *testing.T) {
 func TestRefSaysWhatItSaysOnAWS(t *testing.T) {
 	app := loads(t, sam+function("F")+`  Q: { Type: AWS::SQS::Queue, Properties: { QueueName: q } }
   T: { Type: AWS::SNS::Topic, Properties: { TopicName: t } }
-  D: { Type: AWS::DynamoDB::Table, Properties: { TableName: d } }
+  D: { Type: AWS::DynamoDB::Table, Properties: { TableName: d, KeySchema: [] } }
   S: { Type: AWS::Serverless::StateMachine, Properties: { Name: s } }
   L: { Type: AWS::Serverless::LayerVersion, Properties: { ContentUri: ., LayerName: l } }
   A: { Type: AWS::Serverless::Api, Properties: { StageName: v1 } }

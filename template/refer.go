@@ -189,6 +189,8 @@ func nameProperty(typ string) string {
 		return "QueueName"
 	case snsTopic:
 		return "TopicName"
+	case dynamoTable, simpleTable:
+		return "TableName"
 	case roleType:
 		return "RoleName"
 	case logGroupType:
@@ -378,6 +380,8 @@ func (l *loader) Attribute(id, name string, at tree.Pos) *tree.Node {
 		return l.Ref(id, at)
 	case "QueueName":
 		return l.physicalName(r, at)
+	case "StreamArn":
+		return l.derived(r, at, func(name string) string { return l.tableARN(name) + "/stream/" + TableStreamLabel })
 	case "Arn", "PolicyArn":
 		if r.typ == snsSubscription {
 			return l.Ref(id, at)
@@ -419,6 +423,8 @@ func (l *loader) ownARN(typ, name string) string {
 	switch typ {
 	case sqsQueue:
 		return l.arn("sqs", name)
+	case dynamoTable, simpleTable:
+		return l.tableARN(name)
 	case roleType:
 		return l.arn("iam", "role/"+name)
 	case logGroupType:

@@ -64,13 +64,13 @@ var attributes = map[string][]string{
 	"AWS::IAM::User": {"Arn"}, "AWS::IAM::Group": {"Arn"}, "AWS::IAM::InstanceProfile": {"Arn"}, "AWS::IAM::ServiceLinkedRole": {"RoleName"},
 	"AWS::IAM::AccessKey": {"SecretAccessKey"}, "AWS::IAM::OIDCProvider": {"Arn"}, "AWS::IAM::SAMLProvider": {"Arn"},
 	"AWS::Lambda::Permission": {"Id"}, "AWS::Lambda::LayerVersionPermission": {"Id"}, "AWS::Lambda::CodeSigningConfig": {"CodeSigningConfigArn", "CodeSigningConfigId"},
-	"AWS::ApiGateway::Account": {"Id"}, sqsQueue: {"Arn", "QueueName", "QueueUrl"}, sqsPolicy: {"Id"}, "AWS::SNS::TopicPolicy": {"Id"}, "AWS::Serverless::Connector": {}, "AWS::CDK::Metadata": {},
+	"AWS::ApiGateway::Account": {"Id"}, sqsQueue: {"Arn", "QueueName", "QueueUrl"}, dynamoTable: {"Arn", "StreamArn"}, simpleTable: {"Arn"}, sqsPolicy: {"Id"}, "AWS::SNS::TopicPolicy": {"Id"}, "AWS::Serverless::Connector": {}, "AWS::CDK::Metadata": {},
 	"AWS::S3::BucketPolicy": {},
 	snsTopic:                {"TopicArn", "TopicName"}, snsSubscription: {"Arn"},
 }
 
 // serverlessTypes are all types of SAM.
-var serverlessTypes = []string{serverlessFunction, serverlessAPI, serverlessHTTPAPI, serverlessLayer, "AWS::Serverless::SimpleTable", "AWS::Serverless::StateMachine",
+var serverlessTypes = []string{serverlessFunction, serverlessAPI, serverlessHTTPAPI, serverlessLayer, simpleTable, "AWS::Serverless::StateMachine",
 	"AWS::Serverless::Application", "AWS::Serverless::Connector", "AWS::Serverless::GraphQLApi", "AWS::Serverless::WebSocketApi", "AWS::Serverless::CapacityProvider"}
 
 var resourceAttributes = []string{"Type", "Properties", "Description", "DependsOn", "Condition", "DeletionPolicy", "UpdateReplacePolicy", "Metadata", "CreationPolicy", "UpdatePolicy", "IgnoreGlobals", "Connectors"}

@@ -88,6 +88,7 @@ type App struct {
 	Aliases       []Alias             // AWS::Lambda::Alias, in the template's order
 	EventInvoke   []EventInvoke       // in the template's order, those of SAM's functions first
 	Queues        []Queue             // in the template's order
+	Tables        []Table             // in the template's order, SAM's last
 	Topics        []Topic             // in the template's order
 	Subscriptions []Subscription      // in the template's order, those of SAM's functions first
 	Outputs       []Output            // in the template's order

@@ -138,11 +138,12 @@ func creation(n *node) (create table.Creation, text string) {
 
 // Wish makes a wish of a request to create a table, as a template declares it.
 // It is KindInvalid for what the service would refuse.
-func Wish(request []byte) (table.Wish, error) {
+// Its stream has the label given.
+func Wish(request, label string) (table.Wish, error) {
 	wrong := func(text string) (table.Wish, error) {
 		return table.Wish{}, &daruma.Error{Kind: daruma.KindInvalid, Err: errors.New(text)}
 	}
-	n, ok := parse(string(request))
+	n, ok := parse(request)
 	if !ok {
 		return wrong("it is no JSON")
 	}
@@ -156,13 +157,9 @@ func Wish(request []byte) (table.Wish, error) {
 	if text != "" {
 		return wrong(text)
 	}
-	create.Label = DeclaredLabel
+	create.Label = label
 	return table.Wish{Creation: create}, nil
 }
-
-// DeclaredLabel is that of the stream of a table that a template declares: its
-// ARN is known before there is a stream.
-const DeclaredLabel = "2012-08-10T00:00:00.000"
 
 // bare is a definition with its stream, without counts.
 func (d *Door) bare(t *table.Definition) *table.Description {

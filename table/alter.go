@@ -103,7 +103,7 @@ func (w *work) drop(name *string) (any, error) {
 	w.tx.Delete(append([]byte{spaceTable}, d.Name...))
 	w.tx.Delete(numbered(spaceAccount, d.Number))
 	w.books = slices.DeleteFunc(w.books, func(b *book) bool { return b.table == d.Number })
-	for _, space := range []byte{spaceItem, spaceExpiry} {
+	for _, space := range []byte{spaceItem, spaceExpiry, spaceBuild} {
 		w.tx.DeleteRange(cell.Prefix(numbered(space, d.Number)))
 	}
 	w.tx.Cancel(timerKey(timerExpire, d.Number, 0))
@@ -207,6 +207,7 @@ func (w *work) alterIndexes(d *Definition, a *Alteration) error {
 		prefix := newSchema(d).prefix(x.Number)
 		w.tx.DeleteRange(cell.Prefix(prefix))
 		w.tx.Cancel(timerKey(timerBuild, d.Number, x.Number))
+		w.tx.Delete(buildKey(d.Number, x.Number))
 		b, err := w.account(d.Number)
 		if err != nil {
 			return err
@@ -242,6 +243,7 @@ func (w *work) alterIndexes(d *Definition, a *Alteration) error {
 	if err := d.validateIndexes(); err != nil {
 		return err
 	}
+	w.tx.Set(buildKey(d.Number, x.Number), nil)
 	w.tx.Schedule(w.tx.Now(), timerKey(timerBuild, d.Number, x.Number))
 	return nil
 }

@@ -42,7 +42,10 @@ func TestADeploymentMakesItsTablesWhatThereIs(t *testing.T) {
 	if diff := cmp.Diff(table.Changes{Updated: []string{"users"}, Kept: []string{"kept"}}, w.deploy(users)); diff != "" {
 		t.Error(diff)
 	}
-	w.until("built", func() bool { return !w.tables.Definition("users").Indexes[0].Building })
+	w.until("built", func() bool {
+		_, err := w.tables.Query(t.Context(), table.Query{Table: "users", Index: "by-team", Scan: true})
+		return err == nil
+	})
 	w.crash()
 	d := w.tables.Definition("users")
 	if d.Expiry != "ttl" || d.Stream == 0 || len(d.Tags) != 1 || w.query(table.Query{Table: "users", Index: "by-team", Scan: true}).Count != 1 {

@@ -141,8 +141,6 @@ func (p *plan) choose() error {
 	switch {
 	case !x.Local && p.Consistent:
 		return invalid("Consistent reads are not supported on global secondary indexes")
-	case x.Building:
-		return invalid("Cannot read from backfilling global secondary index: %s", x.Name)
 	case x.Projection.Kind == ProjectAll:
 		return nil
 	case !x.Local && p.Select == SelectAll:
@@ -369,6 +367,11 @@ func (p *plan) resume(partition []byte) error {
 
 // run reads the page.
 func (p *plan) run(r *cell.Reader, page *Page) error {
+	if x := p.order.index; x != nil {
+		if _, building := r.Get(buildKey(p.schema.Number, x.Number)); building {
+			return invalid("Cannot read from backfilling global secondary index: %s", x.Name)
+		}
+	}
 	scan := r.Scan
 	if p.Backward {
 		scan = r.ScanBack

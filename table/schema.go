@@ -16,6 +16,7 @@ import (
 //	a table                 its account: counts, sizes, the last sequence number
 //	i table 0 place         an item
 //	i table index place tie an entry of an index: the item as it is projected
+//	b table index           the index is being built; nothing else is said
 //	e table second place    an item that expires then
 //	s stream                a stream
 //	c stream sequence       a change
@@ -29,6 +30,7 @@ const (
 	spaceTable   = 't'
 	spaceAccount = 'a'
 	spaceItem    = 'i'
+	spaceBuild   = 'b'
 	spaceExpiry  = 'e'
 	spaceStream  = 's'
 	spaceChange  = 'c'
@@ -70,6 +72,12 @@ func numbered(space byte, n uint32) []byte {
 
 func (s *schema) prefix(index uint32) []byte {
 	return binary.BigEndian.AppendUint32(numbered(spaceItem, s.Number), index)
+}
+
+// buildKey marks an index that is being built. Readers look at it, and not at
+// the definition, since that may be newer than the state they read.
+func buildKey(table, index uint32) []byte {
+	return binary.BigEndian.AppendUint32(numbered(spaceBuild, table), index)
 }
 
 // ordering returns that of an index, or of the table for "".

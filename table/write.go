@@ -401,7 +401,9 @@ func (w *work) advance(d *Definition, x *Index, cursor []byte, done bool) {
 		d.ExpiryCursor = cursor
 	}
 	w.define(d)
-	if !done {
+	if done {
+		w.tx.Delete(buildKey(d.Number, number))
+	} else {
 		w.tx.Schedule(w.tx.Now(), timerKey(timerBuild, d.Number, number))
 	}
 }

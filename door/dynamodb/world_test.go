@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,14 +60,15 @@ type world struct {
 	cell   *cell.Cell
 	tables *table.Tables
 	server *httptest.Server
+	front  atomic.Pointer[wire.Front]
 	sdk    *dynamodb.Client
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{}, medium: &memory.Medium{}}
-	handler := w.open()
-	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
+	w.front.Store(w.open())
+	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.front.Load().ServeHTTP(rw, r) }))
 	w.url = w.server.URL
 	w.sdk = dynamodb.New(dynamodb.Options{Region: region, BaseEndpoint: &w.url, Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), RetryMaxAttempts: 1})
 	t.Cleanup(func() {
@@ -76,7 +78,15 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
-func (w *world) open() http.Handler {
+// crash loses what is not durable and opens the cell anew.
+func (w *world) crash() {
+	w.t.Helper()
+	w.medium.Crash()
+	_ = w.cell.Close()
+	w.front.Store(w.open())
+}
+
+func (w *world) open() *wire.Front {
 	w.t.Helper()
 	m := table.NewMachine()
 	var err error

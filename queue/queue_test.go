@@ -255,7 +255,8 @@ func TestWhatWasAnsweredSurvivesACrashAtEveryCommand(t *testing.T) {
 		w.medium.Hold()
 		ctx, cancel := context.WithCancel(t.Context())
 		lost := make(chan struct{})
-		go func() { _, _ = w.q.Send(ctx, "q", text("lost")); close(lost) }()
+		before := w.q
+		go func() { _, _ = before.Send(ctx, "q", text("lost")); close(lost) }()
 		w.crash()
 		cancel()
 		<-lost

@@ -75,6 +75,10 @@ func (c *call) read() *failure {
 		if len(c.Body) == 0 {
 			return nil
 		}
+		if c.in.readLean(c.Body) {
+			return nil
+		}
+		c.in = input{}
 		if err := json.Unmarshal(c.Body, &c.in); err != nil {
 			return fault(serialization, "The request cannot be read: "+err.Error())
 		}

@@ -84,6 +84,7 @@ var machineTime = map[string]string{
 	"door/web/":          "connections of clients, and what they wait for functions",
 	"door/wire/":         "connections of clients, and signatures",
 	"node/node.go":       "when the process started, and how long certificates hold",
+	"node/debug.go":      "a person and a process under a debugger",
 	"node/record.go":     "how long certificates hold",
 	"node/topics.go":     "how long certificates hold",
 	"node/reload.go":     "files on a disk",

@@ -45,6 +45,10 @@ type Options struct {
 	Handler      string
 	Architecture string // "x86_64", "arm64"; what is compiled is compiled for this machine
 
+	// Debug makes code for a debugger: Go's, without optimisations and with
+	// the paths of its source. KindUnsupported for anything else.
+	Debug bool
+
 	Out     string // the store of finished code: an absolute directory
 	Scratch string // where work is done; a directory beside the store when ""
 	Cache   string // installed dependencies, kept between builds: an absolute directory
@@ -155,6 +159,9 @@ func (j *job) run(ctx context.Context) error {
 	}
 	if !stat.IsDir() {
 		return j.file()
+	}
+	if j.Debug && !j.isGo() {
+		return refused("", "only Go is built for a debugger, and this is not built by go build")
 	}
 	method, err := j.method()
 	if err != nil {

@@ -28,7 +28,11 @@ func (j *job) compileGo(ctx context.Context) error {
 		return invalid("no go.mod in %s or above it", j.src.Path)
 	}
 	env := []string{"CGO_ENABLED=0", "GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH}
-	return j.tool(ctx, j.src.Path, env, "go", "build", "-trimpath", "-buildvcs=false", "-tags=lambda.norpc", "-o", filepath.Join(j.out, "bootstrap"), ".")
+	how := "-trimpath"
+	if j.Debug {
+		how = "-gcflags=all=-N -l"
+	}
+	return j.tool(ctx, j.src.Path, env, "go", "build", how, "-buildvcs=false", "-tags=lambda.norpc", "-o", filepath.Join(j.out, "bootstrap"), ".")
 }
 
 // machine names this machine's architecture as Lambda does.

@@ -60,11 +60,16 @@ func (j *job) natural(runtime string) (method, error) {
 	case javaRuntime.MatchString(runtime):
 		return j.java()
 	case customRuntime.MatchString(runtime):
-		if !isFile(filepath.Join(j.src.Path, "bootstrap")) && holdsMain(j.src.Path) {
+		if j.isGo() {
 			return j.compileGo, nil
 		}
 	}
 	return func(context.Context) error { return copyTree(j.src.Path, j.out, debris) }, nil
+}
+
+// isGo says whether the source is compiled by go build.
+func (j *job) isGo() bool {
+	return j.src.Method == "go1.x" || j.src.Method == "" && customRuntime.MatchString(j.Runtime) && !isFile(filepath.Join(j.src.Path, "bootstrap")) && holdsMain(j.src.Path)
 }
 
 // only refuses BuildProperties that are not among names.

@@ -133,6 +133,9 @@ func (s store) remember(src catalog.Source, o Options, before string, inputs []s
 func (s store) record(src catalog.Source, o Options) string {
 	src.Position = ""
 	parts := []any{recordVersion, src, o.Runtime, o.Handler, o.Architecture, o.Name}
+	if o.Debug {
+		parts = append(parts, "debug")
+	}
 	if s.python != "" {
 		parts = append(parts, s.python)
 	}

@@ -249,14 +249,11 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 	if err != nil {
 		return err
 	}
-	if n.maker, err = n.openMaker(); err != nil {
+	if n.maker, err = openMaker(n.cfg); err != nil {
 		return err
 	}
-	n.runtimes = runtimes.New(runtimes.Config{
-		Cache: n.cfg.cacheDir(n.cfg.Data), Path: n.cfg.variable("PATH", "/usr/local/bin:/usr/bin:/bin"), Home: n.cfg.variable("HOME", ""),
-		Progress: n.cfg.Progress,
-		Warn:     func(function, text string) { n.cfg.Progress(function + ": " + text) },
-	})
+	n.tellRecording()
+	n.runtimes = openRuntimes(n.cfg)
 	if err := n.openHealing(ctx); err != nil {
 		return err
 	}
@@ -264,6 +261,15 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 	n.openEvents()
 	n.openNotify()
 	return nil
+}
+
+// openRuntimes makes what knows how functions are started.
+func openRuntimes(cfg Config) *runtimes.Runtimes {
+	return runtimes.New(runtimes.Config{
+		Cache: cfg.cacheDir(cfg.Data), Path: cfg.variable("PATH", "/usr/local/bin:/usr/bin:/bin"), Home: cfg.variable("HOME", ""),
+		Progress: cfg.Progress,
+		Warn:     func(function, text string) { cfg.Progress(function + ": " + text) },
+	})
 }
 
 // cloud answers what functions send to the cloud's names: APIs and function
@@ -295,7 +301,7 @@ func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
 	n.web = web.New(web.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
-		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, Topics: console.Topics{List: n.topicRows, Publish: n.publish, Redrive: n.topics.Redrive}, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Now: n.clock.Now,
+		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, Topics: console.Topics{List: n.topicRows, Publish: n.publish, Redrive: n.topics.Redrive}, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Bundle: n.serveBundle, Now: n.clock.Now,
 	})
 	return nil
 }

@@ -40,19 +40,19 @@ const (
 func redirect() sandbox.Redirect { return sandbox.Redirect{TCP: connectPort, DNS: 53} }
 
 // openMaker chooses how functions are kept apart.
-func (n *Node) openMaker() (sandbox.Maker, error) {
-	dir := filepath.Join(n.cfg.Data, "places")
+func openMaker(cfg Config) (sandbox.Maker, error) {
+	dir := filepath.Join(cfg.Data, "places")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, &daruma.Error{Op: "open places", Ref: dir, Err: err}
 	}
-	if n.cfg.Isolation != "processes" {
-		m, err := openNamespaces(dir, n.cfg)
-		if err == nil || n.cfg.Isolation == "namespaces" {
+	if cfg.Isolation != "processes" {
+		m, err := openNamespaces(dir, cfg)
+		if err == nil || cfg.Isolation == "namespaces" {
 			return m, err
 		}
-		n.cfg.Progress("functions run as plain processes: " + err.Error())
+		cfg.Progress("functions run as plain processes: " + err.Error())
 	}
-	return process.New(process.Config{Dir: dir, Log: n.cfg.Log})
+	return process.New(process.Config{Dir: dir, Log: cfg.Log})
 }
 
 // own says whether places have a network of their own, so that the cloud's names lead here.

@@ -25,25 +25,33 @@ type reproducing struct {
 	trust         *trust.Authority
 	session       func() (*trust.Authority, error) // made when it is first needed
 	recordings    *reproduce.Shelf
+	recording     []string      // the functions that are recorded, by name, as the node starts
 	reproductions chan struct{} // one for each that is under way
 }
 
 // openTrust opens the authorities that functions trust.
 func (n *Node) openTrust() (err error) {
-	dir := filepath.Join(n.cfg.Data, "trust")
-	if n.trust, err = trust.Open(dir, egress.CloudDomains, "", time.Now); err != nil {
+	if n.trust, n.session, err = openTrust(n.cfg.Data); err != nil {
 		return err
 	}
-	n.session = sync.OnceValues(func() (*trust.Authority, error) {
-		return trust.Session(n.trust, filepath.Join(dir, "session"), "", time.Now)
-	})
 	n.reproductions = make(chan struct{}, reproductionsMax)
 	n.recordings = &reproduce.Shelf{Dir: filepath.Join(n.cfg.Data, "recordings")}
 	return nil
 }
 
-// checkRecord refuses to record functions there are not, and says what
-// recording means.
+// openTrust opens the authority for the cloud's names that is kept in a data
+// directory, and says how one for a session is made.
+func openTrust(data string) (base *trust.Authority, session func() (*trust.Authority, error), err error) {
+	dir := filepath.Join(data, "trust")
+	if base, err = trust.Open(dir, egress.CloudDomains, "", time.Now); err != nil {
+		return nil, nil, err
+	}
+	return base, sync.OnceValues(func() (*trust.Authority, error) {
+		return trust.Session(base, filepath.Join(dir, "session"), "", time.Now)
+	}), nil
+}
+
+// checkRecord refuses to record functions there are not.
 func (n *Node) checkRecord(t *template.App) error {
 	var names, recorded []string
 	for _, f := range t.Functions {
@@ -57,10 +65,21 @@ func (n *Node) checkRecord(t *template.App) error {
 			return &daruma.Error{Op: "record", Ref: asked, Kind: daruma.KindInvalid, Err: fmt.Errorf("the app has no such function"), Hint: "it has " + strings.Join(names, ", ")}
 		}
 	}
-	if len(recorded) > 0 {
-		n.cfg.Progress("recording what hosts outside tell " + strings.Join(recorded, ", ") + ": their TLS ends here, with an authority made for this session")
-	}
+	n.recording = recorded
 	return nil
+}
+
+// tellRecording says what recording means here.
+func (n *Node) tellRecording() {
+	if len(n.recording) == 0 {
+		return
+	}
+	names := strings.Join(n.recording, ", ")
+	if !n.own() {
+		n.cfg.Progress("recording of " + names + " what goes to AWS_ENDPOINT_URL, and no more: plain processes reach other hosts by themselves")
+		return
+	}
+	n.cfg.Progress("recording what hosts outside tell " + names + ": their TLS ends here, with an authority made for this session")
 }
 
 // recorded says whether what f is told from outside is kept with its failures.

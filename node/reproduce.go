@@ -70,6 +70,27 @@ func (n *Node) serveReproduce(w http.ResponseWriter, r *http.Request) {
 	_ = tell(ReproduceAnswer{Result: result})
 }
 
+// serveBundle answers ?id=F-17 with what is needed to reproduce it elsewhere.
+func (n *Node) serveBundle(w http.ResponseWriter, r *http.Request) {
+	var id ledger.ID
+	err := id.UnmarshalText([]byte(r.URL.Query().Get("id")))
+	var c *reproduce.Case
+	if err == nil {
+		c, err = caseOf(r.Context(), n.ledger, n.catalog.View(), n.recordings, id, r.URL.Query().Get("current") == "true")
+	}
+	if err != nil {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusConflict)
+		_ = json.NewEncoder(w).Encode(ReproduceAnswer{Error: err.Error(), Hint: daruma.HintOf(err)}) // who asked may be gone
+		return
+	}
+	w.Header().Set("Content-Type", "application/gzip")
+	if err := reproduce.WriteBundle(w, c); err != nil {
+		n.cfg.Log.Warn("a bundle was not written", "failure", id, "error", err)
+		panic(http.ErrAbortHandler) // who asked must not take it for whole
+	}
+}
+
 // Reproduce runs the event of a failure again.
 func (n *Node) Reproduce(ctx context.Context, id ledger.ID, o reproduce.Options, tell func(reproduce.Attach) error) (*reproduce.Result, error) {
 	select {

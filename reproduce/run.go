@@ -35,6 +35,7 @@ type Scene struct {
 	Player     *tape.Player      // who answers for hosts outside; nil: they do
 	Debug      bool
 	Install    bool               // what the debugger needs may be fetched
+	Note       func(text string)  // is told, before Play returns, what is not as it was
 	Tell       func(Attach) error // is told how a debugger is attached, once it can be
 }
 
@@ -130,6 +131,7 @@ func Run(ctx context.Context, c *Case, o Options, rig Rig, tell func(Attach) err
 	if s.Invocation.ID == "" {
 		s.Invocation.ID = daruma.NewID()
 	}
+	s.Note = func(text string) { notes = append(notes, text) }
 	out, err := rig.Play(ctx, s)
 	if err != nil {
 		return wrong(daruma.KindOf(err), daruma.HintOf(err), "%w", err)

@@ -89,7 +89,7 @@ func (e *Environment) start(c *call, cold bool) (s *Session, ok bool) {
 	if cold {
 		began := time.Now()
 		c.taken = e.pool.cfg.Clock.Now()
-		s, f := e.open(initMax)
+		s, f := e.open(e.pool.cfg.InitTime)
 		if f == nil {
 			c.cold, c.init = true, time.Since(began)
 			e.enter(c)
@@ -408,7 +408,7 @@ type services struct {
 func (v *services) open(e *Environment) error {
 	ctx, stop := context.WithCancel(context.Background())
 	v.stop = stop
-	ref := Ref{Environment: e.record.ID, Function: e.function, Current: e.logs.Current}
+	ref := Ref{Environment: e.record.ID, Function: e.function, Current: e.logs.Current, Dial: e.place.Dial}
 	for _, service := range e.pool.cfg.Services {
 		address, err := v.start(ctx, e, service, ref)
 		if err != nil {
@@ -427,6 +427,10 @@ func (v *services) start(ctx context.Context, e *Environment, service Service, r
 		if err := serve(); err != nil && ctx.Err() == nil {
 			e.logs.Remark("the service at " + service.Address + " ended: " + err.Error())
 		}
+	}
+	if service.Reach != nil {
+		v.wait.Go(func() { run(func() error { return service.Reach(ctx, ref) }) })
+		return "", nil
 	}
 	if service.ServePacket != nil {
 		pc, err := e.place.ListenPacket(service.Address)

@@ -57,6 +57,7 @@ type Config struct {
 	Observer daruma.Observer // nil: nobody is told
 	Clock    daruma.Clock    // daruma.SystemClock when nil
 
+	InitTime           time.Duration // of the first start of processes; 10 s when 0, as on AWS
 	EnvironmentsMax    int           // of all functions together; 100 when 0
 	AccountConcurrency int           // invocations in flight, of all functions; 1000 when 0
 	IdleTimeout        time.Duration // an idle environment is closed after it; 10 minutes when 0
@@ -73,13 +74,15 @@ type Config struct {
 }
 
 // A Service is something that listens in each environment, from its making
-// until it is gone. Exactly one of Serve and ServePacket is set.
+// until it is gone. Exactly one of Serve, ServePacket and Reach is set.
 type Service struct {
 	Address string // as processes of a place of its own reach it: "127.0.0.1:2773"
 	// Env returns variables that tell functions the address they reach it at. May be nil.
 	Env         func(address string) []string
 	Serve       func(ctx context.Context, ln net.Listener, ref Ref) error
 	ServePacket func(ctx context.Context, pc net.PacketConn, ref Ref) error
+	// Reach listens nowhere: it reaches into the place, by Ref.Dial.
+	Reach func(ctx context.Context, ref Ref) error
 }
 
 // A Ref tells a service which environment it serves.
@@ -89,6 +92,8 @@ type Ref struct {
 	// Current returns the request the environment is busy with and its
 	// trace's root, or that of the last one when it is idle.
 	Current func() (request, trace string)
+	// Dial connects to where a process of the place listens.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
 
 // Limits of AWS's life cycle.
@@ -114,6 +119,7 @@ func (c Config) withDefaults() Config {
 	if c.Spec == nil {
 		c.Spec = func(*catalog.Function, *sandbox.Spec) {}
 	}
+	c.InitTime = cmp.Or(c.InitTime, initMax)
 	c.EnvironmentsMax = cmp.Or(c.EnvironmentsMax, 100)
 	c.AccountConcurrency = cmp.Or(c.AccountConcurrency, 1000)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 10*time.Minute)

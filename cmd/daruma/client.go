@@ -46,9 +46,9 @@ func send(req *http.Request, a node.Address) (io.ReadCloser, error) {
 	if resp.StatusCode >= 300 {
 		defer resp.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-		var refused struct{ Error string }
+		var refused struct{ Error, Hint string }
 		if json.Unmarshal(text, &refused) == nil && refused.Error != "" {
-			return nil, errors.New(refused.Error)
+			return nil, &daruma.Error{Err: errors.New(refused.Error), Hint: refused.Hint}
 		}
 		return nil, &daruma.Error{Op: "ask the node", Ref: req.URL.Path, Err: fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(text)))}
 	}

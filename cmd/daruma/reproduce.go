@@ -24,7 +24,7 @@ import (
 
 func reproduceCommand(w world) *cobra.Command {
 	c := &cobra.Command{
-		Use:   "reproduce F-N",
+		Use:   "reproduce F-N|BUNDLE",
 		Short: "Run the event of a failure again, as it ran, and say what is different",
 		Long: `Run the event of a failure again: with the code and configuration it failed
 with, in a fresh environment, with the answers that hosts outside gave at the time
@@ -33,12 +33,20 @@ the failure stays as it is, and nothing goes outside unless --network live is gi
 
 With --current it runs with what is deployed now: is it fixed?
 
+With --bundle FILE all that it takes is written to one file instead, for a colleague
+or a coding agent: daruma reproduce FILE runs it on another machine, where no node
+need run. Values of variables that look like secrets are not in it. A bundle is
+code: run those of people you trust.
+
 Exit code: 0 if the answer is yes (it failed in the same way; with --current: it
 ended well), 3 if it is no (it ended well; with --current: it failed in the same
 way), 4 if it failed in another way, 1 if it could not be run.`,
 		Example: `  daruma reproduce F-17
   daruma reproduce F-17 --current && daruma failures redrive F-17
-  daruma reproduce F-17 --network live --timeout 1m`,
+  daruma reproduce F-17 --network live --timeout 1m
+  daruma reproduce F-17 --debug
+  daruma reproduce F-17 --bundle F-17.tar.gz
+  daruma reproduce F-17.tar.gz --env API_KEY=…`,
 		Args: cobra.ExactArgs(1),
 	}
 	data, asJSON := dataFlag(c), jsonFlag(c)
@@ -46,8 +54,13 @@ way), 4 if it failed in another way, 1 if it could not be run.`,
 	fl := c.Flags()
 	fl.BoolVar(&o.Current, "current", false, "run with the code and configuration that are deployed now")
 	fl.StringVar(&o.Network, "network", "", "what it reaches: recorded, live or deny (default: recorded; live where functions run as plain processes)")
+	fl.BoolVar(&o.Debug, "debug", false, "wait for a debugger (node --inspect, debugpy, dlv), without time-outs")
+	fl.BoolVar(&o.Install, "install", false, "with --debug: fetch what the debugger needs into the cache")
 	fl.DurationVar(&o.Timeout, "timeout", 0, "another time-out than the function's own")
 	event := fl.String("event", "", "a file with another event, as when sensitive fields were not kept")
+	bundle := fl.String("bundle", "", "write it all to this file (tar.gz) instead of running it")
+	env := fl.StringArray("env", nil, "of a bundle: a variable's value, as NAME=VALUE; may be given again")
+	isolation := fl.String("isolation", "auto", "of a bundle: how the function is kept apart: auto, namespaces or processes")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if *event != "" {
 			raw, err := os.ReadFile(w.path(*event))
@@ -60,14 +73,30 @@ way), 4 if it failed in another way, 1 if it could not be run.`,
 			return errUsage{errors.New("--timeout is not negative")}
 		}
 		var id ledger.ID
-		if err := id.UnmarshalText([]byte(args[0])); err != nil {
-			return errUsage{err}
+		if wrong := id.UnmarshalText([]byte(args[0])); wrong != nil {
+			if _, err := os.Stat(w.path(args[0])); err != nil {
+				return errUsage{fmt.Errorf("%w, and there is no such file", wrong)}
+			}
+			if o.Current || *bundle != "" {
+				return errUsage{errors.New("--current and --bundle go with a failure: a bundle is run as it is")}
+			}
+			r, err := reproduceBundle(c.Context(), w, w.path(args[0]), *env, *isolation, o, attacher(w, *asJSON))
+			if err != nil {
+				return err
+			}
+			return tellResult(w, r, *asJSON)
+		}
+		if len(*env) > 0 || c.Flags().Changed("isolation") {
+			return errUsage{errors.New("--env and --isolation go with a bundle")}
 		}
 		a, err := node.Find(w.dir, *data)
 		if err != nil {
 			return err
 		}
-		r, err := askReproduce(c.Context(), a, id, o)
+		if *bundle != "" {
+			return fetchBundle(c.Context(), w, a, id, *bundle, o.Current)
+		}
+		r, err := askReproduce(c.Context(), a, id, o, attacher(w, *asJSON))
 		if err != nil {
 			return err
 		}
@@ -84,8 +113,71 @@ func (w world) path(given string) string {
 	return filepath.Join(w.dir, given)
 }
 
+// fetchBundle writes what is needed to reproduce a failure to a file, whole or not at all.
+func fetchBundle(ctx context.Context, w world, a node.Address, id ledger.ID, name string, current bool) (err error) {
+	body, err := ask(ctx, a, "GET", fmt.Sprintf("/api/bundle?id=%s&current=%t", url.QueryEscape(id.String()), current))
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	path := w.path(name)
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // only its owner reads it
+	if err != nil {
+		return &daruma.Error{Op: "write the bundle", Ref: name, Kind: daruma.KindInvalid, Err: err}
+	}
+	n, err := io.Copy(f, body)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // what went wrong first is the error
+		return &daruma.Error{Op: "write the bundle", Ref: name, Err: err}
+	}
+	fmt.Fprintf(w.out, "%s is in %s (%d KB). Run it anywhere: daruma reproduce %s\n", id, name, (n+1023)>>10, name)
+	return nil
+}
+
+// reproduceBundle runs a case from a file, without a node.
+func reproduceBundle(ctx context.Context, w world, file string, env []string, isolation string, o reproduce.Options, tell func(reproduce.Attach) error) (_ *reproduce.Result, err error) {
+	values, err := parseVariables(env)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "daruma-reproduce-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	unpacked := filepath.Join(dir, "case")
+	if err := os.Mkdir(unpacked, 0o755); err != nil {
+		return nil, err
+	}
+	c, err := reproduce.OpenBundle(file, unpacked, values)
+	if err != nil {
+		return nil, err
+	}
+	rig, end, err := node.OpenRig(node.Config{Data: filepath.Join(dir, "rig"), Isolation: isolation, Lookup: w.lookup, Progress: func(text string) { fmt.Fprintln(w.err, "  "+text) }})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	return reproduce.Run(ctx, c, o, rig, tell)
+}
+
+func parseVariables(given []string) (map[string]string, error) {
+	values := map[string]string{}
+	for _, v := range given {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok || name == "" {
+			return nil, errUsage{fmt.Errorf("--env %q is not NAME=VALUE", v)}
+		}
+		values[name] = value
+	}
+	return values, nil
+}
+
 // askReproduce has the node run a failure's event again.
-func askReproduce(ctx context.Context, a node.Address, id ledger.ID, o reproduce.Options) (*reproduce.Result, error) {
+func askReproduce(ctx context.Context, a node.Address, id ledger.ID, o reproduce.Options, tell func(reproduce.Attach) error) (*reproduce.Result, error) {
 	body, err := json.Marshal(o)
 	if err != nil {
 		return nil, err
@@ -106,9 +198,24 @@ func askReproduce(ctx context.Context, a node.Address, id ledger.ID, o reproduce
 			return nil, &daruma.Error{Op: "reproduce", Ref: id.String(), Kind: daruma.KindUnavailable, Err: fmt.Errorf("the node ended before it was done: %w", err)}
 		case line.Error != "":
 			return nil, &daruma.Error{Err: errors.New(line.Error), Hint: line.Hint}
+		case line.Attach != nil:
+			if err := tell(*line.Attach); err != nil {
+				return nil, err
+			}
 		case line.Result != nil:
 			return line.Result, nil
 		}
+	}
+}
+
+// attacher tells how a debugger is attached.
+func attacher(w world, asJSON bool) func(reproduce.Attach) error {
+	return func(a reproduce.Attach) error {
+		if asJSON {
+			return printJSON(w.out, map[string]any{"attach": a})
+		}
+		_, err := fmt.Fprintf(w.out, "The function waits for a debugger at %s. Attach:\n\n  %s\n\nor with VS Code, in .vscode/launch.json:\n\n%s\n\n", a.Address, a.Command, a.VSCode)
+		return err
 	}
 }
 

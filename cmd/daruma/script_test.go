@@ -60,6 +60,7 @@ func TestScripts(t *testing.T) {
 			"untillog":   untilLogScript,
 			"untilexec":  untilExecScript,
 			"host":       new(host).script,
+			"debugged":   debuggedScript,
 		},
 	})
 }

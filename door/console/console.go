@@ -38,8 +38,9 @@ type Config struct {
 	Now     func() time.Time // the app's clock; time.Now when nil
 
 	Spans Spans
-	// Reproduce runs the event of a failure again and tells what came of it.
-	Reproduce http.HandlerFunc
+	// Reproduce runs the event of a failure again and tells what came of it;
+	// Bundle answers with a file to do so elsewhere.
+	Reproduce, Bundle http.HandlerFunc
 
 	Ledger     *ledger.Ledger
 	Deliveries *delivery.Deliveries
@@ -106,6 +107,7 @@ func New(cfg Config) *Door {
 		"GET /api/repair":       {handle: d.repair},
 		"POST /api/notify/test": {handle: d.notifyTest},
 		"POST /api/reproduce":   {handle: cfg.Reproduce},
+		"GET /api/bundle":       {handle: cfg.Bundle},
 	}
 	return d
 }

@@ -112,6 +112,11 @@ func (p *Place) Path(target string) string {
 // Listen listens on a port of the machine's loopback.
 func (p *Place) Listen(string) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
 
+// Dial connects to a port of the machine's loopback.
+func (p *Place) Dial(ctx context.Context, address string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
+}
+
 // ListenPacket listens on a port of the machine's loopback.
 func (p *Place) ListenPacket(string) (net.PacketConn, error) {
 	return net.ListenPacket("udp", "127.0.0.1:0")

@@ -56,6 +56,7 @@ type Spec struct {
 	Files       int      // open files per process; more answers EMFILE
 	Resolver    string   // nameserver address written to /etc/resolv.conf; "" keeps the machine's
 	Trust       string   // a file with PEM certificates, put where runtimes look for trusted roots; "" keeps the machine's
+	Trace       bool     // processes may look into and change each other, as debuggers do
 	Redirect    Redirect // where what leaves goes; zero: nothing leaves, connecting answers ENETUNREACH
 }
 
@@ -80,7 +81,10 @@ type Place interface {
 	// Its Addr is what they connect to: address itself, or another port of
 	// the machine's loopback where the place has no loopback of its own.
 	Listen(address string) (net.Listener, error)
-	// ListenPacket does the same for UDP.
+	// Dial connects to address, "127.0.0.1:9229", where a process of this place
+	// listens. It does not wait for one that does not listen yet.
+	Dial(ctx context.Context, address string) (net.Conn, error)
+	// ListenPacket does the same as Listen for UDP.
 	ListenPacket(address string) (net.PacketConn, error)
 	// Start starts a process.
 	Start(cmd Command) (Process, error)

@@ -74,7 +74,7 @@ func New(config Config) (sandbox.Maker, error) {
 	if first == (sandbox.Redirect{}) {
 		first = sandbox.Redirect{TCP: 1, DNS: 1} // to see whether it works
 	}
-	r, err := m.newRoom(ctx, first)
+	r, err := m.newRoom(ctx, first, false)
 	if err != nil {
 		err = errors.Join(err, m.closeBuilder(), m.tree.Close())
 		return nil, &daruma.Error{Op: "make namespaces", Kind: daruma.KindUnsupported, Err: err, Hint: hint()}
@@ -195,7 +195,7 @@ const refillPause = 50 * time.Millisecond
 func (m *maker) fill(ctx context.Context) {
 	for ctx.Err() == nil {
 		for len(m.spare) < m.config.Spare && ctx.Err() == nil {
-			r, err := m.newRoom(ctx, m.config.Redirect)
+			r, err := m.newRoom(ctx, m.config.Redirect, false)
 			if err != nil {
 				if ctx.Err() == nil {
 					m.log.Warn("no spare place", "err", err)
@@ -217,8 +217,11 @@ func (m *maker) fill(ctx context.Context) {
 	}
 }
 
-// take gives a room: a spare one that lives, or a new one.
-func (m *maker) take(ctx context.Context) (*room, error) {
+// take gives a room: a spare one that lives, or a new one. In spare rooms nobody may trace.
+func (m *maker) take(ctx context.Context, trace bool) (*room, error) {
+	if trace {
+		return m.newRoom(ctx, m.config.Redirect, true)
+	}
 	for {
 		select {
 		case r := <-m.spare:
@@ -234,7 +237,7 @@ func (m *maker) take(ctx context.Context) (*room, error) {
 				return r, nil
 			}
 		default:
-			return m.newRoom(ctx, m.config.Redirect)
+			return m.newRoom(ctx, m.config.Redirect, false)
 		}
 	}
 }

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/run/sandbox"
@@ -48,7 +51,7 @@ func (m *maker) furnish(ctx context.Context, spec sandbox.Spec) (*place, error) 
 	if err != nil {
 		return nil, err
 	}
-	r, err := m.take(ctx)
+	r, err := m.take(ctx, spec.Trace)
 	if err != nil {
 		return nil, errors.Join(err, p.removeLayers())
 	}
@@ -143,6 +146,51 @@ func (p *place) Listen(address string) (net.Listener, error) {
 		return nil, p.failed("listen", err)
 	}
 	return kept, nil
+}
+
+// Dial connects to where a process of the place listens, by a socket that was
+// made in the place's network.
+func (p *place) Dial(ctx context.Context, address string) (net.Conn, error) {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil || !to.Addr().Is4() {
+		return nil, p.failed("dial", &daruma.Error{Kind: daruma.KindInvalid, Ref: address, Err: errors.New("not an IPv4 address with a port")})
+	}
+	f, err := p.socket(&inside.Listen{Address: address, Dial: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	if err := connect(ctx, f, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
+		return nil, p.failed("dial", err)
+	}
+	c, err := net.FileConn(f)
+	return c, p.failed("dial", err)
+}
+
+// connect connects a socket within the time ctx gives, a second at most: what
+// listens on a loopback answers at once.
+func connect(ctx context.Context, f *os.File, to unix.Sockaddr) error {
+	fd := int(f.Fd())
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return err
+	}
+	err := unix.Connect(fd, to)
+	for tries := 0; errors.Is(err, unix.EINPROGRESS) && tries < 100 && ctx.Err() == nil; tries++ {
+		n, perr := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 10)
+		if perr != nil && !errors.Is(perr, unix.EINTR) {
+			return perr
+		}
+		if n > 0 {
+			code, serr := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+			if serr != nil {
+				return serr
+			}
+			if err = nil; code != 0 {
+				err = syscall.Errno(code)
+			}
+		}
+	}
+	return err
 }
 
 // ListenPacket opens a UDP socket in the place's network.

@@ -35,7 +35,7 @@ const (
 )
 
 // newRoom makes a room that leads where most places will want. The caller closes it.
-func (m *maker) newRoom(ctx context.Context, lead sandbox.Redirect) (*room, error) {
+func (m *maker) newRoom(ctx context.Context, lead sandbox.Redirect, trace bool) (*room, error) {
 	b, err := m.building()
 	if err != nil {
 		return nil, err
@@ -49,14 +49,14 @@ func (m *maker) newRoom(ctx context.Context, lead sandbox.Redirect) (*room, erro
 		m.giveUser(uid)
 		return nil, err
 	}
-	if err := m.fork(ctx, b, r, gid, lead); err != nil {
+	if err := m.fork(ctx, b, r, gid, &inside.Prepare{Redirect: lead, Trace: trace}); err != nil {
 		return nil, errors.Join(err, m.closeRoom(r))
 	}
 	return r, nil
 }
 
 // fork starts the room's first process and has it prepare everything.
-func (m *maker) fork(ctx context.Context, b *builder, r *room, gid int, lead sandbox.Redirect) error {
+func (m *maker) fork(ctx context.Context, b *builder, r *room, gid int, p *inside.Prepare) error {
 	l, other, err := newLink(func(reply *inside.Reply) {
 		if p := r.place.Load(); p != nil {
 			p.ended(reply)
@@ -90,7 +90,7 @@ func (m *maker) fork(ctx context.Context, b *builder, r *room, gid int, lead san
 			_ = f.Close()
 		}
 	}()
-	p := &inside.Prepare{UID: r.uid, GID: gid, Switch: !b.room.Own, Hide: m.config.Hide, Tasks: len(tasks), Redirect: lead}
+	p.UID, p.GID, p.Switch, p.Hide, p.Tasks = r.uid, gid, !b.room.Own, m.config.Hide, len(tasks)
 	var files []int
 	for _, f := range tasks {
 		files = append(files, int(f.Fd()))

@@ -93,6 +93,15 @@ func (p *place) Listen(string) (net.Listener, error) {
 	return kept, nil
 }
 
+// Dial connects to a port of the machine's loopback: a place has none of its own.
+func (p *place) Dial(ctx context.Context, address string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, p.failed("dial", err)
+	}
+	return c, nil
+}
+
 // ListenPacket opens a UDP socket on another port of the machine's loopback.
 func (p *place) ListenPacket(string) (net.PacketConn, error) {
 	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})

@@ -40,6 +40,43 @@ var networkChecks = []check{
 		}
 		return x.run(two, "unreachable", "tcp", l.Addr().String())
 	}},
+	{"what listens within is reached by Dial, and from no other place", sandbox.NoNetwork, func(x *exam) error {
+		one, two := x.make(nil), x.make(nil)
+		r, err := x.start(one, "serve")
+		if err != nil {
+			return err
+		}
+		address, err := r.out.line()
+		if err != nil {
+			return err
+		}
+		c, err := one.Dial(x.t.Context(), address)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = c.Close() }()
+		if got, err := io.ReadAll(c); string(got) != "ok" || err != nil {
+			return fmt.Errorf("got %q, %v, want ok", got, err)
+		}
+		if c, err := two.Dial(x.t.Context(), address); err == nil {
+			_ = c.Close()
+			return errors.New("another place reached it")
+		}
+		if c, err := one.Dial(x.t.Context(), "127.0.0.1:1"); err == nil {
+			_ = c.Close()
+			return errors.New("a connection to where nobody listens")
+		}
+		return nil
+	}},
+	{"a debugger traces where it may", "", func(x *exam) error {
+		return x.run(x.make(func(s *sandbox.Spec) { s.Trace = true }), "traced")
+	}},
+	{"a debugger traces nowhere else", sandbox.NoCallFilter, func(x *exam) error {
+		if x.run(x.make(nil), "traced") == nil {
+			return errors.New("a process was traced")
+		}
+		return nil
+	}},
 	{"the machine's network is not reached", sandbox.NoNetwork, func(x *exam) error {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,6 +48,7 @@ func probes() map[string]func([]string) error {
 		"daemon": daemon, "spin": spin, "work": work, "fill": fill, "strew": strew, "store": store, "hoard": hoard, "child": child,
 		"bomb": bomb, "open": open, "core": core, "deaf": deaf, "refused": refused, "dial": dial, "unreachable": unreachable,
 		"alone": alone, "harm": harm, "powerless": powerless, "calls": calls, "namespaces": namespaces, "sockets": sockets,
+		"serve": serve, "traced": traced,
 		"sleep": func([]string) error { select {} },
 	}
 }
@@ -310,6 +312,39 @@ func dial(args []string) error {
 		err = fmt.Errorf("%s %s: got %q, want %q", args[0], args[1], got, want)
 	}
 	return err
+}
+
+// serve answers on a port of the loopback and says which.
+func serve([]string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(l.Addr())
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		_, _ = c.Write([]byte("ok")) // whoever asked may be gone
+		_ = c.Close()
+	}
+}
+
+// traced has a child that asks to be traced, which a debugger begins with.
+func traced([]string) error {
+	cmd := again("ok")
+	cmd.Stdout = nil
+	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
+	runtime.LockOSThread() // which alone may trace it
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(cmd.Process.Pid, &status, 0, nil); err != nil || !status.Stopped() {
+		return fmt.Errorf("got %v, %v, want the child stopped before its first step", status, err)
+	}
+	return syscall.PtraceDetach(cmd.Process.Pid)
 }
 
 func unreachable(args []string) error {

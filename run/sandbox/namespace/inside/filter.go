@@ -33,10 +33,14 @@ var denied = []uint32{
 	unix.SYS_INIT_MODULE, unix.SYS_FINIT_MODULE, unix.SYS_DELETE_MODULE, unix.SYS_ACCT, unix.SYS_QUOTACTL, unix.SYS_QUOTACTL_FD,
 	unix.SYS_BPF, unix.SYS_PERF_EVENT_OPEN, unix.SYS_KEYCTL, unix.SYS_ADD_KEY, unix.SYS_REQUEST_KEY,
 	unix.SYS_USERFAULTFD, unix.SYS_FANOTIFY_INIT, unix.SYS_OPEN_BY_HANDLE_AT, unix.SYS_NAME_TO_HANDLE_AT,
-	unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV, unix.SYS_KCMP, unix.SYS_PIDFD_GETFD,
+	unix.SYS_KCMP, unix.SYS_PIDFD_GETFD,
 	unix.SYS_CLOCK_SETTIME, unix.SYS_CLOCK_ADJTIME, unix.SYS_ADJTIMEX, unix.SYS_SETTIMEOFDAY,
 	unix.SYS_SYSLOG, unix.SYS_VHANGUP, unix.SYS_LOOKUP_DCOOKIE, unix.SYS_NFSSERVCTL,
 }
+
+// tracing are the calls by which debuggers look into other processes. They are
+// denied likewise, but where a place is for them.
+var tracing = []uint32{unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV, unix.SYS_PROCESS_VM_WRITEV}
 
 // absent are calls that programs try and do without: they answer ENOSYS.
 var absent = []uint32{unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER}
@@ -46,9 +50,9 @@ var absent = []uint32{unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS
 var families = []uint32{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK}
 
 // filterCalls makes the calling thread, and what it starts, unable to make
-// the denied calls. It cannot be undone.
-func filterCalls() error {
-	program := filter()
+// the denied calls. It cannot be undone. trace leaves the calls of debuggers.
+func filterCalls(trace bool) error {
+	program := filter(trace)
 	prog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
 	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&prog)), 0, 0); err != nil {
 		return fmt.Errorf("filter system calls: %w", err)
@@ -58,7 +62,11 @@ func filterCalls() error {
 
 // filter builds the program. The order is: another architecture's calls are
 // absent; each denied number is a pair of "equal?" and "answer".
-func filter() []unix.SockFilter {
+func filter(trace bool) []unix.SockFilter {
+	forbidden := slices.Concat(denied, deniedHere)
+	if !trace {
+		forbidden = append(forbidden, tracing...)
+	}
 	answer := func(errno unix.Errno) unix.SockFilter {
 		return statement(unix.BPF_RET|unix.BPF_K, unix.SECCOMP_RET_ERRNO|uint32(errno))
 	}
@@ -74,7 +82,7 @@ func filter() []unix.SockFilter {
 		jump(unix.BPF_JMP|unix.BPF_JGE|unix.BPF_K, callNumberEnd, 0, 1), // the other number space of amd64
 		answer(unix.ENOSYS),
 	}
-	for _, number := range slices.Concat(denied, deniedHere) {
+	for _, number := range forbidden {
 		p = append(p, jump(equal, number, 0, 1), answer(unix.EPERM))
 	}
 	for _, number := range absent {

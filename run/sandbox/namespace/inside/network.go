@@ -214,6 +214,9 @@ func (n *network) open(l *Listen) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("listen on %s: %w", l.Address, err)
 	}
+	if l.Dial {
+		return fd, nil
+	}
 	if !l.UDP {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
 	}

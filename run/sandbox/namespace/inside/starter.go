@@ -160,7 +160,7 @@ func (s *starter) become(p *Prepare, tasks []int) ([]string, error) {
 	if err := prctl(unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
 		return nil, fmt.Errorf("forbid new privileges: %w", err)
 	}
-	switch err := filterCalls(); {
+	switch err := filterCalls(p.Trace); {
 	case errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL):
 		return []string{sandbox.NoCallFilter + ": there is none for this kernel or architecture"}, nil
 	case err != nil:

@@ -68,6 +68,7 @@ type Prepare struct {
 	Hide     []string // paths of the machine not to show
 	Tasks    int      // how many task files came
 	Unified  bool
+	Trace    bool // processes may trace each other
 	Redirect sandbox.Redirect
 }
 
@@ -88,6 +89,7 @@ type Furnish struct {
 type Listen struct {
 	Address string // ip:port
 	UDP     bool
+	Dial    bool // a socket that the platform connects with: it belongs to the place's network
 }
 
 // A Start starts a process. With it come the files for standard output and

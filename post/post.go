@@ -40,7 +40,9 @@ const (
 type Source interface {
 	Due(ctx context.Context, n int, skip topic.Skip) (due []topic.Posting, next time.Time, err error)
 	Settle(ctx context.Context, r topic.Report) error
-	Wake() <-chan struct{}
+	// Changed waits for a change behind the position after, and returns the
+	// position of the last one.
+	Changed(ctx context.Context, after uint64) (uint64, error)
 }
 
 // Config says what a Poster needs. Source and Client must be given.
@@ -60,7 +62,7 @@ type Poster struct {
 	from map[string]time.Time // when a subscription with a rate may be posted to again
 	all  int
 
-	done chan struct{} // holds a token when a post has ended
+	news chan struct{} // holds a token when something has changed or a post has ended
 }
 
 // New returns a Poster. It starts nothing.
@@ -74,13 +76,14 @@ func New(cfg Config) *Poster {
 	client := *cfg.Client
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	cfg.Client = &client
-	return &Poster{cfg: cfg, busy: map[string]map[uint64]bool{}, from: map[string]time.Time{}, done: make(chan struct{}, 1)}
+	return &Poster{cfg: cfg, busy: map[string]map[uint64]bool{}, from: map[string]time.Time{}, news: make(chan struct{}, 1)}
 }
 
 // Run posts until ctx ends. It returns nil when nothing is under way any more.
 func (p *Poster) Run(ctx context.Context) error {
 	var posts sync.WaitGroup
 	defer posts.Wait()
+	posts.Go(func() { p.listen(ctx) })
 	for ctx.Err() == nil {
 		wait := p.round(ctx, &posts)
 		ring := make(chan struct{})
@@ -90,8 +93,7 @@ func (p *Poster) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-p.cfg.Source.Wake():
-		case <-p.done:
+		case <-p.news:
 		case <-ring:
 		}
 		stop()
@@ -178,9 +180,29 @@ func (p *Poster) give(is topic.Posting) {
 		}
 	}
 	p.all--
+	p.ring()
+}
+
+func (p *Poster) ring() {
 	select {
-	case p.done <- struct{}{}:
+	case p.news <- struct{}{}:
 	default:
+	}
+}
+
+// listen rings at every change of the source until ctx ends.
+func (p *Poster) listen(ctx context.Context) {
+	at := uint64(0)
+	for ctx.Err() == nil {
+		next, err := p.cfg.Source.Changed(ctx, at)
+		if err != nil {
+			if ctx.Err() == nil && p.cfg.Clock.Sleep(ctx, troubleAfter) == nil {
+				p.cfg.Logger.Error("changes of posts are not told", "error", err)
+			}
+			continue
+		}
+		at = next
+		p.ring()
 	}
 }
 

@@ -21,12 +21,11 @@ import (
 type source struct {
 	mu      sync.Mutex
 	due     []topic.Posting
-	wake    chan struct{}
 	reports chan topic.Report
 }
 
 func newSource(due ...topic.Posting) *source {
-	return &source{due: due, wake: make(chan struct{}, 1), reports: make(chan topic.Report, 1000)}
+	return &source{due: due, reports: make(chan topic.Report, 1000)}
 }
 
 func (s *source) Due(_ context.Context, n int, skip topic.Skip) (due []topic.Posting, _ time.Time, _ error) {
@@ -58,7 +57,13 @@ func (s *source) Settle(_ context.Context, r topic.Report) error {
 	return nil
 }
 
-func (s *source) Wake() <-chan struct{} { return s.wake }
+func (s *source) Changed(ctx context.Context, after uint64) (uint64, error) {
+	if after == 0 {
+		return 1, nil
+	}
+	<-ctx.Done()
+	return after, ctx.Err()
+}
 
 func run(t *testing.T, s *source, client *http.Client) (stop func()) {
 	t.Helper()

@@ -43,8 +43,7 @@ type Config struct {
 // called "delivery" and "ledger", and the one that Config.Send speaks to, lie in
 // the same cell.
 type Machine struct {
-	cfg  Config
-	wake chan struct{} // holds a token when a post may be due
+	cfg Config
 
 	mu      sync.RWMutex // guards what follows; written by the apply loop only
 	known   map[string]*known
@@ -71,7 +70,7 @@ type subscribed struct {
 
 // NewMachine returns a machine for one cell.
 func NewMachine(cfg Config) *Machine {
-	return &Machine{cfg: cfg, wake: make(chan struct{}, 1), known: map[string]*known{}, waiting: map[string]waiting{}}
+	return &Machine{cfg: cfg, known: map[string]*known{}, waiting: map[string]waiting{}}
 }
 
 // Name is the machine's name in its cell.
@@ -103,7 +102,6 @@ func (m *Machine) Load(r *cell.Reader) error {
 	m.mu.Lock()
 	m.known, m.waiting = found, posts
 	m.mu.Unlock()
-	m.ring()
 	return nil
 }
 
@@ -123,14 +121,6 @@ func subscribedOf(s *Subscription) *subscribed {
 		in.policy = p
 	}
 	return in
-}
-
-// ring says that a post may be due.
-func (m *Machine) ring() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
 }
 
 func (m *Machine) get(name string) *known {
@@ -319,6 +309,5 @@ func (w *work) finish() {
 				delete(m.waiting, id)
 			}
 		}
-		m.ring()
 	})
 }

@@ -27,6 +27,10 @@ type post struct {
 
 func posts() cell.Format[post] { return cell.Format[post]{Kind: "post", Version: 1} }
 
+// asking marks the numbers of posts that ask for a confirmation. They are no
+// messages: a topic's account does not count them, but for the tries.
+const asking = 1 << 63
+
 // triedMax is how many tries are kept with a post.
 const triedMax = 10
 
@@ -42,14 +46,14 @@ func (w *work) addPost(b *book, s *subscribed, n Notification, from uint64) erro
 // ask has a subscription asked whether it is wanted.
 func (w *work) ask(b *book, t *Topic, s *subscribed, messageID string) {
 	m := Message{ID: messageID, At: w.tx.Now().Truncate(time.Millisecond)}
-	b.Matched++
-	b.Waiting++
 	w.wait(b, s, &post{Topic: t.Name, ID: s.ID, Message: m, Confirm: true})
 }
 
 func (w *work) wait(b *book, s *subscribed, p *post) {
 	b.post++
-	p.Number, p.Due = b.post, w.tx.Now()
+	if p.Number, p.Due = b.post, w.tx.Now(); p.Confirm {
+		p.Number |= asking
+	}
 	posts().Put(w.tx, postKey(s.ID, p.Number), p)
 	w.tx.Set(dueKey(s.ID, p.Due, p.Number), nil)
 	w.posts(s, 1)
@@ -117,6 +121,9 @@ func (w *work) settle(r Report) (any, error) {
 	}
 	w.tx.Delete(key)
 	w.posts(s, -1)
+	if p.Confirm {
+		return nil, nil // who does not confirm gets nothing
+	}
 	b.Waiting--
 	if r.Verdict == Delivered {
 		b.Delivered++
@@ -129,10 +136,6 @@ func (w *work) settle(r Report) (any, error) {
 	if r.Verdict == Never {
 		e.condition = conditionRefused
 	}
-	if p.Confirm {
-		b.Dropped++ // nothing was published: who does not confirm gets nothing
-		return nil, nil
-	}
 	m := p.Message
 	m.Body = p.Body
 	return nil, w.giveUp(b, Notification{Topic: k.topic, Subscription: s.Subscription, Message: &m, Text: p.Body, Signature: p.Signature}, e)
@@ -144,9 +147,13 @@ func (w *work) drop(k *known, s *subscribed) error {
 	if err != nil {
 		return err
 	}
-	n := int64(0)
-	for range w.tx.Scan(cell.Prefix(under(spaceDue, s.ID))) {
-		n++
+	n, asked := int64(0), int64(0)
+	for key := range w.tx.Scan(cell.Prefix(under(spaceDue, s.ID))) {
+		if _, number := dueOf(s.ID, key); number&asking != 0 {
+			asked++
+		} else {
+			n++
+		}
 	}
 	w.tx.DeleteRange(cell.Prefix(under(spaceDue, s.ID)))
 	w.tx.DeleteRange(cell.Prefix(under(spacePost, s.ID)))
@@ -154,7 +161,7 @@ func (w *work) drop(k *known, s *subscribed) error {
 	w.tx.Cancel(confirmKey(s.Topic, s.ID))
 	b.Waiting -= n
 	b.Dropped += n
-	w.posts(s, -n)
+	w.posts(s, -n-asked)
 	w.remember(k.topic.Name, k.without(s.ID))
 	return nil
 }
@@ -184,7 +191,10 @@ func (t *Topics) Due(ctx context.Context, n int, skip Skip) (due []Posting, next
 			next = at
 		}
 	}
-	each := max(1, n/max(1, len(ids)))
+	if len(ids) == 0 {
+		return nil, time.Time{}, nil
+	}
+	each := max(1, n/len(ids))
 	err = t.cell.View(ctx, machineName, func(r *cell.Reader) error {
 		for _, id := range ids { // in no order: nobody is always first
 			s := of[id].find(id)
@@ -234,9 +244,12 @@ func (t *Topics) Settle(ctx context.Context, r Report) error {
 	return wrap("settle", r.Subscription, err)
 }
 
-// Wake holds a token when a post may have become due since it was last received
-// from. It is for one reader.
-func (t *Topics) Wake() <-chan struct{} { return t.machine.wake }
+// Changed waits until topics are no longer what they were at the position
+// after, and returns the position of the last change; with after 0 it returns at
+// once. What it tells of is durable: [Topics.Due] sees it.
+func (t *Topics) Changed(ctx context.Context, after uint64) (uint64, error) {
+	return t.cell.Changed(ctx, machineName, after)
+}
 
 // Redrive hands the message of a failure of this hop ([ledger.Published]) to
 // its subscription again. A body that is not nil takes the place of the

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +60,7 @@ type world struct {
 	queues     *queue.Queues
 	deliveries *delivery.Deliveries
 	ledger     *ledger.Ledger
+	medium     memory.Medium
 }
 
 func send(name string, l topic.Letter) (cell.Command, error) {
@@ -86,14 +88,15 @@ func newWorld(t testing.TB) *world {
 	var front *wire.Front
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { front.ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
+	w := &world{TB: t, url: server.URL}
 	m := topic.NewMachine(topic.Config{Composer: sns.NewComposer(notary, place, server.URL), Send: send})
 	q, d := queue.NewMachine(), delivery.NewMachine(delivery.Config{ARN: place.FunctionARN})
-	c, err := cell.Open(ctx, cell.Config{Journal: &memory.Medium{}, Machines: []cell.Machine{ledger.Machine{}, d, q, m}})
+	c, err := cell.Open(ctx, cell.Config{Journal: &w.medium, Machines: []cell.Machine{ledger.Machine{}, d, q, m}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	w := &world{TB: t, url: server.URL, topics: topic.New(c, m, nil), deliveries: delivery.New(c, d), ledger: ledger.New(c)}
+	w.topics, w.deliveries, w.ledger = topic.New(c, m, nil), delivery.New(c, d), ledger.New(c)
 	if w.queues, err = queue.Open(ctx, c, q, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -409,6 +412,45 @@ func TestAURLIsAskedAndThenPostedTo(t *testing.T) {
 	a.Body.Close()
 	if _, err := w.client.GetSubscriptionAttributes(ctx, &sdk.GetSubscriptionAttributesInput{SubscriptionArn: &sub}); is(err) != "404 NotFound: Subscription does not exist" {
 		t.Errorf("after its end: %v", err)
+	}
+}
+
+// A disk takes its time: what is not durable yet is not posted, and is as soon as it is.
+func TestAPostIsMadeOnceItIsDurable(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	r := newReceiver(t)
+	poster := post.New(post.Config{Source: w.topics, Client: r.Client()})
+	go func() { done <- poster.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	arn := w.topic("t", nil)
+	sub := w.subscribe(arn, "http", r.URL, nil)
+	_, body := r.next(t)
+	token := open(t, body).Token
+	if _, err := w.topics.Confirm(ctx, "t", token, false); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 {
+		w.medium.Hold()
+		published := make(chan error, 1)
+		go func() {
+			_, err := w.topics.Publish(ctx, "t", topic.Message{Body: []byte("hello")})
+			published <- err
+		}()
+		for w.topics.Waiting(sub[strings.LastIndexByte(sub, ':')+1:]) == 0 { // it is applied, and not durable
+			runtime.Gosched()
+		}
+		select {
+		case <-r.got:
+			t.Fatalf("message %d was posted before it was durable", n)
+		default:
+		}
+		w.medium.Release()
+		if err := <-published; err != nil {
+			t.Fatal(err)
+		}
+		r.next(t)
 	}
 }
 

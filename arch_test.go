@@ -29,10 +29,12 @@ var layers = map[string]int{
 	"table":    2,
 	"queue":    2,
 	"topic":    2,
+	"hold":     2,
 	"run":      3, // verbs
 	"route":    3,
 	"dispatch": 3,
 	"post":     3,
+	"heal":     3,
 	"build":    3,
 	"watch":    3,
 	"tape":     2, // what runs were told from outside, as values: in no cell
@@ -61,6 +63,8 @@ var sideways = map[string]string{
 	"topic → ledger":            "what a subscription cannot take is in the ledger in the same step",
 	"dispatch → route":          "route is the table of what an outcome does, dispatch is who asks it",
 	"door/sns → door/wire":      "the same",
+	"dispatch → heal":           "heal says how much of a function may run, dispatch is who asks it",
+	"hold → ledger":             "a function is held and the repair written down in the same step",
 }
 
 // tradeNames stay in doors, in templates and where people type them.

@@ -19,6 +19,7 @@ const (
 	Failure  Verdict = "failure"  // an attempt is spent; again after a minute, then two
 	Unknown  Verdict = "unknown"  // an attempt is spent, because it may have run; again with back-off
 	NotRun   Verdict = "not run"  // nothing is spent; again with back-off until it is too old
+	Wait     Verdict = "wait"     // nothing is spent; again as soon as there is a turn
 	Never    Verdict = "never"    // it can not run, now or later: given up at once
 	Reserved Verdict = "reserved" // the function's reserved concurrency is zero: given up at once
 )
@@ -38,6 +39,7 @@ const (
 	pauseSecond = 2 * time.Minute
 	backoffMin  = time.Second
 	backoffMax  = 5 * time.Minute
+	pauseHeld   = time.Second           // whoever holds events back says when they run; so the others have their turn first
 	jitterMin   = 10 * time.Millisecond // full jitter is never nothing: that would be a busy loop
 )
 
@@ -141,6 +143,10 @@ func (w *work) settle(r Report, response []byte) (any, error) {
 			}
 		}
 		return w.again(e, max(r.After, backoff(w.tx.Random(), s.backoff)))
+	case Wait:
+		s.notRun++
+		a.Throttled++
+		return w.again(e, max(r.After, pauseHeld))
 	case Reserved:
 		e.condition = ZeroReservedConcurrency
 		return w.giveUp(e)

@@ -369,3 +369,15 @@ func TestAnEventIsResolvedAnewInEachAttempt(t *testing.T) {
 		w.clock.advance(time.Minute)
 	}
 }
+
+func TestAHeldEventSpendsNothingAndComesBackSoon(t *testing.T) {
+	w := newWorld(t)
+	w.accept(event("Orders"))
+	for range 20 {
+		got := w.settle(w.one(), delivery.Wait)
+		if pause := got.Due.Sub(w.clock.Now()); got.Attempts != 0 || got.State != delivery.StateWaiting || pause != time.Second {
+			t.Fatalf("got %+v, again in %v", got, pause)
+		}
+		w.clock.advance(time.Second)
+	}
+}

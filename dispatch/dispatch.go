@@ -12,8 +12,10 @@
 // for something to happen and never asks in a circle; and that Run returns only
 // when nothing of it is left.
 //
-// A function that is throttled gets no more events than run of it at the
-// moment, and the others do not wait behind it.
+// How much of each function may run, and whether a failure counts, is for
+// package heal to say: a function that is throttled gets no more events than run
+// of it at the moment, one that is held gets none but a probe, and the others do
+// not wait behind it. So every source has that for nothing.
 package dispatch
 
 import (
@@ -25,6 +27,7 @@ import (
 	"time"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/heal"
 )
 
 // A Source holds events to be run. Its methods may be called from any goroutine.
@@ -33,7 +36,9 @@ type Source interface {
 	Lease(ctx context.Context, w Want) (Batch, error)
 	// Extend has leases last for by from now, and returns those that are lost.
 	Extend(ctx context.Context, by time.Duration, items []Item) (lost []Item, err error)
-	// Settle says what came of an item. KindConflict when its lease is lost.
+	// Settle says what came of an item. One that is Held did not count: its
+	// events keep their place and their attempts, and come back later.
+	// KindConflict when its lease is lost.
 	Settle(ctx context.Context, i Item, o daruma.Outcome, started time.Time) error
 	// Release gives items back that have not been run.
 	Release(ctx context.Context, items []Item) error
@@ -46,7 +51,7 @@ type Want struct {
 	N      int
 	For    time.Duration
 	Each   int            // of one function at once, in all
-	Limits map[string]int // functions with another limit; 0: none for now
+	Limits map[string]int // functions with another limit; 0 or less: none for now
 }
 
 // A Batch is what a source handed out.
@@ -61,17 +66,24 @@ type Item struct {
 	Number     uint64 // its source's own, with Lease
 	Lease      uint64
 	Invocation daruma.Invocation
+	// Event tells what runs apart from other events, the same in each attempt;
+	// the request ID when "".
+	Event string
+	// Read says what an outcome means to the source: of a batch, an answer may
+	// say that it failed. Nil: what it says.
+	Read func(daruma.Outcome) daruma.Outcome
 }
 
 // Config is what a Dispatcher needs. Runner and Sources are required.
 type Config struct {
 	Sources []Source
 	Runner  daruma.Runner
-	Clock   daruma.Clock // that of the sources, for every wait but Drain; daruma.SystemClock when nil
-	Logger  *slog.Logger // where it says what goes wrong; nowhere when nil
+	Heal    *heal.Governor // how much of each function may run; a strict one when nil
+	Clock   daruma.Clock   // that of the sources, for every wait but Drain; daruma.SystemClock when nil
+	Logger  *slog.Logger   // where it says what goes wrong; nowhere when nil
 
 	Total    int           // events run at once; 64 when 0
-	Each     int           // of one function; half of Total when 0
+	Each     int           // of one function, without Heal; half of Total when 0
 	LeaseFor time.Duration // how long a lease lasts before it is extended or lost; a minute when 0
 	Drain    time.Duration // how long what runs may go on once Run is to end, by the machine's clock; 30 seconds when 0
 	RampFrom int           // events run at once in the first second; doubles every second; 8 when 0
@@ -92,7 +104,7 @@ type Dispatcher struct {
 	cfg     Config
 	clock   daruma.Clock
 	log     *slog.Logger
-	brakes  brakes
+	heal    *heal.Governor
 	ended   chan end // takes one end for each item that is out
 	stirred chan struct{}
 
@@ -104,14 +116,24 @@ type Dispatcher struct {
 type flight struct {
 	Item
 	source *feed
+	probe  bool // it tries whether what its function needs works again
 }
 
 // An end is a flight that is over.
 type end struct {
 	*flight
-	kind    daruma.OutcomeKind
-	release bool // it was not settled and is to be given back
+	how ending
 }
+
+// An ending is how a flight has ended, for the loop.
+type ending uint8
+
+const (
+	settled  ending = iota
+	returned        // it was not settled and is to be given back
+	doubted         // its place is free; it is settled when it is known whether its failure counts
+	cleared         // of one that was doubted: it is settled now
+)
 
 // A feed is a source and what the loop knows of it.
 type feed struct {
@@ -119,6 +141,9 @@ type feed struct {
 	ready    bool      // something is due, as far as known
 	next     time.Time // something is due then; zero: not known
 	failures int
+	crossed  bool           // it got fewer of a function because of what runs for other sources
+	of       map[string]int // its flights, by function
+	doubts   map[string]int // those that have ended and are in doubt
 }
 
 // New returns a dispatcher. It starts nothing.
@@ -135,7 +160,9 @@ func New(cfg Config) *Dispatcher {
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
-	d.brakes = brakes{each: cfg.Each, of: map[string]*brake{}}
+	if d.heal = cfg.Heal; d.heal == nil {
+		d.heal = heal.New(heal.Config{Strict: true, Most: cfg.Each, Clock: d.clock})
+	}
 	return d
 }
 
@@ -149,13 +176,14 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	var helpers, flights sync.WaitGroup
 	live, stop := context.WithCancel(context.WithoutCancel(ctx)) // ends when nothing runs any more
 	for i, s := range d.cfg.Sources {
-		feeds[i] = &feed{Source: s, ready: true}
+		feeds[i] = &feed{Source: s, ready: true, of: map[string]int{}, doubts: map[string]int{}}
 		helpers.Go(func() { d.listen(live, s) })
 	}
 	helpers.Go(func() { d.extend(live) })
+	helpers.Go(func() { d.listen(live, d.heal) })
 	runs, kill := context.WithCancel(context.WithoutCancel(ctx))
 	last, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	l := &loop{Dispatcher: d, feeds: feeds, flights: &flights, runs: runs, last: last, started: d.clock.Now()}
+	l := &loop{Dispatcher: d, feeds: feeds, flights: &flights, ask: ctx, runs: runs, last: last, started: d.clock.Now()}
 	l.work(ctx)
 	l.drain(kill, giveUp)
 	flights.Wait()
@@ -166,8 +194,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// listen passes a source's wake-ups on.
-func (d *Dispatcher) listen(ctx context.Context, s Source) {
+// listen passes wake-ups on.
+func (d *Dispatcher) listen(ctx context.Context, s interface{ Wake() <-chan struct{} }) {
 	for {
 		select {
 		case <-s.Wake():

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/heal"
 	"github.com/daruma-io/daruma/route"
 )
 
@@ -15,12 +16,14 @@ type loop struct {
 	*Dispatcher
 	feeds   []*feed
 	flights *sync.WaitGroup
+	ask     context.Context // of Run: ends when nothing more is taken
 	runs    context.Context // of what runs; ends when Drain is over
 	last    context.Context // of what is settled and released; ends settleMax later
 	started time.Time
 	turn    int            // the source that is asked first
 	running int            // flights
 	of      map[string]int // flights by function
+	doubts  int            // flights that have ended and are in doubt
 	back    map[*feed][]Item
 }
 
@@ -58,8 +61,8 @@ func (l *loop) fill(ctx context.Context) {
 }
 
 func (l *loop) lease(ctx context.Context, f *feed, n int, now time.Time) {
-	limits, opens := l.brakes.limits(now)
-	b, err := f.Lease(ctx, Want{N: n, For: l.cfg.LeaseFor, Each: l.cfg.Each, Limits: limits})
+	limits, opens := l.limits(f)
+	b, err := f.Lease(ctx, Want{N: n, For: l.cfg.LeaseFor, Each: l.heal.Most(), Limits: limits})
 	if err != nil {
 		f.ready = false
 		f.failures++
@@ -81,6 +84,31 @@ func (l *loop) lease(ctx context.Context, f *feed, n int, now time.Time) {
 	}
 }
 
+// limits says how much of each function a source may have handed out: what may
+// run at once, less what runs of it for other sources, and what is in doubt
+// besides, which the source has handed out and which does not run.
+func (l *loop) limits(f *feed) (limits map[string]int, opens time.Time) {
+	limits, opens = l.heal.Limits()
+	f.crossed = false
+	for function, n := range l.of {
+		if elsewhere := n - f.of[function]; elsewhere > 0 {
+			f.crossed = true
+			limits[function] = limitOf(limits, function, l.heal.Most()) - elsewhere
+		}
+	}
+	for function, n := range f.doubts {
+		limits[function] = limitOf(limits, function, l.heal.Most()) + n
+	}
+	return limits, opens
+}
+
+func limitOf(limits map[string]int, function string, most int) int {
+	if n, ok := limits[function]; ok {
+		return n
+	}
+	return most
+}
+
 func backoff(failures int) time.Duration {
 	most := min(errorMax, errorMin<<min(failures, 10))
 	return most/2 + rand.N(most/2+1)
@@ -88,16 +116,22 @@ func backoff(failures int) time.Duration {
 
 // launch runs one item in its own goroutine.
 func (l *loop) launch(f *feed, i Item) {
-	fl := &flight{Item: i, source: f}
+	if i.Event == "" {
+		i.Event = i.Invocation.ID
+	}
+	function := i.Invocation.Target.Function
+	fl := &flight{Item: i, source: f, probe: l.heal.Begin(function)}
 	l.running++
-	l.of[i.Invocation.Target.Function]++
+	l.of[function]++
+	f.of[function]++
 	l.mu.Lock()
 	l.out[fl] = true
 	l.mu.Unlock()
 	l.flights.Go(func() { l.ended <- l.fly(fl) })
 }
 
-// fly runs an item and settles it.
+// fly runs an item and settles it, at once or when it is known whether its
+// failure counts.
 func (l *loop) fly(fl *flight) end {
 	defer func() {
 		l.mu.Lock()
@@ -106,11 +140,25 @@ func (l *loop) fly(fl *flight) end {
 	}()
 	started := l.clock.Now()
 	o := l.cfg.Runner.Run(l.runs, fl.Invocation)
-	if l.runs.Err() != nil && (o.Kind == daruma.Unknown || !o.Kind.Ran()) {
-		return end{fl, o.Kind, true} // the platform stops: nothing is known against the event
+	if fl.Read != nil {
+		o = fl.Read(o)
+	}
+	stopping := l.runs.Err() != nil && (o.Kind == daruma.Unknown || !o.Kind.Ran())
+	doubt := l.heal.End(l.ask, heal.Attempt{Function: fl.Invocation.Target.Function, Event: fl.Event, Probe: fl.probe, Began: started, Outcome: o,
+		NotRun: route.Of(o.Kind).Brake == route.SlowDown && !stopping})
+	if stopping {
+		return end{fl, returned} // the platform stops: nothing is known against the event
+	}
+	how := settled
+	if doubt != nil {
+		l.ended <- end{fl, doubted}
+		how = cleared
+		if doubt.Wait(l.ask) {
+			o = heal.Held(o)
+		}
 	}
 	l.settle(fl, o, started)
-	return end{fl, o.Kind, false}
+	return end{fl, how}
 }
 
 // settle tells the source. A source that cannot take it now is told again,
@@ -229,18 +277,31 @@ func later(a, b time.Time) time.Time {
 // landed notes the end of a flight.
 func (l *loop) landed(e end) {
 	function := e.Invocation.Target.Function
-	l.running--
-	if l.of[function]--; l.of[function] == 0 {
-		delete(l.of, function)
-	}
 	e.source.ready = e.source.ready || e.source.failures == 0
-	switch {
-	case e.release:
+	if e.how == cleared {
+		l.doubts--
+		count(e.source.doubts, function, -1)
+		return
+	}
+	for _, f := range l.feeds {
+		f.ready = f.ready || f.crossed && f.failures == 0
+	}
+	l.running--
+	count(l.of, function, -1)
+	count(e.source.of, function, -1)
+	switch e.how {
+	case returned:
 		l.back[e.source] = append(l.back[e.source], e.Item)
-	case route.Of(e.kind).Brake == route.SlowDown:
-		l.brakes.hit(function, l.of[function], l.clock.Now())
-	case e.kind.Ran():
-		l.brakes.ran(function)
+	case doubted:
+		l.doubts++
+		count(e.source.doubts, function, 1)
+	}
+}
+
+// count adds n to the count of a function; those at zero are left out.
+func count(of map[string]int, function string, n int) {
+	if of[function] += n; of[function] == 0 {
+		delete(of, function)
 	}
 }
 
@@ -250,7 +311,7 @@ func (l *loop) drain(kill, giveUp context.CancelFunc) {
 	machine := daruma.SystemClock{} // what ends is processes, and who stops the platform waits for it
 	stop := machine.AfterFunc(l.cfg.Drain, func() { rung <- struct{}{} })
 	defer stop()
-	for l.running > 0 {
+	for l.running+l.doubts > 0 {
 		select {
 		case e := <-l.ended:
 			l.landed(e)

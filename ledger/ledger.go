@@ -87,6 +87,25 @@ func Resolve(tx *cell.Tx, id ID, why string) error {
 	return err
 }
 
+// Begin writes a repair down as part of another machine's step. See Ledger.Begin.
+func Begin(tx *cell.Tx, r Repair) (RepairID, error) {
+	got, err := tx.Do(command(commandBegin, r))
+	if err != nil {
+		return 0, err
+	}
+	return got.(RepairID), nil
+}
+
+// Complete notes, as part of another machine's step, how a repair went. One
+// that is completed already, or not kept any more, stays as it is.
+func Complete(tx *cell.Tx, id RepairID, outcome string) error {
+	_, err := tx.Do(command(commandComplete, Repair{Number: id, Outcome: outcome}))
+	if kind := daruma.KindOf(err); err != nil && kind != daruma.KindConflict && kind != daruma.KindNotFound {
+		return err
+	}
+	return nil
+}
+
 // Resolve notes that a failure is made good, and why. Doing it twice is
 // harmless; a discarded one is KindConflict, a missing one KindNotFound.
 func (l *Ledger) Resolve(ctx context.Context, id ID, why string) error {

@@ -27,6 +27,13 @@ const (
 // Account is the account every app lives in: twelve digits that no real account has.
 const Account = "000000000000"
 
+// How what fails is treated. Strict is exactly as on AWS. Resilient holds a
+// function's events while most of them fail, and spends no attempt on it.
+const (
+	SemanticsResilient = "resilient"
+	SemanticsStrict    = "strict"
+)
+
 // Config is everything a node is made of.
 type Config struct {
 	Template         string            // a template or the directory it is in
@@ -39,6 +46,7 @@ type Config struct {
 	ConfigEnv        string            // the environment in samconfig.toml; "default" when ""
 	Params           map[string]string // values of the template's parameters
 	AllowUnsupported bool              // go on without what is not supported
+	Semantics        string            // SemanticsResilient or SemanticsStrict; resilient when ""
 	Egress           string            // "allow" or "deny"; "allow" when ""
 	Isolation        string            // "auto", "namespaces" or "processes"; "auto" when ""
 	ExactRuntimes    bool              // fetch the version of Node.js a function asks for, rather than take the nearest
@@ -80,6 +88,7 @@ func (c *Config) Validate() error {
 		from  []string // the first is the default
 	}{
 		{"egress", &c.Egress, []string{"allow", "deny"}},
+		{"semantics", &c.Semantics, []string{SemanticsResilient, SemanticsStrict}},
 		{"isolation", &c.Isolation, []string{"auto", "namespaces", "processes"}},
 	} {
 		if *choice.value == "" {

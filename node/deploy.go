@@ -167,6 +167,7 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 	}
 	for _, name := range slices.Concat(changes.Updated, changes.Removed) {
 		n.pool.Retire(name)
+		n.governor.Hurry(name) // it may work now
 	}
 	return nil
 }

@@ -31,6 +31,8 @@ import (
 	"github.com/daruma-io/daruma/door/lambda"
 	"github.com/daruma-io/daruma/door/web"
 	"github.com/daruma-io/daruma/door/wire"
+	"github.com/daruma-io/daruma/heal"
+	"github.com/daruma-io/daruma/hold"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/notify"
 	"github.com/daruma-io/daruma/queue"
@@ -73,6 +75,7 @@ type Node struct {
 	deliveries *delivery.Deliveries
 	queues     *queue.Queues
 	tables     *table.Tables
+	governor   *heal.Governor
 	dispatcher *dispatch.Dispatcher
 	notifier   *notify.Notifier
 	scribe     *scribe.Scribe
@@ -136,7 +139,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	for _, step := range []func(context.Context, catalog.Place) error{
-		n.openState, n.openPlaces, n.openDoors,
+		n.openState, n.openHeal, n.openPlaces, n.openDoors,
 	} {
 		if err := step(ctx, loaded.Place); err != nil {
 			return nil, err
@@ -181,7 +184,7 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	queued, tabled := queue.NewMachine(), table.NewMachine()
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
-		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled, n.topical},
+		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled, n.topical, hold.Machine{}},
 		Clock:    n.clock,
 		GoOnFrom: n.clock.GoOnFrom,
 		Logger:   n.cfg.Log,
@@ -302,6 +305,7 @@ func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
 		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, Topics: console.Topics{List: n.topicRows, Publish: n.publish, Redrive: n.topics.Redrive}, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Bundle: n.serveBundle, Now: n.clock.Now,
+		Breakers: console.Breakers{Statuses: func() any { return n.governor.Statuses() }, Force: breakers{n}.Force},
 	})
 	return nil
 }

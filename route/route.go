@@ -44,7 +44,7 @@ var rules = [...]Rule{
 	daruma.Crashed:       {Verdict: delivery.Failure, Status: 200, FunctionError: true, Recorded: true, Caller: "that its process ended"},
 	daruma.Throttled:     {Verdict: delivery.NotRun, Brake: SlowDown, Status: 429, Caller: "to come back later"},
 	daruma.NoCapacity:    {Verdict: delivery.NotRun, Brake: SlowDown, Status: 500, Caller: "to come back later"},
-	daruma.Held:          {Verdict: delivery.NotRun, Brake: SlowDown, Status: 503, Caller: "to come back later"},
+	daruma.Held:          {Verdict: delivery.Wait, Brake: SlowDown, Status: 503, Caller: "to come back later"},
 	daruma.Refused:       {Verdict: delivery.Never, Status: 400, Caller: "what is wrong with the request"},
 	daruma.Unknown:       {Verdict: delivery.Unknown, Status: 500, Recorded: true, Caller: "that it may or may not have run"},
 }
@@ -97,6 +97,12 @@ func report(held delivery.Held, o daruma.Outcome, facts Facts, started time.Time
 		r.Recording = o.Recording
 	}
 	return r
+}
+
+// Where is where in its code a run failed, as far as its answer and its log say.
+func Where(o daruma.Outcome) (stack []string, at ledger.Location, log []string) {
+	stack, at = ledger.Trace(o.Payload)
+	return stack, at, lines(o.LogTail)
 }
 
 // A Recorder is where failed calls go: a *ledger.Ledger.

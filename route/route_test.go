@@ -47,7 +47,7 @@ func TestTheTableSaysWhatEachOutcomeDoes(t *testing.T) {
 		{daruma.Crashed, delivery.Failure, 200, route.GoOn, true, true},
 		{daruma.Throttled, delivery.NotRun, 429, route.SlowDown, false, false},
 		{daruma.NoCapacity, delivery.NotRun, 500, route.SlowDown, false, false},
-		{daruma.Held, delivery.NotRun, 503, route.SlowDown, false, false},
+		{daruma.Held, delivery.Wait, 503, route.SlowDown, false, false},
 		{daruma.Refused, delivery.Never, 400, route.GoOn, false, false},
 		{daruma.Unknown, delivery.Unknown, 500, route.GoOn, false, true},
 	} {

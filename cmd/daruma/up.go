@@ -60,6 +60,7 @@ Ctrl-C stops: running invocations may end; a second Ctrl-C does not wait.`,
 	fl.StringVar(&f.cfg.ConfigEnv, "config-env", "", "the environment in samconfig.toml (default: default)")
 	fl.StringArrayVarP(&f.params, "param", "p", nil, "a parameter's value, as NAME=VALUE; may be given again")
 	fl.BoolVar(&f.cfg.AllowUnsupported, "allow-unsupported", false, "go on without what is not supported, and say what will be missing")
+	fl.StringVar(&f.cfg.Semantics, "semantics", node.SemanticsResilient, "resilient: hold a function's events while most of them fail; strict: exactly as on AWS")
 	fl.StringVar(&f.cfg.Egress, "egress", "allow", "what functions may reach outside: allow or deny")
 	fl.StringArrayVar(&f.cfg.AllowPostTo, "allow-post-to", nil, "let messages of topics be posted to addresses inside: a network (10.1.0.0/16) or HOST:PORT; may be given again")
 	fl.StringArrayVar(&f.cfg.AllowNotifyTo, "allow-notify-to", nil, "let notices go to addresses inside: a network (10.1.0.0/16) or HOST:PORT; may be given again")

@@ -49,6 +49,7 @@ type Config struct {
 	Topics     Topics
 	// NotifyTest sends a sample through channels, all when none is named.
 	NotifyTest func(ctx context.Context, channels []string) ([]Tried, error)
+	Breakers   Breakers
 }
 
 // A LogQuery is what /api/logs may be asked for; see the watch package for its meaning.
@@ -80,6 +81,9 @@ func New(cfg Config) *Door {
 	}
 	d := &Door{cfg: cfg}
 	d.routes = map[string]route{
+		"GET /api/breakers": {handle: d.breakers},
+		"POST /api/breaker": {handle: d.force},
+
 		"GET /":          {open: true, handle: d.index},
 		"GET /health":    {open: true, handle: d.health},
 		"GET /metrics":   {open: true, handle: cfg.Metrics.ServeHTTP},

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daruma-io/daruma/door/console"
+	"github.com/daruma-io/daruma/heal"
+	"github.com/daruma-io/daruma/node"
+)
+
+func breakersCommand(w world) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "breakers",
+		Short: "Show which functions are held, and hold or release one",
+		Long: `When most events of a function fail, whatever event it is, the function is held:
+its events wait, keep their place and spend no attempt, one at a time is tried, and
+when five of them went well the rest follows, few at first. Every hold is in the
+healing log with what was seen. A person can decide otherwise, and that is kept.
+
+The limit is how many events of a function run at once, of those that nobody waits
+for. It grows while more gets done, and shrinks when events only wait for each other.`,
+		Example: `  daruma breakers ls
+  daruma breakers open Orders --reason "the database is being moved"
+  daruma breakers close Orders --reason "these events really are broken"
+  daruma breakers auto Orders`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(breakersListCommand(w),
+		breakerForceCommand(w, "open", "open", "Hold a function until it is left to its events again", "opened: nothing of it is handed out"),
+		breakerForceCommand(w, "close", "closed", "Never hold a function: its failures count, whatever they look like", "closed: its failures count"),
+		breakerForceCommand(w, "auto", "auto", "Leave a function to its events again", "left to its events"))
+	return c
+}
+
+func breakersListCommand(w world) *cobra.Command {
+	c := &cobra.Command{Use: "ls", Short: "List breakers and limits, by function", Args: cobra.NoArgs}
+	data, asJSON := dataFlag(c), jsonFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		a, err := node.Find(w.dir, *data)
+		if err != nil {
+			return err
+		}
+		var list []heal.Status
+		if err := get(c.Context(), a, "/api/breakers", &list); err != nil {
+			return err
+		}
+		if *asJSON {
+			for _, s := range list {
+				if err := printJSON(w.out, s); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		table(w.out, "FUNCTION\tBREAKER\tSINCE\tRUNNING\tLIMIT\tPROBES\tREPAIR\tWHY", func(row func(...any)) {
+			for _, s := range list {
+				row(s.Function, breakerState(s), since(s.Since), s.Running, s.Limit, s.Probes, repairText(s), cmp.Or(s.Why, s.Reason, "-"))
+			}
+		})
+		if len(list) == 0 {
+			fmt.Fprintln(w.err, "no event of a queue or for later has run yet")
+		}
+		return nil
+	}
+	return c
+}
+
+// breakerState is "closed", "open", "trying", and who says so when it was a person.
+func breakerState(s heal.Status) string {
+	if s.Force != "" {
+		return string(s.State) + " (forced)"
+	}
+	return string(s.State)
+}
+
+func repairText(s heal.Status) string {
+	if s.Repair == 0 {
+		return "-"
+	}
+	return s.Repair.String()
+}
+
+func since(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+func breakerForceCommand(w world, verb, force, short, did string) *cobra.Command {
+	c := &cobra.Command{Use: verb + " FUNCTION", Short: short, Args: cobra.ExactArgs(1)}
+	data, asJSON := dataFlag(c), jsonFlag(c)
+	reason := c.Flags().String("reason", "", "why, for whoever reads the healing log")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if *reason == "" && force != "auto" {
+			return errUsage{fmt.Errorf("say why with --reason")}
+		}
+		a, err := node.Find(w.dir, *data)
+		if err != nil {
+			return err
+		}
+		s, err := status(c.Context(), a)
+		if err != nil {
+			return err
+		}
+		name, err := functionNamed(s, args[0])
+		if err != nil {
+			return err
+		}
+		body, err := ask(c.Context(), a, "POST", "/api/breaker?"+url.Values{"function": {name}, "force": {force}, "reason": {*reason}}.Encode())
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		var forced console.Forced
+		if err := json.NewDecoder(body).Decode(&forced); err != nil {
+			return err
+		}
+		if *asJSON {
+			return printJSON(w.out, forced)
+		}
+		fmt.Fprintf(w.out, "%s: the breaker of %s is %s\n", forced.Repair, name, did)
+		return nil
+	}
+	return c
+}

@@ -1,0 +1,70 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/heal"
+	"github.com/daruma-io/daruma/hold"
+	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/watch"
+)
+
+// eachMax is how many events of one function run at once, of those that nobody
+// waits for; totalMax is how many of all functions do.
+const (
+	totalMax = 64
+	eachMax  = 32
+
+	// doubtFor is how long a failure may be in doubt, by the machine's clock:
+	// what it waits for is other runs.
+	doubtFor = 2 * time.Second
+)
+
+// openHeal makes what says how much of each function may run.
+func (n *Node) openHeal(ctx context.Context, _ catalog.Place) error {
+	holds := hold.New(n.cell)
+	known, err := holds.All(ctx)
+	if err != nil {
+		return err
+	}
+	n.governor = heal.New(heal.Config{Strict: n.cfg.Semantics == SemanticsStrict, Most: eachMax, Store: holds, Known: known, Owner: n.owner, Clock: n.clock, Doubt: n.clock.While(doubtFor), Logger: n.cfg.Log})
+	return errors.Join(
+		n.watchBreakers("daruma_breaker_open", "1 while nothing of a function is handed out but probes, because most of its events fail or a person said so.", func(s heal.Status) float64 {
+			if s.Held() {
+				return 1
+			}
+			return 0
+		}),
+		n.watchBreakers("daruma_concurrency_limit", "Events of a function that may run at once, of those that nobody waits for.", func(s heal.Status) float64 { return float64(s.Limit) }),
+		n.watchBreakers("daruma_dispatched_running", "Events of a function that run, of those that nobody waits for.", func(s heal.Status) float64 { return float64(s.Running) }),
+	)
+}
+
+// watchBreakers adds a number that each function's breaker has to the metrics.
+func (n *Node) watchBreakers(name, help string, value func(heal.Status) float64) error {
+	return n.watch.Register(watch.Gauge{Name: name, Help: help, Labels: []string{"function"}, Read: func() []watch.Sample {
+		var all []watch.Sample
+		for _, s := range n.governor.Statuses() {
+			all = append(all, watch.Sample{Labels: []string{s.Function}, Value: value(s)})
+		}
+		return all
+	}})
+}
+
+// breakers is the governor as the console sees it: of functions that there are.
+type breakers struct{ *Node }
+
+// Statuses returns what is known of each function.
+func (b breakers) Statuses() []heal.Status { return b.governor.Statuses() }
+
+// Force changes what a person wants of a function's breaker.
+func (b breakers) Force(ctx context.Context, function string, f hold.Force, reason string) (ledger.RepairID, error) {
+	if b.catalog.View().Function(function, catalog.Latest) == nil {
+		return 0, &daruma.Error{Op: "force the breaker", Ref: function, Kind: daruma.KindNotFound}
+	}
+	return b.governor.Force(ctx, function, f, reason)
+}

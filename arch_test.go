@@ -30,6 +30,7 @@ var layers = map[string]int{
 	"queue":    2,
 	"topic":    2,
 	"hold":     2,
+	"mapping":  2,
 	"run":      3, // verbs
 	"route":    3,
 	"dispatch": 3,

@@ -52,6 +52,9 @@ type Want struct {
 	For    time.Duration
 	Each   int            // of one function at once, in all
 	Limits map[string]int // functions with another limit; 0 or less: none for now
+	// Tried are functions that are held, of which one event is tried: a batch of
+	// theirs has one record, so that a broken one does not speak for the others.
+	Tried map[string]bool
 }
 
 // A Batch is what a source handed out.
@@ -72,6 +75,9 @@ type Item struct {
 	// Read says what an outcome means to the source: of a batch, an answer may
 	// say that it failed. Nil: what it says.
 	Read func(daruma.Outcome) daruma.Outcome
+	// Doubted is told when it has ended and it is not known yet whether a failure
+	// counts: it does not run any more, and is settled later. It may be nil.
+	Doubted func()
 }
 
 // Config is what a Dispatcher needs. Runner and Sources are required.

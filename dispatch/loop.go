@@ -62,7 +62,7 @@ func (l *loop) fill(ctx context.Context) {
 
 func (l *loop) lease(ctx context.Context, f *feed, n int, now time.Time) {
 	limits, opens := l.limits(f)
-	b, err := f.Lease(ctx, Want{N: n, For: l.cfg.LeaseFor, Each: l.heal.Most(), Limits: limits})
+	b, err := f.Lease(ctx, Want{N: n, For: l.cfg.LeaseFor, Each: l.heal.Most(), Limits: limits, Tried: l.heal.Tried()})
 	if err != nil {
 		f.ready = false
 		f.failures++
@@ -151,10 +151,13 @@ func (l *loop) fly(fl *flight) end {
 	}
 	how := settled
 	if doubt != nil {
+		if fl.Doubted != nil {
+			fl.Doubted()
+		}
 		l.ended <- end{fl, doubted}
 		how = cleared
 		if doubt.Wait(l.ask) {
-			o = heal.Held(o)
+			o = doubt.Held(o)
 		}
 	}
 	l.settle(fl, o, started)

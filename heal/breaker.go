@@ -59,10 +59,10 @@ type Breaker struct {
 	since  time.Time // when the outage began
 	until  time.Time // when the pause is over
 	pause  time.Duration
-	probes int // in this outage
-	out    int // of these, under way
-	good   int // since Trying began
-	bad    int
+	probes int       // in this outage
+	out    int       // of these, under way
+	good   int       // since Trying began
+	bad    int       // of them that were bad, since the last good one
 	recent []attempt // oldest first; while closed
 	dice   *rand.Rand
 }
@@ -154,27 +154,29 @@ func (b *Breaker) Probe(now time.Time) {
 }
 
 // Probed takes note of what came of a probe; of one that did not run, nothing
-// is known. It says whether the outage is over, and whether the event is to
-// blame for its failure: others worked meanwhile.
-func (b *Breaker) Probed(now time.Time, ran, good bool) (over, poison bool) {
+// is known. It says whether the outage is over, and whether it goes on: after a
+// good one, one bad event may be to blame itself, and two in a row are not.
+func (b *Breaker) Probed(now time.Time, ran, good bool) (over, goesOn bool) {
 	b.out = max(0, b.out-1)
 	switch {
 	case !ran:
 		return false, false
 	case good:
 		b.good++
+		b.bad = 0
 		b.until = now // it works: the next one need not wait
 		return b.good >= goodToStop, false
 	}
-	if b.bad++; b.good >= b.bad {
-		return false, true
+	if b.bad++; b.good > 0 && b.bad == 1 {
+		b.until = now.Add(probeGap)
+		return false, false
 	}
 	if b.state == Trying {
 		b.state = Open
 		b.pause = min(2*b.pause, pauseMax)
 		b.wait(now)
 	}
-	return false, false
+	return false, true
 }
 
 // Hurry ends a pause: something has changed, and a probe is worth it.

@@ -115,8 +115,8 @@ func TestPausesDoubleUpToThirtySecondsAndOneIsTriedAtATime(t *testing.T) {
 		if n, _ := b.Allows(now); n != 0 {
 			t.Fatal("it allows a second probe beside the first")
 		}
-		if over, poison := b.Probed(now, true, false); over || poison {
-			t.Fatalf("a failed probe: over %v, poison %v", over, poison)
+		if over, goesOn := b.Probed(now, true, false); over || !goesOn {
+			t.Fatalf("a failed probe: over %v, it goes on %v", over, goesOn)
 		}
 	}
 	if last < 15*time.Second {
@@ -133,9 +133,9 @@ func TestFiveGoodProbesCloseABreakerAndOnePoisonMessageDoesNotKeepItOpen(t *test
 			t.Fatalf("probe %d has to wait although the one before went well", i)
 		}
 		b.Probe(now)
-		over, poison := b.Probed(now, true, good)
-		if poison == good || over != (i == 5) {
-			t.Fatalf("probe %d: over %v, poison %v", i, over, poison)
+		over, goesOn := b.Probed(now, true, good)
+		if goesOn || over != (i == 5) {
+			t.Fatalf("probe %d: over %v, it goes on %v", i, over, goesOn)
 		}
 		if !good {
 			now = now.Add(500 * time.Millisecond)
@@ -158,5 +158,21 @@ func TestAProbeThatDidNotRunSaysNothing(t *testing.T) {
 	}
 	if n, next := b.Allows(now); n != 0 || next.Sub(now) != 500*time.Millisecond {
 		t.Fatalf("it allows %d, again in %v", n, next.Sub(now))
+	}
+}
+
+func TestTwoBadProbesInARowAfterGoodOnesMeanThatTheOutageGoesOn(t *testing.T) {
+	b := heal.NewBreaker(7)
+	b.Open(began, began)
+	_, now := b.Allows(began)
+	for i, good := range []bool{true, false, true, true, false, false} {
+		b.Probe(now)
+		if over, goesOn := b.Probed(now, true, good); over || goesOn != (i == 5) {
+			t.Fatalf("probe %d: over %v, it goes on %v", i, over, goesOn)
+		}
+		now = now.Add(time.Second)
+	}
+	if b.State() != heal.Open {
+		t.Fatalf("it is %s", b.State())
 	}
 }

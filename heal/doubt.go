@@ -18,6 +18,7 @@ type Doubt struct {
 	began time.Time
 	ended chan struct{}
 	held  bool // set before ended is closed
+	back  time.Duration
 	stop  func() bool
 }
 
@@ -42,14 +43,14 @@ func heldIf(failed bool) *Doubt {
 	if !failed {
 		return nil
 	}
-	d := &Doubt{ended: make(chan struct{}), held: true}
+	d := &Doubt{ended: make(chan struct{}), held: true, back: backMin}
 	close(d.ended)
 	return d
 }
 
 // doubt begins a doubt about a run that began at a time.
 func (g *Governor) doubt(v *valve, began time.Time) *Doubt {
-	d := &Doubt{began: began, ended: make(chan struct{})}
+	d := &Doubt{began: began, ended: make(chan struct{}), back: backMin}
 	if len(v.doubts) == doubtsMax {
 		v.doubts[0].end(false)
 		v.doubts = slices.Delete(v.doubts, 0, 1)
@@ -84,12 +85,13 @@ func (d *Doubt) end(held bool) {
 }
 
 // Held is an outcome that does not count, because its function is held: it is
-// as if it had not run.
-func Held(o daruma.Outcome) daruma.Outcome {
+// as if it had not run. Its Failure says when the event may come back.
+func (d *Doubt) Held(o daruma.Outcome) daruma.Outcome {
 	f := daruma.Failure{}
 	if o.Failure != nil {
 		f = *o.Failure
 	}
+	f.After = d.back
 	f.Kind, f.Message = daruma.KindUnavailable, "the function is held, because most of its events fail: "+f.Message
 	o.Kind, o.Failure, o.Payload = daruma.Held, &f, nil
 	return o

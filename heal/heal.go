@@ -66,6 +66,9 @@ const (
 	evidenceMax   = 20               // failures that are shown as evidence
 	learnEvery    = 10 * time.Second // limits are kept that often
 	learnChange   = 0.1              // if they have changed so much
+	backMin       = time.Second      // before a held event is handed out again
+	backMax       = 5 * time.Minute
+	triedMax      = 1000 // events of which it is known how often they were tried
 	messageMax    = 200
 	restoredShare = 2 // a learnt limit is restored at one half
 )
@@ -97,6 +100,7 @@ type valve struct {
 	writing    bool // a transition is being written down
 	probedAt   time.Time
 	doubts     []*Doubt
+	tried      map[string]int // probes of this hold that failed, by event
 	evidence   []string
 	kept       int // the limit in the store
 	good, bad  int64
@@ -178,6 +182,23 @@ func (g *Governor) Limits() (limits map[string]int, next time.Time) {
 		}
 	}
 	return limits, next
+}
+
+// Tried returns the functions that are held and tried: an event of theirs should
+// be as small as can be, so that one that fails by itself does not keep the others.
+func (g *Governor) Tried() map[string]bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var tried map[string]bool
+	for name, v := range g.valves {
+		if v.force == hold.Auto && v.breaker.State() != Closed {
+			if tried == nil {
+				tried = map[string]bool{}
+			}
+			tried[name] = true
+		}
+	}
+	return tried
 }
 
 // allows returns how many may run, and when that changes by itself if none may.
@@ -293,14 +314,37 @@ func (g *Governor) endHeld(ctx context.Context, v *valve, now time.Time, a Attem
 	if !a.Probe {
 		return heldIf(bad) // it began before the outage was known
 	}
-	over, poison := v.breaker.Probed(now, good || bad, good)
-	if bad && !poison {
-		v.dependency = cmp.Or(dependencyOf(a.Outcome), v.dependency)
+	over, goesOn := v.breaker.Probed(now, good || bad, good)
+	switch {
+	case good:
+		v.decide(false, a.Began) // a probe that failed before is to blame itself
+	case goesOn:
+		v.decide(true, now)
+	case bad:
+		return g.doubt(v, a.Began)
 	}
 	if over && !v.writing {
 		g.close(ctx, v)
 	}
-	return heldIf(bad && !poison)
+	if !bad {
+		return nil
+	}
+	v.dependency = cmp.Or(dependencyOf(a.Outcome), v.dependency)
+	d := heldIf(true)
+	d.back = v.back(now, a.Event)
+	return d
+}
+
+// back is how long an event that was tried in vain stays away: longer each time,
+// so that others have their turn and one that is broken does not speak for them;
+// but never longer than a share of the time that the outage has lasted.
+func (v *valve) back(now time.Time, event string) time.Duration {
+	n := v.tried[event]
+	if v.tried == nil || len(v.tried) == triedMax {
+		v.tried = map[string]int{}
+	}
+	v.tried[event] = n + 1
+	return max(backMin, min(backMin<<min(3*n, 20), now.Sub(v.since)/pauseShare, backMax))
 }
 
 // open holds a function, once that is written down. g.mu is given up meanwhile.
@@ -348,7 +392,7 @@ func (g *Governor) close(ctx context.Context, v *valve) {
 // released makes v what it is without a hold.
 func (v *valve) released() {
 	v.breaker.Close()
-	v.since, v.why, v.dependency, v.repair, v.evidence = time.Time{}, "", "", 0, nil
+	v.since, v.why, v.dependency, v.repair, v.evidence, v.tried = time.Time{}, "", "", 0, nil, nil
 }
 
 // write does what writes a transition of v down, one at a time, without g.mu.

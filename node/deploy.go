@@ -161,6 +161,9 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 	if err := n.deployTopics(ctx, t); err != nil {
 		return err
 	}
+	if err := n.deployMappings(ctx, t); err != nil {
+		return err
+	}
 	n.app.set(t, failures)
 	if err := n.useChannels(t); err != nil {
 		return err

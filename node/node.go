@@ -34,6 +34,7 @@ import (
 	"github.com/daruma-io/daruma/heal"
 	"github.com/daruma-io/daruma/hold"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/mapping"
 	"github.com/daruma-io/daruma/notify"
 	"github.com/daruma-io/daruma/queue"
 	"github.com/daruma-io/daruma/run"
@@ -76,6 +77,8 @@ type Node struct {
 	queues     *queue.Queues
 	tables     *table.Tables
 	governor   *heal.Governor
+	mappings   *mapping.Mappings
+	mapped     *dispatch.Mappings
 	dispatcher *dispatch.Dispatcher
 	notifier   *notify.Notifier
 	scribe     *scribe.Scribe
@@ -182,9 +185,10 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	}
 	n.machine = delivery.NewMachine(delivery.Config{ARN: place.FunctionARN, Sinks: map[string]delivery.Sink{queueKind: toQueue, topic.Kind: delivery.PutTo(n.topical.Name())}})
 	queued, tabled := queue.NewMachine(), table.NewMachine()
+	mapped := mapping.NewMachine()
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
-		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled, n.topical, hold.Machine{}},
+		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled, n.topical, hold.Machine{}, mapped},
 		Clock:    n.clock,
 		GoOnFrom: n.clock.GoOnFrom,
 		Logger:   n.cfg.Log,
@@ -198,6 +202,7 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	if n.catalog, err = catalog.Open(ctx, n.cell, place); err != nil {
 		return err
 	}
+	n.mappings = mapping.Open(n.cell, mapped)
 	if n.queues, err = queue.Open(ctx, n.cell, queued, n.clock); err != nil {
 		return err
 	}
@@ -287,7 +292,7 @@ func (n *Node) cloud(w http.ResponseWriter, r *http.Request) {
 
 // openDoors makes the ways in.
 func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
-	door, err := lambda.New(lambda.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Acceptor: acceptor{n.deliveries}, Takes: n.takes, URL: n.urlAddress, Spanned: n.spanned})
+	door, err := lambda.New(lambda.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Mappings: n.mappings, EventSource: n.eventSource, Acceptor: acceptor{n.deliveries}, Takes: n.takes, URL: n.urlAddress, Spanned: n.spanned})
 	if err != nil {
 		return err
 	}
@@ -305,6 +310,7 @@ func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
 		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, Topics: console.Topics{List: n.topicRows, Publish: n.publish, Redrive: n.topics.Redrive}, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Bundle: n.serveBundle, Now: n.clock.Now,
+		Mappings: console.Mappings{All: n.mappingRows, Enable: n.enableMapping},
 		Breakers: console.Breakers{Statuses: func() any { return n.governor.Statuses() }, Force: breakers{n}.Force},
 	})
 	return nil

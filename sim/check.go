@@ -46,9 +46,13 @@ func (w *World) tally(all delivery.Account, failures []*ledger.Failure) {
 }
 
 func (w *World) failures(ctx context.Context) ([]*ledger.Failure, error) {
+	return allFailures(ctx, w.l)
+}
+
+func allFailures(ctx context.Context, l *ledger.Ledger) ([]*ledger.Failure, error) {
 	var all []*ledger.Failure
 	for q := (ledger.Query{Max: ledger.PageMax}); ; {
-		p, err := w.l.Find(ctx, q)
+		p, err := l.Find(ctx, q)
 		if err != nil {
 			return nil, err
 		}

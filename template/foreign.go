@@ -45,7 +45,6 @@ var foreigners = map[string]foreign{
 	"AWS::CloudWatch::Dashboard":                 {"DashboardName", "name", "", "the dashboard"},
 	"AWS::Logs::SubscriptionFilter":              {"", "name", "", "deliveries of log lines to its destination"},
 	"AWS::Logs::MetricFilter":                    {"", "name", "", "metrics made of log lines"},
-	"AWS::Lambda::EventSourceMapping":            {"", "name", "", "the invocations from its source"},
 	"AWS::Serverless::Application":               {"", "arn", "cloudformation:R:A:stack/NAME", "all resources of the nested application"},
 	"AWS::CloudFormation::Stack":                 {"", "arn", "cloudformation:R:A:stack/NAME", "all resources of the nested stack"},
 	"AWS::CloudFormation::CustomResource":        {"", "name", "", "what the custom resource does when the stack is deployed"},

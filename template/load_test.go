@@ -183,7 +183,7 @@ func TestRawResourcesAreChecked(t *testing.T) {
 		{"route's key", base + "  H: { Type: AWS::ApiGatewayV2::Api, Properties: { ProtocolType: HTTP, Name: h } }\n  I: { Type: AWS::ApiGatewayV2::Integration, Properties: { ApiId: !Ref H, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt F.Arn, PayloadFormatVersion: '2.0' } }\n  R: { Type: AWS::ApiGatewayV2::Route, Properties: { ApiId: !Ref H, RouteKey: GET, Target: !Sub 'integrations/${I}' } }\n", "a route's key is $default"},
 	})
 	refused(t, []line{
-		{"event source mapping", base + "  E: { Type: AWS::Lambda::EventSourceMapping, Properties: { FunctionName: !Ref F } }\n", "AWS::Lambda::EventSourceMapping is not supported; without it: the invocations from its source"},
+		{"event source mapping", base + "  E: { Type: AWS::Lambda::EventSourceMapping, Properties: { FunctionName: !Ref F, EventSourceArn: 'arn:aws:kinesis:us-east-1:000000000000:stream/S', StartingPosition: LATEST } }\n", "event sources other than queues are not supported; without it: the invocations of"},
 		{"image", "Resources:\n  F: { Type: AWS::Lambda::Function, Properties: { Role: r, PackageType: Image, Code: { ImageUri: x } } }\n", "container images"},
 		{"bucket", "Resources:\n  F: { Type: AWS::Lambda::Function, Properties: { Role: r, Runtime: nodejs20.x, Handler: a.b, Code: { S3Bucket: b, S3Key: k } } }\n", "code in S3 is not supported"},
 		{"authorization", base + "  A: { Type: AWS::ApiGateway::RestApi, Properties: { Name: a } }\n  M: { Type: AWS::ApiGateway::Method, Properties: { RestApiId: !Ref A, ResourceId: !GetAtt A.RootResourceId, HttpMethod: GET, AuthorizationType: AWS_IAM, Integration: { Type: AWS_PROXY, Uri: !GetAtt F.Arn } } }\n", "authorization of type AWS_IAM is not supported"},

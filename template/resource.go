@@ -56,6 +56,7 @@ var attributes = map[string][]string{
 	serverlessLayer: {"LayerVersionArn"}, lambdaLayer: {"LayerVersionArn"},
 	lambdaVersion: {"Version", "FunctionArn"}, lambdaAlias: {"AliasArn"}, lambdaURL: {"FunctionArn", "FunctionUrl"},
 	lambdaEventInvoke: {},
+	lambdaMapping:     {"Id", "EventSourceMappingArn"},
 	restResource:      {"ResourceId"}, restMethod: {}, restDeployment: {"DeploymentId"}, restStage: {},
 	httpIntegration: {"IntegrationId"}, httpRoute: {"RouteId"}, httpStage: {}, httpDeployment: {"DeploymentId"},
 	roleType: {"Arn", "RoleId"}, logGroupType: {"Arn"},

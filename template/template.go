@@ -91,6 +91,7 @@ type App struct {
 	Tables        []Table             // in the template's order, SAM's last
 	Topics        []Topic             // in the template's order
 	Subscriptions []Subscription      // in the template's order, those of SAM's functions first
+	Mappings      []Mapping           // in the template's order
 	Outputs       []Output            // in the template's order
 	Parameters    []Parameter         // in the template's order
 

@@ -50,6 +50,7 @@ type Config struct {
 	// NotifyTest sends a sample through channels, all when none is named.
 	NotifyTest func(ctx context.Context, channels []string) ([]Tried, error)
 	Breakers   Breakers
+	Mappings   Mappings
 }
 
 // A LogQuery is what /api/logs may be asked for; see the watch package for its meaning.
@@ -83,6 +84,8 @@ func New(cfg Config) *Door {
 	d.routes = map[string]route{
 		"GET /api/breakers": {handle: d.breakers},
 		"POST /api/breaker": {handle: d.force},
+		"GET /api/mappings": {handle: d.mappings},
+		"POST /api/mapping": {handle: d.enable},
 
 		"GET /":          {open: true, handle: d.index},
 		"GET /health":    {open: true, handle: d.health},

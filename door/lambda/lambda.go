@@ -57,9 +57,11 @@ type Config struct {
 	View        func() *catalog.View // the catalog at this moment; never nil
 	Concurrency Concurrency
 	Settings    Settings
-	Acceptor    Acceptor     // takes asynchronous invocations; nil: they are refused
-	Clock       daruma.Clock // stamps invocations; the system's when nil
-	Pool        int          // concurrent executions of all functions together; ConcurrencyDefault when 0
+	Mappings    Mappings                              // event source mappings; nil: they are refused
+	EventSource func(arn string) (EventSource, error) // finds the source of a mapping: KindNotFound when there is none; needed with Mappings
+	Acceptor    Acceptor                              // takes asynchronous invocations; nil: they are refused
+	Clock       daruma.Clock                          // stamps invocations; the system's when nil
+	Pool        int                                   // concurrent executions of all functions together; ConcurrencyDefault when 0
 	// Takes says whether something here takes records that are sent to an ARN
 	// which is no function's: nil, KindNotFound, or KindUnsupported for a kind
 	// of thing that nothing here takes. nil stands for a Takes that is always unsupported.
@@ -129,6 +131,10 @@ func (d *Door) ServeAWS(w http.ResponseWriter, r *wire.Request) {
 		wire.Refuse(w, r, refusal(route))
 	default:
 		c := &call{Request: r, op: route.op, args: args, query: r.HTTP.URL.Query(), view: d.cfg.View(), takes: d.cfg.Takes}
+		if route.mappings && d.cfg.Mappings == nil {
+			wire.Refuse(w, r, refusal(route))
+			return
+		}
 		answer, err := route.serve(d, c)
 		if err != nil {
 			wire.Refuse(w, r, err)
@@ -162,6 +168,10 @@ func reply(w http.ResponseWriter, answer any) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	status := http.StatusOK
+	if a, ok := answer.(accepted); ok {
+		answer, status = a.answer, http.StatusAccepted
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -169,5 +179,6 @@ func reply(w http.ResponseWriter, answer any) {
 		panic(err) // our own types: they always encode
 	}
 	w.Header()["Content-Type"] = []string{"application/json"}
+	w.WriteHeader(status)
 	w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }

@@ -10,12 +10,13 @@ import (
 
 // A route leads from a method and a path to an operation of the Lambda API.
 type route struct {
-	op     string
-	method string
-	path   string // "{}" stands for one label
-	query  string // "key=value" that must be in the query, or ""
-	serve  func(*Door, *call) (any, *wire.Error)
-	stream func(d *Door, w http.ResponseWriter, r *wire.Request, name string)
+	op       string
+	method   string
+	path     string // "{}" stands for one label
+	query    string // "key=value" that must be in the query, or ""
+	serve    func(*Door, *call) (any, *wire.Error)
+	mappings bool // it is about event source mappings
+	stream   func(d *Door, w http.ResponseWriter, r *wire.Request, name string)
 
 	segments []string
 }
@@ -61,13 +62,13 @@ func routes() []route {
 		{op: "CreateAlias", method: "POST", path: "/2015-03-31/functions/{}/aliases"},
 		{op: "CreateCapacityProvider", method: "POST", path: "/2025-11-30/capacity-providers"},
 		{op: "CreateCodeSigningConfig", method: "POST", path: "/2020-04-22/code-signing-configs"},
-		{op: "CreateEventSourceMapping", method: "POST", path: "/2015-03-31/event-source-mappings"},
+		{op: "CreateEventSourceMapping", method: "POST", path: "/2015-03-31/event-source-mappings", serve: (*Door).createMapping, mappings: true},
 		{op: "CreateFunction", method: "POST", path: "/2015-03-31/functions"},
 		{op: "CreateFunctionUrlConfig", method: "POST", path: "/2021-10-31/functions/{}/url"},
 		{op: "DeleteAlias", method: "DELETE", path: "/2015-03-31/functions/{}/aliases/{}"},
 		{op: "DeleteCapacityProvider", method: "DELETE", path: "/2025-11-30/capacity-providers/{}"},
 		{op: "DeleteCodeSigningConfig", method: "DELETE", path: "/2020-04-22/code-signing-configs/{}"},
-		{op: "DeleteEventSourceMapping", method: "DELETE", path: "/2015-03-31/event-source-mappings/{}"},
+		{op: "DeleteEventSourceMapping", method: "DELETE", path: "/2015-03-31/event-source-mappings/{}", serve: (*Door).deleteMapping, mappings: true},
 		{op: "DeleteFunction", method: "DELETE", path: "/2015-03-31/functions/{}"},
 		{op: "DeleteFunctionCodeSigningConfig", method: "DELETE", path: "/2020-06-30/functions/{}/code-signing-config"},
 		{op: "DeleteFunctionUrlConfig", method: "DELETE", path: "/2021-10-31/functions/{}/url"},
@@ -79,7 +80,7 @@ func routes() []route {
 		{op: "GetDurableExecution", method: "GET", path: "/2025-12-01/durable-executions/{}"},
 		{op: "GetDurableExecutionHistory", method: "GET", path: "/2025-12-01/durable-executions/{}/history"},
 		{op: "GetDurableExecutionState", method: "GET", path: "/2025-12-01/durable-executions/{}/state"},
-		{op: "GetEventSourceMapping", method: "GET", path: "/2015-03-31/event-source-mappings/{}"},
+		{op: "GetEventSourceMapping", method: "GET", path: "/2015-03-31/event-source-mappings/{}", serve: (*Door).getMapping, mappings: true},
 		{op: "GetFunctionCodeSigningConfig", method: "GET", path: "/2020-06-30/functions/{}/code-signing-config"},
 		{op: "GetFunctionScalingConfig", method: "GET", path: "/2025-11-30/functions/{}/function-scaling-config"},
 		{op: "GetLayerVersionPolicy", method: "GET", path: "/2018-10-31/layers/{}/versions/{}/policy"},
@@ -90,7 +91,7 @@ func routes() []route {
 		{op: "ListCapacityProviders", method: "GET", path: "/2025-11-30/capacity-providers"},
 		{op: "ListCodeSigningConfigs", method: "GET", path: "/2020-04-22/code-signing-configs"},
 		{op: "ListDurableExecutionsByFunction", method: "GET", path: "/2025-12-01/functions/{}/durable-executions"},
-		{op: "ListEventSourceMappings", method: "GET", path: "/2015-03-31/event-source-mappings"},
+		{op: "ListEventSourceMappings", method: "GET", path: "/2015-03-31/event-source-mappings", serve: (*Door).listMappings, mappings: true},
 		{op: "ListFunctionVersionsByCapacityProvider", method: "GET", path: "/2025-11-30/capacity-providers/{}/function-versions"},
 		{op: "ListFunctionsByCodeSigningConfig", method: "GET", path: "/2020-04-22/code-signing-configs/{}/functions"},
 		{op: "PublishLayerVersion", method: "POST", path: "/2018-10-31/layers/{}/versions"},
@@ -111,7 +112,7 @@ func routes() []route {
 		{op: "UpdateAlias", method: "PUT", path: "/2015-03-31/functions/{}/aliases/{}"},
 		{op: "UpdateCapacityProvider", method: "PUT", path: "/2025-11-30/capacity-providers/{}"},
 		{op: "UpdateCodeSigningConfig", method: "PUT", path: "/2020-04-22/code-signing-configs/{}"},
-		{op: "UpdateEventSourceMapping", method: "PUT", path: "/2015-03-31/event-source-mappings/{}"},
+		{op: "UpdateEventSourceMapping", method: "PUT", path: "/2015-03-31/event-source-mappings/{}", serve: (*Door).updateMapping, mappings: true},
 		{op: "UpdateFunctionCode", method: "PUT", path: "/2015-03-31/functions/{}/code"},
 		{op: "UpdateFunctionConfiguration", method: "PUT", path: "/2015-03-31/functions/{}/configuration"},
 		{op: "UpdateFunctionUrlConfig", method: "PUT", path: "/2021-10-31/functions/{}/url"},

@@ -1,0 +1,118 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/mapping"
+	"github.com/daruma-io/daruma/queue"
+	"github.com/daruma-io/daruma/route"
+)
+
+// QueueKind is the kind of a mapping's source that is a queue.
+const QueueKind = "queue"
+
+// Queues is package queue as an origin. A record's Body is a queue.Received.
+type Queues struct {
+	q     *queue.Queues
+	clock daruma.Clock
+}
+
+// NewQueues returns the origin of q's messages.
+func NewQueues(q *queue.Queues, clock daruma.Clock) *Queues { return &Queues{q, clock} }
+
+// Waiting says how many messages are visible.
+func (o *Queues) Waiting(ctx context.Context, m *mapping.Mapping) (int, error) {
+	if o.q.Queue(m.Source.Name) == nil {
+		return 0, &daruma.Error{Op: "receive", Ref: m.Source.Name, Kind: daruma.KindNotFound, Err: queue.ErrNoQueue}
+	}
+	if !o.q.Ready(m.Source.Name) {
+		return 0, nil
+	}
+	if m.Window == 0 {
+		return 1, nil
+	}
+	a, err := o.q.Account(ctx, m.Source.Name)
+	return max(1, int(a.Visible)), err // what has become visible since the last command is not counted yet
+}
+
+// Take receives messages.
+func (o *Queues) Take(ctx context.Context, m *mapping.Mapping, n int, hold time.Duration) ([]Record, error) {
+	is := o.q.Queue(m.Source.Name)
+	if is == nil {
+		return nil, &daruma.Error{Op: "receive", Ref: m.Source.Name, Kind: daruma.KindNotFound, Err: queue.ErrNoQueue}
+	}
+	hide := max(is.Hide, hold)
+	now := o.clock.Now()
+	got, err := o.q.Receive(ctx, is.Name, queue.Want{N: n, Hide: &hide, Internal: true})
+	if err != nil {
+		if errors.Is(err, queue.ErrInFlight) {
+			return nil, nil // what is in flight ends some time
+		}
+		return nil, err
+	}
+	records := make([]Record, len(got))
+	for i, r := range got {
+		records[i] = Record{Event: fmt.Sprintf("%s/%d", is.Name, r.Number), Number: r.Number, Lease: r.Lease, Again: now.Add(is.Hide), Until: r.Until, Trace: r.Trace, Body: r}
+		if is.FIFO {
+			records[i].Group = r.Group
+		}
+	}
+	return records, nil
+}
+
+// Settle settles the leases of messages.
+func (o *Queues) Settle(ctx context.Context, m *mapping.Mapping, fates []Fate) error {
+	each := make([]queue.Settlement, len(fates))
+	for i, f := range fates {
+		each[i] = queue.Settlement{Held: queue.Held{Number: f.Number, Lease: f.Lease}, After: f.After}
+		switch f.Do {
+		case Finished:
+			each[i].Do, each[i].After = queue.Done, 0
+		case Failed:
+			each[i].Do, each[i].Report = queue.Return, tried(f.Try)
+		case Untried:
+			each[i].Do = queue.Release
+		case Kept:
+			each[i].Do = queue.Extend
+		}
+	}
+	_, err := o.q.Settle(ctx, m.Source.Name, each...)
+	if errors.Is(err, queue.ErrNoQueue) {
+		return nil // its messages are gone with it
+	}
+	return err
+}
+
+// tried is what the ledger is told of a try, should the message be given up.
+func tried(t *Try) *queue.Report {
+	r := &queue.Report{Function: t.Target.Function, Qualifier: t.Target.Qualifier, CodeSHA256: t.Facts.CodeSHA256, Revision: t.Facts.Revision,
+		Owner: t.Facts.Declared.Owner, Tags: t.Facts.Declared.Tags, Sensitive: t.Facts.Declared.Sensitive, Correlate: t.Facts.Declared.Correlate}
+	o := t.Outcome
+	r.Attempt = ledger.Attempt{At: t.Started, Duration: o.Duration, Environment: o.Environment, Version: o.Version, Outcome: o.Kind.String()}
+	if f := o.Failure; f != nil {
+		r.ErrorType, r.Message = f.Type, f.Message
+	}
+	r.Stack, r.Location, r.Log = route.Where(o)
+	return r
+}
+
+// Reclaim takes messages back that were held before this process began. They
+// may have been tried, so that counts.
+func (o *Queues) Reclaim(ctx context.Context, m *mapping.Mapping) error {
+	const some = 1000
+	for more := true; more; {
+		var err error
+		if more, err = o.q.Reclaim(ctx, m.Source.Name, some, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Wake holds a token when a message may have come.
+func (o *Queues) Wake() <-chan struct{} { return o.q.Wake() }

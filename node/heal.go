@@ -22,6 +22,9 @@ const (
 	// doubtFor is how long a failure may be in doubt, by the machine's clock:
 	// what it waits for is other runs.
 	doubtFor = 2 * time.Second
+	// doubtMax is the most of the app's own time, however fast that goes: what is
+	// tried again after a minute is not to wait for three.
+	doubtMax = 15 * time.Second
 )
 
 // openHeal makes what says how much of each function may run.
@@ -31,7 +34,7 @@ func (n *Node) openHeal(ctx context.Context, _ catalog.Place) error {
 	if err != nil {
 		return err
 	}
-	n.governor = heal.New(heal.Config{Strict: n.cfg.Semantics == SemanticsStrict, Most: eachMax, Store: holds, Known: known, Owner: n.owner, Clock: n.clock, Doubt: n.clock.While(doubtFor), Logger: n.cfg.Log})
+	n.governor = heal.New(heal.Config{Strict: n.cfg.Semantics == SemanticsStrict, Most: eachMax, Store: holds, Known: known, Owner: n.owner, Clock: n.clock, Doubt: min(n.clock.While(doubtFor), doubtMax), Logger: n.cfg.Log})
 	return errors.Join(
 		n.watchBreakers("daruma_breaker_open", "1 while nothing of a function is handed out but probes, because most of its events fail or a person said so.", func(s heal.Status) float64 {
 			if s.Held() {

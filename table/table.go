@@ -305,12 +305,25 @@ func (t *Tables) Changes(ctx context.Context, stream uint32, from uint64, n int)
 	return tail, err
 }
 
-// Bounds returns the sequence numbers of the first and the last change of a
-// stream that are still there; zeros when there are none.
+// Bounds returns the sequence numbers of the first change of a stream that is
+// still there and of the last one made. When none is left, first is last+1.
 func (t *Tables) Bounds(ctx context.Context, stream uint32) (first, last uint64, err error) {
-	rg := cell.Prefix(numbered(spaceChange, stream))
+	directory := t.machine.directory.Load()
+	s := directory.streams[stream]
+	if s == nil {
+		return 0, 0, notFound()
+	}
 	err = t.cell.View(ctx, machineName, func(r *cell.Reader) error {
-		for key, record := range r.Scan(rg) {
+		last = s.Last
+		if d := directory.tables[s.Table]; s.Closed.IsZero() && d != nil {
+			b, err := readAccount(r, d.Number)
+			if err != nil {
+				return err
+			}
+			last = b.sequence
+		}
+		first = max(last, s.First) + 1
+		for key, record := range r.Scan(cell.Prefix(numbered(spaceChange, stream))) {
 			c, err := decodeChange(key, record)
 			if err != nil {
 				return err
@@ -318,17 +331,9 @@ func (t *Tables) Bounds(ctx context.Context, stream uint32) (first, last uint64,
 			first = c.Sequence
 			break
 		}
-		for key, record := range r.ScanBack(rg) {
-			c, err := decodeChange(key, record)
-			if err != nil {
-				return err
-			}
-			last = c.Sequence
-			break
-		}
 		return nil
 	})
-	return first, last, err
+	return first, max(last, first-1), err
 }
 
 // Changed waits until tables are no longer what they were at a position, and

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/door/dynamodb/streams"
 	"github.com/daruma-io/daruma/table"
 )
 
@@ -132,18 +134,9 @@ func warmthOf(onDemand bool, t table.Throughput, status string) *warmth {
 	return &warmth{t.Read, t.Write, status}
 }
 
-// streamLabel is what tells a table's streams apart: when each was opened,
-// unless a template has to know it before.
-func streamLabel(s *table.Stream) string {
-	if s.Label != "" {
-		return s.Label
-	}
-	return s.Created.UTC().Format("2006-01-02T15:04:05.000")
-}
-
 // streamARN is a stream's name.
 func (d *Door) streamARN(s *table.Stream) string {
-	return d.arn(s.Table) + "/stream/" + streamLabel(s)
+	return streams.ARN(catalog.Place{Region: d.cfg.Region, Account: d.cfg.Account}, s)
 }
 
 // describe writes a table with a status of its own.
@@ -166,7 +159,7 @@ func (d *Door) describe(t *table.Description, status string) *tableAnswer {
 		a.TableClassSummary = &classAnswer{t.Class}
 	}
 	if s := t.Stream; s != nil {
-		a.LatestStreamLabel, a.LatestStreamArn = streamLabel(s), d.streamARN(s)
+		a.LatestStreamLabel, a.LatestStreamArn = streams.Label(s), d.streamARN(s)
 		if t.Definition.Stream != 0 {
 			a.StreamSpecification = &streamAnswer{true, string(s.View)}
 		}

@@ -21,6 +21,8 @@ import (
 	"strings"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/door/dynamodb/streams"
 	"github.com/daruma-io/daruma/door/wire"
 	"github.com/daruma-io/daruma/table"
 	"github.com/daruma-io/daruma/table/value"
@@ -29,10 +31,7 @@ import (
 // bodyBytesMax is the largest request (Developer Guide, "Quotas").
 const bodyBytesMax = 16 << 20
 
-const (
-	target        = "DynamoDB_20120810."
-	streamsTarget = "DynamoDBStreams_20120810."
-)
+const target = "DynamoDB_20120810."
 
 // Config says what the door needs. All of it must be given.
 type Config struct {
@@ -46,6 +45,7 @@ type Config struct {
 type Door struct {
 	cfg        Config
 	operations map[string]*operation // by what the target header says
+	streams    wire.Handler          // of the requests signed for this service that are about streams
 }
 
 // An operation is one of the API's.
@@ -66,7 +66,11 @@ func New(cfg Config) (*Door, error) {
 	if cfg.Tables == nil || cfg.Region == "" || cfg.Account == "" || cfg.Clock == nil {
 		return nil, &daruma.Error{Op: "table door", Kind: daruma.KindInvalid, Hint: "Tables, Region, Account and Clock must be given"}
 	}
-	return &Door{cfg: cfg, operations: operations()}, nil
+	s, err := streams.New(streams.Config{Tables: cfg.Tables, Place: catalog.Place{Region: cfg.Region, Account: cfg.Account}, Clock: cfg.Clock})
+	if err != nil {
+		return nil, err
+	}
+	return &Door{cfg: cfg, operations: operations(), streams: s}, nil
 }
 
 // Service is how the door is registered at a front, under "dynamodb".
@@ -76,6 +80,10 @@ func (d *Door) Service() wire.Service {
 
 // ServeAWS finds the operation and answers it.
 func (d *Door) ServeAWS(w http.ResponseWriter, r *wire.Request) {
+	if strings.HasPrefix(r.HTTP.Header.Get("X-Amz-Target"), streams.Target) {
+		d.streams.ServeAWS(w, r)
+		return
+	}
 	c := &call{ctx: r.HTTP.Context()}
 	why := d.serve(c, r)
 	status := http.StatusOK

@@ -23,6 +23,7 @@ import (
 	"github.com/daruma-io/daruma/door/wire"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/node"
+	"github.com/daruma-io/daruma/queue"
 )
 
 // What a process of this program is inside of: the parts of the product that
@@ -135,6 +136,20 @@ func inside(work string, d time.Duration, dir string) error {
 			}
 			next += each
 			if err := c.drop(ctx); err != nil {
+				return err
+			}
+		}
+	case "send":
+		q, c, err := openQueues(ctx, dir)
+		if err != nil {
+			return err
+		}
+		defer c.Close() //nolint:errcheck // what was measured is durable
+		for _, level := range levels {
+			if got[level], err = hammer(level, d, func(int64) (bool, error) {
+				_, err := q.Send(ctx, "q", queue.Message{Body: []byte(message)})
+				return true, err
+			}); err != nil {
 				return err
 			}
 		}

@@ -73,6 +73,9 @@ func bench(ctx context.Context, duration time.Duration, rounds int, only string)
 		subjects = append(subjects, w.bare(lang), w.web(lang), w.invoke(lang))
 	}
 	subjects = append(subjects, w.events()...)
+	if only == "" || strings.Contains("queues", only) || strings.HasPrefix(only, "queues") {
+		subjects = append(subjects, w.queues(ctx)...)
+	}
 	if only == "" || strings.Contains("peers", only) {
 		subjects = append(subjects, w.peers(ctx)...)
 	}

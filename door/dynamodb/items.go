@@ -80,7 +80,7 @@ func (d *Door) write(c *call, a table.Action) *refusal {
 	a.Return = returns[n.str("ReturnValues")]
 	out, err := d.cfg.Tables.Write(c.ctx, a)
 	if err != nil {
-		return d.refused(err)
+		return legacyRefusal(n, d.refused(err))
 	}
 	b := append(make([]byte, 0, 256), '{')
 	if out.Attributes != nil {

@@ -53,7 +53,7 @@ func (d *Door) read(c *call, q *table.Query) *refusal {
 	}
 	page, err := d.cfg.Tables.Query(c.ctx, *q)
 	if err != nil {
-		return d.refused(err)
+		return legacyRefusal(n, d.refused(err))
 	}
 	b := append(make([]byte, 0, 4096), `{"Count":`...)
 	b = strconv.AppendInt(b, int64(page.Count), 10)

@@ -180,7 +180,7 @@ func batched(n *node) (table.Action, string) {
 		key, text := item(del.get("Key"), 0)
 		return table.Action{Kind: table.Delete, Item: key}, text
 	}
-	return table.Action{}, "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+	return table.Action{}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 }
 
 // appendCollections appends which partitions were written, when a request asks for that.

@@ -93,10 +93,24 @@ func (d *Door) ServeAWS(w http.ResponseWriter, r *wire.Request) {
 	}
 	h := w.Header()
 	h["Content-Type"] = []string{"application/x-amz-json-1.0"}
+	h["X-Amzn-Requestid"] = []string{requestID(r.ID)}
 	h["Content-Length"] = []string{strconv.Itoa(len(c.out))}
 	h["X-Amz-Crc32"] = []string{strconv.FormatUint(uint64(crc32.ChecksumIEEE(c.out)), 10)}
 	w.WriteHeader(status)
 	w.Write(c.out)
+}
+
+// requestIDLength is that of the service's own, which clients check.
+const requestIDLength = 52
+
+// requestID writes a request's ID in the service's form: the ID without its
+// dashes in upper case, and its beginning again.
+func requestID(id string) string {
+	id = strings.ToUpper(strings.ReplaceAll(id, "-", ""))
+	for len(id) < requestIDLength && id != "" {
+		id += id
+	}
+	return id[:min(len(id), requestIDLength)]
 }
 
 func (d *Door) serve(c *call, r *wire.Request) *refusal {

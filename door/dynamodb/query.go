@@ -80,6 +80,10 @@ func readQuery(n *node, q *table.Query) string {
 	q.Consistent = n.flag("ConsistentRead")
 	limit, _ := n.integer("Limit")
 	q.Limit = int(limit)
+	// What is wrong with a filter is told before all else, with a key condition later.
+	if text := legacyQuery(n, &table.Query{Scan: q.Scan, Condition: "later"}); text != "" {
+		return text
+	}
 	if start := n.get("ExclusiveStartKey"); start != nil {
 		it, text := item(start, 0)
 		if text != "" {

@@ -134,6 +134,9 @@ func (w *world) call(op, body string) (status int, text string) {
 	if got, want := resp.Header.Get("x-amz-crc32"), strconv.FormatUint(uint64(crc32.ChecksumIEEE(b.Bytes())), 10); got != want {
 		w.t.Errorf("%s: the checksum is %q, want %q", op, got, want)
 	}
+	if id := resp.Header.Get("x-amzn-RequestId"); len(id) != 52 || strings.ToUpper(id) != id {
+		w.t.Errorf("%s: the request's ID is %q, want 52 letters and digits", op, id)
+	}
 	return resp.StatusCode, b.String()
 }
 

@@ -130,10 +130,7 @@ func (w *work) removeTopic(k *known) error {
 		}
 	}
 	name := k.topic.Name
-	for key := range w.tx.Scan(cell.Prefix(under(spaceOnce, name))) {
-		w.tx.Delete(key)
-		w.tx.Cancel(key)
-	}
+	w.tx.DeleteRange(cell.Prefix(under(spaceOnce, name))) // their timers find nothing
 	w.tx.Delete(topicKey(name))
 	w.tx.Delete(bookKey(name))
 	delete(w.books, name)

@@ -147,14 +147,11 @@ func (w *work) drop(k *known, s *subscribed) error {
 	if err != nil {
 		return err
 	}
-	n, asked := int64(0), int64(0)
-	for key := range w.tx.Scan(cell.Prefix(under(spaceDue, s.ID))) {
-		if _, number := dueOf(s.ID, key); number&asking != 0 {
-			asked++
-		} else {
-			n++
-		}
+	asked := int64(0)
+	for range w.tx.Scan(cell.Range{Lower: postKey(s.ID, asking), Upper: cell.Prefix(under(spacePost, s.ID)).Upper}) {
+		asked++
 	}
+	n := w.m.waiting[s.ID].posts + w.waiting[s.ID].posts - asked
 	w.tx.DeleteRange(cell.Prefix(under(spaceDue, s.ID)))
 	w.tx.DeleteRange(cell.Prefix(under(spacePost, s.ID)))
 	w.tx.Delete(subscriptionKey(s.Topic, s.ID))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/template/tree"
 )
 
@@ -256,16 +257,49 @@ func (l *loader) topicEvent(e tree.Field, function, alias string) {
 	}
 	t := l.topicProperty(p, "Topic", "invocations of "+function+" with messages of the topic")
 	l.subscriptionAttributes(p, &s)
-	queued := p.value("SqsSubscription")
-	if queued != nil && !(queued.IsScalar() && queued.Text == "false") {
-		p.missing("SqsSubscription", queued.Pos, "a queue between the topic and the function is not supported", "invocations of "+function+" with messages of the topic", "leave SqsSubscription out, or write the queue and its event")
-		t = nil
-	}
+	m := l.queueBetween(p, &s, daruma.Target{Function: function, Qualifier: alias})
 	p.done()
-	if t != nil && l.functions[function] != nil {
-		s.Topic = t.Name
-		l.app.Subscriptions = append(l.app.Subscriptions, s)
+	if t == nil || l.functions[function] == nil || s.Endpoint == "" {
+		return
 	}
+	s.Topic = t.Name
+	l.app.Subscriptions = append(l.app.Subscriptions, s)
+	if m != nil {
+		l.addMapping(p, "SqsSubscription", *m)
+	}
+}
+
+// queueBetween reads SqsSubscription: a queue that stands between the topic and
+// the function, one that is given or one that SAM makes. It returns the mapping
+// from that queue to the function, or nil when the function itself subscribes.
+func (l *loader) queueBetween(p *properties, s *Subscription, target daruma.Target) *Mapping {
+	v := p.value("SqsSubscription")
+	if v == nil || v.IsScalar() && v.Text == "false" {
+		return nil
+	}
+	m := &Mapping{LogicalID: s.LogicalID + "EventSourceMapping", Target: target, Position: v.Pos.String()}
+	s.Protocol = "sqs"
+	switch {
+	case v.IsScalar() && v.Text == "true":
+		s.Endpoint = l.generateQueue(s.LogicalID+"Queue", v.Pos.String())
+	case v.Kind == tree.Map:
+		q := l.within(p.full("SqsSubscription"), v)
+		q.require("QueueArn", "QueueUrl")
+		q.ask("QueueUrl", "QueuePolicyLogicalId")
+		s.Endpoint = l.queueTarget(q, "QueueArn", q.value("QueueArn"), "invocations of "+target.Function+" with messages of the topic")
+		if n := q.integer("BatchSize", 1, 10_000, -1); n > 0 {
+			m.Batch = &n
+		}
+		if q.has("Enabled") {
+			m.Disabled = !q.boolean("Enabled")
+		}
+		q.done()
+	default:
+		p.fault("SqsSubscription", v.Pos, "property 'SqsSubscription' must be true, false or a map", "")
+		s.Endpoint = ""
+	}
+	m.Source = s.Endpoint
+	return m
 }
 
 // subscriptionARN is what Ref of a subscription is.

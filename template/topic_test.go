@@ -108,7 +108,7 @@ func TestTopicsThatCannotBeAreRefused(t *testing.T) {
 		{"another topic", with("{ TopicArn: 'arn:aws:sns:us-east-1:123456789012:other', Protocol: https, Endpoint: 'https://x/' }"), "the topic arn:aws:sns:us-east-1:123456789012:other is not in this template"},
 		{"another region", with("{ TopicArn: !Ref T, Protocol: https, Endpoint: 'https://x/', Region: eu-west-1 }"), "topics of other regions are not supported"},
 		{"an archive", topic("{ ArchivePolicy: { MessageRetentionPeriod: 30 } }"), "property 'ArchivePolicy' is not supported"},
-		{"a queue between", event("{ Topic: !Ref T, SqsSubscription: true }"), "a queue between the topic and the function is not supported"},
+		{"a queue between that is elsewhere", event("{ Topic: !Ref T, SqsSubscription: { QueueArn: 'arn:aws:sqs:us-east-1:123456789012:other', QueueUrl: u } }"), "the queue arn:aws:sqs:us-east-1:123456789012:other is not in this template"},
 	})
 }
 
@@ -116,5 +116,22 @@ func TestADeadLetterMayGoToATopic(t *testing.T) {
 	app := loads(t, sam+function("F", "DeadLetterQueue: { Type: SNS, TargetArn: !Ref T }")+"  T: { Type: AWS::SNS::Topic, Properties: { TopicName: t } }\n")
 	if app.Functions[0].DeadLetter != "arn:aws:sns:us-east-1:123456789012:t" || len(app.Unsupported) != 0 {
 		t.Errorf("got %q, %v", app.Functions[0].DeadLetter, app.Unsupported)
+	}
+}
+
+func TestAQueueMayStandBetweenATopicAndAFunction(t *testing.T) {
+	app := loads(t, sam+function("F", "Events:", "  E: { Type: SNS, Properties: { Topic: !Ref T, SqsSubscription: true } }", "  G: { Type: SNS, Properties: { Topic: !Ref T, FilterPolicy: { a: [1] }, SqsSubscription: { QueueArn: !GetAtt Q.Arn, QueueUrl: !Ref Q, BatchSize: 5, Enabled: false } } }")+
+		"  T: { Type: AWS::SNS::Topic, Properties: { TopicName: t } }\n  Q: { Type: AWS::SQS::Queue, Properties: { QueueName: q } }\n")
+	if len(app.Unsupported) != 0 || len(app.Subscriptions) != 2 || len(app.Mappings) != 2 || len(app.Queues) != 2 {
+		t.Fatalf("got %+v, %+v, %+v, %v", app.Subscriptions, app.Mappings, app.Queues, app.Unsupported)
+	}
+	for i, m := range app.Mappings {
+		s := app.Subscriptions[i]
+		if s.Protocol != "sqs" || s.Endpoint != m.Source || m.Target.Function != "F" {
+			t.Errorf("got %+v and %+v", s, m)
+		}
+	}
+	if m := app.Mappings[1]; m.Source != "arn:aws:sqs:us-east-1:123456789012:q" || *m.Batch != 5 || !m.Disabled || app.Mappings[0].Disabled || app.Subscriptions[1].Attributes["FilterPolicy"] != `{"a":[1]}` {
+		t.Errorf("got %+v", app.Mappings)
 	}
 }

@@ -316,12 +316,13 @@ func TestLearntLimitsAreKept(t *testing.T) {
 		go func() { done <- g.Run(ctx) }()
 		g.End(ctx, heal.Attempt{Function: "F", Event: "a", Probe: g.Begin("F"), Began: time.Now(), Outcome: daruma.Outcome{Kind: daruma.TimedOut}})
 		_ = daruma.SystemClock{}.Sleep(ctx, 11*time.Second)
-		if s.limits["F"] != 4 {
-			t.Errorf("kept %v, want 4 of F", s.limits)
-		}
+		kept := g.Statuses()[0].Limit
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+		if s.limits["F"] != 4 || kept != 4 {
+			t.Errorf("kept %v and is %d, want 4 of F", s.limits, kept)
 		}
 	})
 }

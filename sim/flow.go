@@ -173,7 +173,8 @@ type FlowWorld struct {
 	acked   map[string]bool
 	good    map[string][]handled // by message: runs that went well
 	running int
-	early   [][2]string // a message, and one before it in its group that was not handled well yet
+	tried   map[string]bool // flaky messages that have failed
+	early   [][2]string     // a message, and one before it in its group that was not handled well yet
 	life    context.Context
 	end     context.CancelFunc
 	drain   context.CancelFunc
@@ -194,7 +195,7 @@ type handled struct {
 
 // NewFlowWorld makes a world. It starts nothing.
 func NewFlowWorld(p FlowPlan) *FlowWorld {
-	return &FlowWorld{FlowPlan: p, clock: daruma.SystemClock{}, medium: &memory.Medium{}, acked: map[string]bool{}, good: map[string][]handled{}, Tally: map[string]int64{}}
+	return &FlowWorld{FlowPlan: p, clock: daruma.SystemClock{}, medium: &memory.Medium{}, acked: map[string]bool{}, tried: map[string]bool{}, good: map[string][]handled{}, Tally: map[string]int64{}}
 }
 
 // Live carries the plan out until every message is done or a dead letter.

@@ -60,7 +60,7 @@ func (w *FlowWorld) handle(bodies []string, began time.Time, dice *rand.Rand) da
 		if w.Queue.FIFO {
 			w.inOrder(bodies[:i], body)
 		}
-		failed := w.poison(body)
+		failed := w.poison(body) || w.flaky(body)
 		if !w.Mapping.Partial && failed {
 			w.Tally["poisoned runs"]++
 			return failure
@@ -81,6 +81,16 @@ func (w *FlowWorld) handle(bodies []string, began time.Time, dice *rand.Rand) da
 		report = []byte("nonsense")
 	}
 	return daruma.Outcome{Kind: daruma.Done, Payload: report}
+}
+
+// flaky says whether a message fails the first time it is handled, and only then. w.mu is held.
+func (w *FlowWorld) flaky(body string) bool {
+	if w.Poison == 0 || w.tried[body] || (body[1]+body[len(body)-1])%5 > 0 {
+		return false
+	}
+	w.tried[body] = true
+	w.Tally["flaky"]++
+	return true
 }
 
 // inOrder notes messages that are handled although one before them in their

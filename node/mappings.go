@@ -141,14 +141,39 @@ func (n *Node) mappingWish(m template.Mapping) (mapping.Wish, error) {
 	return mapping.Wish{LogicalID: m.LogicalID, Source: source.Source, Settings: s, Tags: m.Tags}, nil
 }
 
-// mappingRows is what the console shows of mappings.
-func (n *Node) mappingRows() []console.Mapping {
+// heldFunctions is why functions are held, by name.
+func (n *Node) heldFunctions() map[string]string {
 	held := map[string]string{}
 	for _, s := range n.governor.Statuses() {
 		if s.Held() {
 			held[s.Function] = s.Why
 		}
 	}
+	return held
+}
+
+// queueHeld is why nothing is received from a queue: the functions it is
+// handed to are held. "" when one of them is not.
+func (n *Node) queueHeld(name string) string {
+	held, first := n.heldFunctions(), ""
+	for _, m := range n.mappings.All() {
+		if m.Source.Kind != dispatch.QueueKind || m.Source.Name != name || m.Disabled {
+			continue
+		}
+		why, ok := held[m.Function]
+		if !ok {
+			return ""
+		}
+		if first == "" {
+			first = m.Function + ": " + why
+		}
+	}
+	return first
+}
+
+// mappingRows is what the console shows of mappings.
+func (n *Node) mappingRows() []console.Mapping {
+	held := n.heldFunctions()
 	rows := []console.Mapping{}
 	for _, m := range n.mappings.All() {
 		flow := n.mapped.Flow(m)

@@ -309,7 +309,7 @@ func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
 	n.web = web.New(web.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
-		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, Topics: console.Topics{List: n.topicRows, Publish: n.publish, Redrive: n.topics.Redrive}, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Bundle: n.serveBundle, Now: n.clock.Now,
+		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, QueueHeld: n.queueHeld, Topics: console.Topics{List: n.topicRows, Publish: n.publish, Redrive: n.topics.Redrive}, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Bundle: n.serveBundle, Now: n.clock.Now,
 		Mappings: console.Mappings{All: n.mappingRows, Enable: n.enableMapping},
 		Breakers: console.Breakers{Statuses: func() any { return n.governor.Statuses() }, Force: breakers{n}.Force},
 	})

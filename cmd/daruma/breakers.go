@@ -30,10 +30,9 @@ for. It grows while more gets done, and shrinks when events only wait for each o
   daruma breakers close Orders --reason "these events really are broken"
   daruma breakers auto Orders`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(breakersListCommand(w),
-		breakerForceCommand(w, "open", "open", "Hold a function until it is left to its events again", "opened: nothing of it is handed out"),
+	listing(c, breakersListCommand(w))
+	c.AddCommand(breakerForceCommand(w, "open", "open", "Hold a function until it is left to its events again", "opened: nothing of it is handed out"),
 		breakerForceCommand(w, "close", "closed", "Never hold a function: its failures count, whatever they look like", "closed: its failures count"),
 		breakerForceCommand(w, "auto", "auto", "Leave a function to its events again", "left to its events"))
 	return c
@@ -52,12 +51,7 @@ func breakersListCommand(w world) *cobra.Command {
 			return err
 		}
 		if *asJSON {
-			for _, s := range list {
-				if err := printJSON(w.out, s); err != nil {
-					return err
-				}
-			}
-			return nil
+			return printJSON(w.out, list)
 		}
 		table(w.out, "FUNCTION\tBREAKER\tSINCE\tRUNNING\tLIMIT\tPROBES\tREPAIR\tWHY", func(row func(...any)) {
 			for _, s := range list {

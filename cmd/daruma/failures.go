@@ -37,9 +37,9 @@ group. An event can be sent back to where it was going; doing so twice is harmle
   daruma failures redrive --group G-3 --rate 10
   daruma failures discard F-17 --reason "a test"`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(failuresListCommand(w), failuresGroupsCommand(w), failuresShowCommand(w), failuresRedriveCommand(w), failuresDiscardCommand(w))
+	listing(c, failuresListCommand(w))
+	c.AddCommand(failuresGroupsCommand(w), failuresShowCommand(w), failuresRedriveCommand(w), failuresDiscardCommand(w))
 	return c
 }
 

@@ -24,9 +24,9 @@ begun and may or may not have happened.`,
 		Example: `  daruma healing ls
   daruma healing show H-4`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(healingListCommand(w), healingShowCommand(w))
+	listing(c, healingListCommand(w))
+	c.AddCommand(healingShowCommand(w))
 	return c
 }
 

@@ -150,3 +150,10 @@ func showError(out io.Writer, err error) {
 		fmt.Fprintf(out, "  → %s\n", hint)
 	}
 }
+
+// listing makes ls a subcommand of c, and what c does when it is given none.
+func listing(c, ls *cobra.Command) {
+	c.Flags().AddFlagSet(ls.Flags())
+	c.RunE = ls.RunE
+	c.AddCommand(ls)
+}

@@ -26,9 +26,9 @@ held (daruma breakers) nothing is received: messages keep their place and their 
   daruma mappings show Orders
   daruma mappings disable 4f0c2c4e-7d4c-4b0a-9f0e-1d2f3a4b5c6d`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(mappingsListCommand(w), mappingsShowCommand(w), mappingsEnableCommand(w, true), mappingsEnableCommand(w, false))
+	listing(c, mappingsListCommand(w))
+	c.AddCommand(mappingsShowCommand(w), mappingsEnableCommand(w, true), mappingsEnableCommand(w, false))
 	return c
 }
 
@@ -45,12 +45,7 @@ func mappingsListCommand(w world) *cobra.Command {
 			return err
 		}
 		if *asJSON {
-			for _, m := range list {
-				if err := printJSON(w.out, m); err != nil {
-					return err
-				}
-			}
-			return nil
+			return printJSON(w.out, list)
 		}
 		table(w.out, "MAPPING\tSOURCE\tFUNCTION\tSTATE\tRUNNING\tIN FLIGHT\tAT MOST\tLAST RESULT", func(row func(...any)) {
 			for _, m := range list {

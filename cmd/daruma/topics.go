@@ -27,9 +27,9 @@ queue and among the failures.`,
   daruma topics show orders
   daruma topics publish orders '{"id": 7}' --attribute color=red`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(topicsListCommand(w), topicsShowCommand(w), topicsPublishCommand(w))
+	listing(c, topicsListCommand(w))
+	c.AddCommand(topicsShowCommand(w), topicsPublishCommand(w))
 	return c
 }
 

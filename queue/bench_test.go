@@ -140,9 +140,7 @@ func BenchmarkDeep(b *testing.B) {
 	if err := c.Close(); err != nil {
 		b.Fatal(err)
 	}
-	b.ReportMetric(float64(int64(after.HeapAlloc)-int64(before.HeapAlloc))/1e6, "MB-heap")
-	b.ReportMetric(float64(size(b, dir))/1e6, "MB-disk")
-	b.ResetTimer()
+	disk := size(b, dir)
 	for b.Loop() {
 		q, c = openDisk(b, dir)
 		if got, err := q.Receive(b.Context(), "q", queue.Want{N: 1}); err != nil || len(got) != 1 {
@@ -152,6 +150,8 @@ func BenchmarkDeep(b *testing.B) {
 		_ = c.Close()
 		b.StartTimer()
 	}
+	b.ReportMetric(float64(int64(after.HeapAlloc)-int64(before.HeapAlloc))/1e6, "MB-heap")
+	b.ReportMetric(float64(disk)/1e6, "MB-disk")
 }
 
 // size is how many bytes the files below dir have.

@@ -307,6 +307,25 @@ func (w *work) hand(a *Account, h Handover) error {
 	return err
 }
 
+// HandCommand makes the command with which another machine tells a destination
+// something in its own step. What the destination does not take is in the ledger
+// then, and the step goes on.
+func HandCommand(h Handover) cell.Command {
+	head, err := json.Marshal(h)
+	if err != nil {
+		head = nil // texts and bytes cannot fail; the machine refuses an empty one
+	}
+	return cell.Command{Machine: machineName, Name: commandHand, Body: join(head, nil)}
+}
+
+func (w *work) handFor(h Handover) error {
+	a, err := w.account(h.Function)
+	if err != nil {
+		return err
+	}
+	return w.hand(a, h)
+}
+
 // put hands h to its destination.
 func (w *work) put(h Handover) error {
 	if h.To.Kind != FunctionKind {

@@ -24,6 +24,7 @@ const (
 	commandReclaim   = "reclaim"
 	commandRedrive   = "redrive"
 	commandConfigure = "configure"
+	commandHand      = "hand"
 )
 
 // timerLeases is the timer of the lease that runs out first.
@@ -137,6 +138,8 @@ func (w *work) apply(cmd cell.Command) (any, error) {
 		return with(cmd, func(r reclamation, _ []byte) (any, error) { return w.reclaim(r) })
 	case commandRedrive:
 		return with(cmd, func(r redrive, payload []byte) (any, error) { return w.redrive(r, payload) })
+	case commandHand:
+		return with(cmd, func(h Handover, _ []byte) (any, error) { return nil, w.handFor(h) })
 	case commandConfigure:
 		return with(cmd, func(c configuration, _ []byte) (any, error) { return nil, w.m.configure(w.tx, c) })
 	}

@@ -91,6 +91,7 @@ const (
 	Destination Hop = "destination" // what came of an event could not be handed on
 	DeadLetter  Hop = "dead letter" // an event given up could not be put aside where it should be
 	Queued      Hop = "queue"       // a message was received too often and is a dead letter now
+	Streamed    Hop = "stream"      // records of a stream failed, or grew too old, before they were done
 	Published   Hop = "topic"       // a message that was published could not be delivered to a subscription
 )
 

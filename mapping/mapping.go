@@ -61,6 +61,7 @@ type Settings struct {
 	Filters  []string      `json:"filters,omitempty"`  // patterns; a record that matches none is done
 	AtOnce   int           `json:"atOnce,omitempty"`   // runs at once at most; 0: as many as are right
 	Disabled bool          `json:"disabled,omitempty"`
+	Stream   *Stream       `json:"stream,omitempty"` // of a stream only
 }
 
 // Target is the function as it is invoked.
@@ -103,6 +104,7 @@ type Limits struct {
 	WindowMax      time.Duration // 0: it has no windows
 	AtOnceMin      int
 	AtOnceMax      int
+	Stream         bool // it is a stream
 }
 
 // Check says what is wrong with settings. KindInvalid.
@@ -121,6 +123,9 @@ func (l Limits) Check(s Settings) error {
 		return invalid("Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than %d", l.BatchMaxAtOnce)
 	case s.AtOnce != 0 && (s.AtOnce < l.AtOnceMin || s.AtOnce > l.AtOnceMax):
 		return invalid("Value '%d' at 'scalingConfig.maximumConcurrency' is not valid: from %d to %d", s.AtOnce, l.AtOnceMin, l.AtOnceMax)
+	}
+	if err := s.Stream.check(l.Stream); err != nil {
+		return err
 	}
 	if _, err := pattern.CompileCriteria(s.Filters...); err != nil {
 		return &daruma.Error{Kind: daruma.KindInvalid, Err: ErrFilter, Hint: pattern.Reason(err)}
@@ -192,6 +197,9 @@ func (x *Mappings) Change(ctx context.Context, uuid string, f func(*Settings) er
 	}
 	m := *is
 	m.Filters = slices.Clone(m.Filters)
+	if m.Stream != nil {
+		m.Stream = new(*m.Stream)
+	}
 	if err := f(&m.Settings); err != nil {
 		return nil, err
 	}

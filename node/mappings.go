@@ -86,9 +86,12 @@ func (n *Node) queueRecord(m *mapping.Mapping, r dispatch.Record) pattern.Value 
 
 // eventSource finds the source that an ARN names.
 func (n *Node) eventSource(arn string) (lambda.EventSource, error) {
+	if stream, ok := n.streamSource(arn); ok {
+		return stream, nil
+	}
 	name, ok := sqs.Name(n.catalog.View().Place, arn)
 	if !ok {
-		return lambda.EventSource{}, &daruma.Error{Ref: arn, Kind: daruma.KindNotFound, Err: errors.New("it is no queue of this app")}
+		return lambda.EventSource{}, &daruma.Error{Ref: arn, Kind: daruma.KindNotFound, Err: errors.New("it is no queue and no stream of this app")}
 	}
 	q := n.queues.Queue(name)
 	if q == nil {
@@ -121,6 +124,9 @@ func (n *Node) mappingWish(m template.Mapping) (mapping.Wish, error) {
 		return mapping.Wish{}, err
 	}
 	s := mapping.Settings{Function: m.Target.Function, Qualifier: m.Target.Qualifier, Batch: source.Batch, Partial: m.Partial, Filters: m.Filters, Disabled: m.Disabled}
+	if t := m.Stream; t != nil {
+		s.Stream = streamMapping(t)
+	}
 	if m.Batch != nil {
 		s.Batch = *m.Batch
 	}
@@ -135,7 +141,7 @@ func (n *Node) mappingWish(m template.Mapping) (mapping.Wish, error) {
 	if err := source.Limits.Check(s); err != nil {
 		return mapping.Wish{}, err
 	}
-	if f := n.catalog.View().Function(s.Function, catalog.Latest); f != nil && source.Hide < f.Timeout {
+	if f := n.catalog.View().Function(s.Function, catalog.Latest); f != nil && !source.Limits.Stream && source.Hide < f.Timeout {
 		return mapping.Wish{}, fmt.Errorf("Queue visibility timeout: %d seconds is less than Function timeout: %d seconds", source.Hide/time.Second, f.Timeout/time.Second)
 	}
 	return mapping.Wish{LogicalID: m.LogicalID, Source: source.Source, Settings: s, Tags: m.Tags}, nil
@@ -178,6 +184,13 @@ func (n *Node) mappingRows() []console.Mapping {
 	for _, m := range n.mappings.All() {
 		flow := n.mapped.Flow(m)
 		row := console.Mapping{Mapping: m, Batches: flow.Batches, Records: flow.Records, AtOnceNow: flow.AtOnce, Paused: flow.Paused}
+		if m.Stream != nil {
+			way := n.streamed.Flow(m.UUID)
+			row = console.Mapping{Mapping: m, Batches: way.Batches, Records: way.Records, AtOnceNow: len(way.Lanes), Paused: way.Paused}
+			for _, l := range way.Lanes {
+				row.Lanes = append(row.Lanes, console.Lane(l))
+			}
+		}
 		if why, ok := held[m.Function]; ok {
 			row.Held, row.Why = true, why
 		}

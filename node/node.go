@@ -41,6 +41,7 @@ import (
 	"github.com/daruma-io/daruma/run/runtimes"
 	"github.com/daruma-io/daruma/run/sandbox"
 	"github.com/daruma-io/daruma/scribe"
+	"github.com/daruma-io/daruma/shard"
 	"github.com/daruma-io/daruma/table"
 	"github.com/daruma-io/daruma/topic"
 	"github.com/daruma-io/daruma/watch"
@@ -79,6 +80,7 @@ type Node struct {
 	governor   *heal.Governor
 	mappings   *mapping.Mappings
 	mapped     *dispatch.Mappings
+	streamed   *dispatch.Streams
 	dispatcher *dispatch.Dispatcher
 	notifier   *notify.Notifier
 	scribe     *scribe.Scribe
@@ -188,7 +190,7 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	mapped := mapping.NewMachine()
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
-		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled, n.topical, hold.Machine{}, mapped},
+		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled, n.topical, hold.Machine{}, mapped, shard.Machine{}},
 		Clock:    n.clock,
 		GoOnFrom: n.clock.GoOnFrom,
 		Logger:   n.cfg.Log,
@@ -292,7 +294,7 @@ func (n *Node) cloud(w http.ResponseWriter, r *http.Request) {
 
 // openDoors makes the ways in.
 func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
-	door, err := lambda.New(lambda.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Mappings: n.mappings, EventSource: n.eventSource, Acceptor: acceptor{n.deliveries}, Takes: n.takes, URL: n.urlAddress, Spanned: n.spanned})
+	door, err := lambda.New(lambda.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Mappings: n.mappings, EventSource: n.eventSource, LastResult: n.mappings.Result, Acceptor: acceptor{n.deliveries}, Takes: n.takes, URL: n.urlAddress, Spanned: n.spanned})
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	serve(n.governor.Run)
 	serve(n.mapped.Run)
+	serve(n.streamed.Run)
 	serve(func(ctx context.Context) error { return n.front.Serve(ctx, n.listeners.aws) })
 	serve(func(ctx context.Context) error { return n.web.Serve(ctx, n.listeners.web) })
 	serve(func(ctx context.Context) error { return n.console.Serve(ctx, n.listeners.console) })

@@ -16,7 +16,6 @@ import (
 // otherEvents are the event types that are not supported, with what is missing.
 var otherEvents = map[string]string{
 	"Kinesis":             "invocations with records of the stream",
-	"DynamoDB":            "invocations with changes of the table",
 	"S3":                  "invocations with events of the bucket",
 	"Schedule":            "invocations on the schedule",
 	"ScheduleV2":          "invocations on the schedule",
@@ -68,11 +67,13 @@ func (l *loader) events(r *resource, f *catalog.Function, p *properties, alias s
 		case t.Text == "Api" || t.Text == "HttpApi":
 			l.later = append(l.later, event{r, func() { l.routeEvent(e, daruma.Target{Function: f.Name, Qualifier: alias}) }})
 		case t.Text == "SQS":
-			l.later = append(l.later, event{r, func() { l.queueEvent(e, r.id+e.Name, daruma.Target{Function: f.Name, Qualifier: alias}) }})
+			l.later = append(l.later, event{r, func() { l.mappingEvent(e, r.id+e.Name, daruma.Target{Function: f.Name, Qualifier: alias}, "Queue") }})
+		case t.Text == "DynamoDB":
+			l.later = append(l.later, event{r, func() { l.mappingEvent(e, r.id+e.Name, daruma.Target{Function: f.Name, Qualifier: alias}, "Stream") }})
 		case other:
 			p.missing(path, t.Pos, "events of type "+t.Text+" are not supported", missing+" ("+e.Name+" of "+r.id+")", "")
 		default:
-			known := append(slices.Sorted(maps.Keys(otherEvents)), "Api", "HttpApi", "SNS", "SQS")
+			known := append(slices.Sorted(maps.Keys(otherEvents)), "Api", "HttpApi", "DynamoDB", "SNS", "SQS")
 			p.fault(path, t.Pos, "there is no event type "+t.Text, tree.Near(t.Text, known))
 		}
 	}

@@ -100,7 +100,7 @@ func TestPartsOfAFunctionThatAreNotSupportedAreNamed(t *testing.T) {
 		{"file systems", with("FileSystemConfigs: [{ Arn: a, LocalMountPath: /mnt/a }]"), "the mounted file systems"},
 		{"durable functions", with("DurableConfig: { ExecutionTimeout: 10 }"), "durable execution"},
 		{"tenants", with("TenancyConfig: { TenantIsolationMode: PER_TENANT }"), "isolation by tenant"},
-		{"SQS", with("Events: { E: { Type: SQS, Properties: { Queue: q } } }"), "event sources other than queues are not supported; without it: the invocations of F from q"},
+		{"SQS", with("Events: { E: { Type: SQS, Properties: { Queue: q } } }"), "event sources other than queues and streams of tables are not supported; without it: the invocations of F from q"},
 		{"schedule", with("Events: { E: { Type: Schedule, Properties: { Schedule: rate(1 minute) } } }"), "invocations on the schedule"},
 	})
 	if app := loads(t, with("AutoPublishAlias: live", "DeploymentPreference: { Enabled: false, Type: AllAtOnce }")); len(app.Unsupported) != 0 {

@@ -24,6 +24,7 @@ type Mapping struct {
 	Filters   []string
 	Tags      map[string]string
 	Position  string
+	Stream    *StreamMapping // of a stream
 }
 
 // otherMappings are properties of mappings whose sources are not supported, or
@@ -35,8 +36,8 @@ var otherMappings = map[string]string{
 	"LoggingConfig":           "logs of the mapping",
 }
 
-// queueEvent reads a SAM event of type SQS.
-func (l *loader) queueEvent(e tree.Field, id string, target daruma.Target) {
+// mappingEvent reads a SAM event that is a mapping; property names its source.
+func (l *loader) mappingEvent(e tree.Field, id string, target daruma.Target, property string) {
 	node := e.Value.Get("Properties")
 	if node == nil || node.Kind == tree.Null {
 		node = &tree.Node{Pos: e.Pos, Kind: tree.Map}
@@ -50,11 +51,14 @@ func (l *loader) queueEvent(e tree.Field, id string, target daruma.Target) {
 		return
 	}
 	p := l.within("Events."+e.Name, v)
-	p.require("Queue")
-	m := Mapping{LogicalID: id, Target: target, Position: e.Pos.String(), Source: p.text("Queue")}
+	p.require(property)
+	m := Mapping{LogicalID: id, Target: target, Position: e.Pos.String(), Source: p.text(property)}
 	l.mappingSettings(p, &m)
+	if property == "Stream" {
+		l.streamSettings(p, &m, true)
+	}
 	p.done()
-	l.addMapping(p, "Queue", m)
+	l.addMapping(p, property, m)
 }
 
 // lambdaMapping reads an AWS::Lambda::EventSourceMapping.
@@ -71,12 +75,14 @@ func (l *loader) lambdaMapping(r *resource) {
 	}
 	m.Tags = l.tagList(p)
 	l.mappingSettings(p, &m)
-	for _, stream := range []string{"StartingPosition", "StartingPositionTimestamp", "ParallelizationFactor", "BisectBatchOnFunctionError", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds",
-		"TumblingWindowInSeconds", "DestinationConfig", "Topics", "Queues", "SourceAccessConfigurations", "SelfManagedEventSource", "AmazonManagedKafkaEventSourceConfig", "SelfManagedKafkaEventSourceConfig", "DocumentDBEventSourceConfig"} {
-		if strings.HasPrefix(m.Source, "arn:aws:sqs:") && p.has(stream) {
-			p.fault(stream, p.at(stream), "Unsupported "+stream+" parameter for given event source mapping type.", "")
+	if isStream(m.Source) {
+		l.streamSettings(p, &m, false)
+	}
+	for _, foreign := range foreignMappings {
+		if strings.HasPrefix(m.Source, "arn:aws:sqs:") && p.has(foreign) || isStream(m.Source) && p.has(foreign) && !slices.Contains(p.asked, foreign) {
+			p.fault(foreign, p.at(foreign), "Unsupported "+foreign+" parameter for given event source mapping type.", "")
 		}
-		p.ask(stream)
+		p.ask(foreign)
 	}
 	p.done()
 	if known {
@@ -94,7 +100,9 @@ func (l *loader) mappingSettings(p *properties, m *Mapping) {
 	}
 	m.Batch = number(p, "BatchSize", 10_000)
 	m.Window = number(p, "MaximumBatchingWindowInSeconds", 300)
-	if s := p.sub("ScalingConfig"); s != nil {
+	if s := p.sub("ScalingConfig"); s != nil && isStream(m.Source) {
+		p.fault("ScalingConfig", p.at("ScalingConfig"), "Unsupported ScalingConfig parameter for given event source mapping type.", "use ParallelizationFactor")
+	} else if s != nil {
 		m.AtOnce = number(s, "MaximumConcurrency", 1000)
 		s.done()
 	}
@@ -128,16 +136,16 @@ func (l *loader) mappingSettings(p *properties, m *Mapping) {
 	}
 }
 
-// addMapping adds a mapping whose source is a queue of this place.
+// addMapping adds a mapping whose source is a queue or a stream of this place.
 func (l *loader) addMapping(p *properties, property string, m Mapping) {
 	switch {
 	case m.Source == "" || l.functions[m.Target.Function] == nil:
 		return
-	case !strings.HasPrefix(m.Source, "arn:aws:sqs:"):
-		p.missing(property, p.at(property), "event sources other than queues are not supported", "the invocations of "+m.Target.Function+" from "+m.Source, "")
+	case !strings.HasPrefix(m.Source, "arn:aws:sqs:") && !isStream(m.Source):
+		p.missing(property, p.at(property), "event sources other than queues and streams of tables are not supported", "the invocations of "+m.Target.Function+" from "+m.Source, "")
 		return
 	case slices.ContainsFunc(l.app.Mappings, func(o Mapping) bool { return o.Source == m.Source && o.Target == m.Target }):
-		p.fault(property, p.at(property), "the function "+m.Target.String()+" has an event source mapping of this queue already", "")
+		p.fault(property, p.at(property), "the function "+m.Target.String()+" has an event source mapping of this source already", "")
 		return
 	}
 	l.app.Mappings = append(l.app.Mappings, m)

@@ -18,10 +18,12 @@ import (
 func mappingsCommand(w world) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mappings",
-		Short: "Show which functions are handed the messages of which queues, and switch that on and off",
-		Long: `An event source mapping hands the messages of a queue to a function, in batches. It
-comes from the template, or was made through the Lambda API. While its function is
-held (daruma breakers) nothing is received: messages keep their place and their counts.`,
+		Short: "Show which functions are handed the records of which queues and streams, and switch that on and off",
+		Long: `An event source mapping hands the messages of a queue, or the changes of a table, to a
+function, in batches. It comes from the template, or was made through the Lambda API.
+While its function is held (daruma breakers) nothing is handed out: messages and
+records keep their place and their counts. AGE is that of the oldest record of a stream
+that is not done: when it grows, a batch fails and those behind it wait.`,
 		Example: `  daruma mappings ls
   daruma mappings show Orders
   daruma mappings disable 4f0c2c4e-7d4c-4b0a-9f0e-1d2f3a4b5c6d`,
@@ -47,9 +49,9 @@ func mappingsListCommand(w world) *cobra.Command {
 		if *asJSON {
 			return printJSON(w.out, list)
 		}
-		table(w.out, "MAPPING\tSOURCE\tFUNCTION\tSTATE\tRUNNING\tIN FLIGHT\tAT MOST\tLAST RESULT", func(row func(...any)) {
+		table(w.out, "MAPPING\tSOURCE\tFUNCTION\tSTATE\tRUNNING\tIN FLIGHT\tAT MOST\tAGE\tLAST RESULT", func(row func(...any)) {
 			for _, m := range list {
-				row(m.UUID, m.Source.Name, m.Target(), mappingState(m), m.Batches, m.Records, m.AtOnceNow, lastResult(m))
+				row(m.UUID, m.Source.Name, m.Target(), mappingState(m), m.Batches, m.Records, m.AtOnceNow, mappingAge(m), lastResult(m))
 			}
 		})
 		if len(list) == 0 {
@@ -66,6 +68,18 @@ func mappingState(m console.Mapping) string {
 		return string(m.State) + ", held"
 	}
 	return string(m.State)
+}
+
+// mappingAge is how old the oldest record of a stream is that is not done.
+func mappingAge(m console.Mapping) string {
+	if m.Stream == nil {
+		return "-"
+	}
+	oldest := time.Duration(0)
+	for _, l := range m.Lanes {
+		oldest = max(oldest, l.Age)
+	}
+	return oldest.Round(time.Second).String()
 }
 
 func lastResult(m console.Mapping) string {
@@ -124,6 +138,7 @@ func mappingsShowCommand(w world) *cobra.Command {
 		for _, f := range m.Filters {
 			line("filter", f)
 		}
+		showStream(m, line)
 		if m.Held {
 			line("held", m.Why)
 		}
@@ -133,6 +148,45 @@ func mappingsShowCommand(w world) *cobra.Command {
 		return nil
 	}
 	return c
+}
+
+// showStream shows what mappings of streams have beside the rest.
+func showStream(m console.Mapping, line func(name string, value any)) {
+	s := m.Stream
+	if s == nil {
+		return
+	}
+	line("starts", s.Start)
+	retries := "until its records are too old"
+	if s.Retries >= 0 {
+		retries = fmt.Sprintf("%d times", s.Retries)
+	}
+	if s.Bisect {
+		retries += ", in halves"
+	}
+	line("tries again", retries)
+	if s.Age > 0 {
+		line("gives up", fmt.Sprintf("records older than %v", s.Age))
+	}
+	if s.OnFailure != "" {
+		line("tells", s.OnFailure)
+	}
+	if s.Tumble > 0 {
+		line("window", s.Tumble)
+	}
+	for _, l := range m.Lanes {
+		text := fmt.Sprintf("%s %d: nothing waits", l.Shard, l.Lane)
+		if l.Age > 0 {
+			text = fmt.Sprintf("%s %d: the oldest record that is not done is %v old", l.Shard, l.Lane, l.Age.Round(time.Second))
+		}
+		if l.Tries > 0 {
+			text += fmt.Sprintf("; it was tried %d times", l.Tries)
+		}
+		if !l.Due.IsZero() {
+			text += ", again at " + l.Due.Local().Format(time.TimeOnly)
+		}
+		line("lane", text)
+	}
 }
 
 func mappingsEnableCommand(w world, enabled bool) *cobra.Command {

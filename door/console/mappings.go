@@ -19,6 +19,16 @@ type Mapping struct {
 	AtOnceNow int             `json:"atOnceNow"` // batches that may run now
 	Paused    time.Time       `json:"paused,omitzero"`
 	Result    *mapping.Result `json:"lastResult,omitempty"`
+	Lanes     []Lane          `json:"lanes,omitempty"` // of a stream
+}
+
+// A Lane is where one lane of a mapping of a stream stands.
+type Lane struct {
+	Shard string        `json:"shard"`
+	Lane  int           `json:"lane"`
+	Age   time.Duration `json:"ageNs"`           // of the oldest record that is not done
+	Tries int           `json:"tries,omitempty"` // of the batch at which it stands
+	Due   time.Time     `json:"due,omitzero"`    // when that is tried again
 }
 
 // Mappings is what the console shows and does of event source mappings.

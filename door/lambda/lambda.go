@@ -24,6 +24,7 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/door/wire"
+	"github.com/daruma-io/daruma/mapping"
 )
 
 // Concurrency is where reserved concurrency is written.
@@ -57,11 +58,12 @@ type Config struct {
 	View        func() *catalog.View // the catalog at this moment; never nil
 	Concurrency Concurrency
 	Settings    Settings
-	Mappings    Mappings                              // event source mappings; nil: they are refused
-	EventSource func(arn string) (EventSource, error) // finds the source of a mapping: KindNotFound when there is none; needed with Mappings
-	Acceptor    Acceptor                              // takes asynchronous invocations; nil: they are refused
-	Clock       daruma.Clock                          // stamps invocations; the system's when nil
-	Pool        int                                   // concurrent executions of all functions together; ConcurrencyDefault when 0
+	Mappings    Mappings                                 // event source mappings; nil: they are refused
+	EventSource func(arn string) (EventSource, error)    // finds the source of a mapping: KindNotFound when there is none; needed with Mappings
+	LastResult  func(uuid string) (mapping.Result, bool) // of a mapping; needed with Mappings
+	Acceptor    Acceptor                                 // takes asynchronous invocations; nil: they are refused
+	Clock       daruma.Clock                             // stamps invocations; the system's when nil
+	Pool        int                                      // concurrent executions of all functions together; ConcurrencyDefault when 0
 	// Takes says whether something here takes records that are sent to an ARN
 	// which is no function's: nil, KindNotFound, or KindUnsupported for a kind
 	// of thing that nothing here takes. nil stands for a Takes that is always unsupported.

@@ -62,9 +62,10 @@ type eventSourceMapping struct {
 	FunctionResponseTypes          []string
 	FilterCriteria                 *filterCriteria `json:",omitempty"`
 	ScalingConfig                  *scalingConfig  `json:",omitempty"`
-	LastModified                   json.Number     // seconds since 1970, with milliseconds
-	State                          mapping.State
-	StateTransitionReason          string
+	*streamConfiguration
+	LastModified          json.Number // seconds since 1970, with milliseconds
+	State                 mapping.State
+	StateTransitionReason string
 }
 
 // accepted is an answer that is given with status 202.
@@ -74,7 +75,7 @@ func mappingARN(place catalog.Place, uuid string) string {
 	return "arn:aws:lambda:" + place.Region + ":" + place.Account + ":event-source-mapping:" + uuid
 }
 
-func mappingOf(place catalog.Place, m *mapping.Mapping) eventSourceMapping {
+func (d *Door) mappingOf(place catalog.Place, m *mapping.Mapping) eventSourceMapping {
 	out := eventSourceMapping{UUID: m.UUID, BatchSize: m.Batch, MaximumBatchingWindowInSeconds: int(m.Window / time.Second), EventSourceArn: m.Source.ARN,
 		EventSourceMappingArn: mappingARN(place, m.UUID), FunctionArn: place.FunctionARN(m.Target()), FunctionResponseTypes: []string{},
 		LastModified: json.Number(strconv.FormatFloat(float64(m.Changed.UnixMilli())/1000, 'f', -1, 64)), State: m.State, StateTransitionReason: "USER_INITIATED"}
@@ -86,6 +87,9 @@ func mappingOf(place catalog.Place, m *mapping.Mapping) eventSourceMapping {
 		for _, text := range m.Filters {
 			out.FilterCriteria.Filters = append(out.FilterCriteria.Filters, filter{&text})
 		}
+	}
+	if m.Stream != nil {
+		out.StateTransitionReason, out.streamConfiguration = "User action", d.streamOf(m)
 	}
 	if m.AtOnce > 0 {
 		out.ScalingConfig = &scalingConfig{&m.AtOnce}
@@ -105,14 +109,7 @@ type mappingRequest struct {
 	ScalingConfig                  *scalingConfig
 	Tags                           map[string]string
 
-	StartingPosition                    *string
-	StartingPositionTimestamp           json.RawMessage
-	ParallelizationFactor               json.RawMessage
-	BisectBatchOnFunctionError          json.RawMessage
-	MaximumRetryAttempts                json.RawMessage
-	MaximumRecordAgeInSeconds           json.RawMessage
-	TumblingWindowInSeconds             json.RawMessage
-	DestinationConfig                   json.RawMessage
+	streamRequest
 	ProvisionedPollerConfig             json.RawMessage
 	KMSKeyArn                           json.RawMessage
 	MetricsConfig                       json.RawMessage
@@ -126,17 +123,18 @@ type mappingRequest struct {
 	DocumentDBEventSourceConfig         json.RawMessage
 }
 
-// foreign returns an error when r has a parameter that mappings of queues do not have.
-func (r *mappingRequest) foreign() *wire.Error {
-	if r.StartingPosition != nil || r.StartingPositionTimestamp != nil {
-		return invalidParameter("StartingPosition is not supported for this event source.")
+// foreign returns an error when r has a parameter that mappings of the source do not have.
+func (r *mappingRequest) foreign(source EventSource) *wire.Error {
+	if err := r.streamRequest.foreign(source); err != nil {
+		return err
+	}
+	if r.ScalingConfig != nil && source.Limits.Stream {
+		return invalidParameter("Unsupported ScalingConfig parameter for given event source mapping type.")
 	}
 	for _, p := range []struct {
 		name string
 		is   json.RawMessage
 	}{
-		{"DestinationConfig", r.DestinationConfig}, {"ParallelizationFactor", r.ParallelizationFactor}, {"BisectBatchOnFunctionError", r.BisectBatchOnFunctionError},
-		{"MaximumRetryAttempts", r.MaximumRetryAttempts}, {"MaximumRecordAgeInSeconds", r.MaximumRecordAgeInSeconds}, {"TumblingWindowInSeconds", r.TumblingWindowInSeconds},
 		{"Topics", r.Topics}, {"Queues", r.Queues}, {"SourceAccessConfigurations", r.SourceAccessConfigurations}, {"SelfManagedEventSource", r.SelfManagedEventSource},
 		{"AmazonManagedKafkaEventSourceConfig", r.AmazonManagedKafkaEventSourceConfig}, {"SelfManagedKafkaEventSourceConfig", r.SelfManagedKafkaEventSourceConfig}, {"DocumentDBEventSourceConfig", r.DocumentDBEventSourceConfig},
 	} {
@@ -227,7 +225,7 @@ func (c *call) fits(source EventSource, s mapping.Settings) *wire.Error {
 	if err != nil {
 		return invalidParameter("Function does not exist")
 	}
-	if source.Hide < f.Timeout {
+	if !source.Limits.Stream && source.Hide < f.Timeout {
 		return invalidParameter("Queue visibility timeout: " + strconv.Itoa(int(source.Hide/time.Second)) + " seconds is less than Function timeout: " + strconv.Itoa(int(f.Timeout/time.Second)) + " seconds")
 	}
 	return nil
@@ -239,10 +237,13 @@ func (d *Door) eventSource(arn string) (EventSource, *wire.Error) {
 	if len(parts) != 6 || parts[0] != "arn" || !slices.Contains(sourceServices, parts[2]) {
 		return EventSource{}, invalidParameter("Unrecognized event source.")
 	}
-	if parts[2] != "sqs" {
+	if parts[2] != "sqs" && parts[2] != "dynamodb" {
 		return EventSource{}, unsupported("Event sources of " + parts[2] + " are not supported here: " + arn)
 	}
 	source, err := d.cfg.EventSource(arn)
+	if daruma.KindOf(err) == daruma.KindNotFound && parts[2] == "dynamodb" {
+		return source, invalidParameter("Stream not found: " + arn)
+	}
 	if daruma.KindOf(err) == daruma.KindNotFound {
 		return source, invalidParameter("Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: The specified queue does not exist.")
 	}
@@ -256,7 +257,7 @@ func (c *call) mappingRequest() (r mappingRequest, _ *wire.Error) {
 	if json.Unmarshal(c.Body, &r) != nil {
 		return r, invalidContent("Could not parse request body into json.")
 	}
-	return r, r.foreign()
+	return r, nil
 }
 
 // createMapping answers CreateEventSourceMapping.
@@ -275,11 +276,22 @@ func (d *Door) createMapping(c *call) (any, *wire.Error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.foreign(source); err != nil {
+		return nil, err
+	}
 	s := mapping.Settings{Batch: source.Batch}
+	if source.Limits.Stream {
+		if s.Stream, err = r.start(source.ARN); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.target(c, &s); err != nil {
 		return nil, err
 	}
 	if err := r.set(&s); err != nil {
+		return nil, err
+	}
+	if err := d.streamSet(&r, &s); err != nil {
 		return nil, err
 	}
 	if err := c.fits(source, s); err != nil {
@@ -289,7 +301,7 @@ func (d *Door) createMapping(c *call) (any, *wire.Error) {
 	if failed != nil {
 		return nil, mappingFailed(c.view.Place, source.ARN, s, failed)
 	}
-	return accepted{mappingOf(c.view.Place, m)}, nil
+	return accepted{d.mappingOf(c.view.Place, m)}, nil
 }
 
 // mappingFailed is the error of a mapping that could not be made or changed.
@@ -320,7 +332,7 @@ func (d *Door) getMapping(c *call) (any, *wire.Error) {
 	if err != nil {
 		return nil, err
 	}
-	return mappingOf(c.view.Place, m), nil
+	return d.mappingOf(c.view.Place, m), nil
 }
 
 // updateMapping answers UpdateEventSourceMapping: what is not given stays.
@@ -337,11 +349,20 @@ func (d *Door) updateMapping(c *call) (any, *wire.Error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.foreign(source); err != nil {
+		return nil, err
+	}
+	if r.StartingPosition != nil {
+		return nil, invalidParameter("StartingPosition cannot be updated: delete the mapping and make another.")
+	}
 	var refused *wire.Error
 	s := m.Settings
 	changed, failed := d.cfg.Mappings.Change(c.HTTP.Context(), m.UUID, func(is *mapping.Settings) error {
 		if refused = r.target(c, is); refused == nil {
 			refused = r.set(is)
+		}
+		if refused == nil {
+			refused = d.streamSet(&r, is)
 		}
 		if refused == nil {
 			refused = c.fits(source, *is)
@@ -357,7 +378,7 @@ func (d *Door) updateMapping(c *call) (any, *wire.Error) {
 	case failed != nil:
 		return nil, mappingFailed(c.view.Place, source.ARN, s, failed)
 	}
-	return accepted{mappingOf(c.view.Place, changed)}, nil
+	return accepted{d.mappingOf(c.view.Place, changed)}, nil
 }
 
 // deleteMapping answers DeleteEventSourceMapping.
@@ -373,7 +394,7 @@ func (d *Door) deleteMapping(c *call) (any, *wire.Error) {
 	if failed != nil {
 		return nil, fromKind(daruma.KindOf(failed), failed.Error())
 	}
-	return accepted{mappingOf(c.view.Place, gone)}, nil
+	return accepted{d.mappingOf(c.view.Place, gone)}, nil
 }
 
 // listMappings answers ListEventSourceMappings.
@@ -400,7 +421,7 @@ func (d *Door) listMappings(c *call) (any, *wire.Error) {
 		EventSourceMappings []eventSourceMapping
 	}{NextMarker: optional(next), EventSourceMappings: make([]eventSourceMapping, 0, len(some))}
 	for _, m := range some {
-		answer.EventSourceMappings = append(answer.EventSourceMappings, mappingOf(c.view.Place, m))
+		answer.EventSourceMappings = append(answer.EventSourceMappings, d.mappingOf(c.view.Place, m))
 	}
 	return answer, nil
 }

@@ -51,18 +51,30 @@ func Name(place catalog.Place, arn string) (name, label string, ok bool) {
 	return name, label, true
 }
 
-// Find returns the stream of an ARN, and nil when there is none.
-func Find(tables *table.Tables, place catalog.Place, arn string) *table.Stream {
+// FindAll returns the streams of an ARN, oldest first: a stream that a template
+// declares has the same name when it is closed and opened again.
+func FindAll(tables *table.Tables, place catalog.Place, arn string) []*table.Stream {
 	name, label, ok := Name(place, arn)
 	if !ok {
 		return nil
 	}
+	var all []*table.Stream
 	for _, s := range tables.Streams(name) {
 		if Label(s) == label {
-			return s
+			all = append(all, s)
 		}
 	}
-	return nil
+	return all
+}
+
+// Find returns the stream of an ARN, the latest when there are several, and nil
+// when there is none.
+func Find(tables *table.Tables, place catalog.Place, arn string) *table.Stream {
+	all := FindAll(tables, place, arn)
+	if len(all) == 0 {
+		return nil
+	}
+	return all[len(all)-1]
 }
 
 // Shard is the name of a stream's one shard.
@@ -180,4 +192,65 @@ func FirstFailure(response []byte, sequences []string) (int, error) {
 		}
 	}
 	return first, nil
+}
+
+// A Surrender is a batch of records that a mapping has given up.
+type Surrender struct {
+	Request       string
+	FunctionARN   string // without a qualifier, unless the mapping has one
+	Condition     string
+	Invokes       int
+	Ran           bool // the function was invoked, and what follows says how that went
+	Status        int
+	Version       string
+	FunctionError bool // it failed; it did not just report a record
+	At            time.Time
+	ARN           string // of the stream
+	Shard         string
+	First, Last   uint64
+	Made, MadeTo  time.Time // when the first and the last record were made
+	Records       int
+}
+
+// Told is what a destination is told of it: AWS Lambda Developer Guide,
+// "Retaining discarded batches". It points at the records and has none of them.
+func (s *Surrender) Told() []byte {
+	type response struct {
+		StatusCode      int     `json:"statusCode"`
+		ExecutedVersion string  `json:"executedVersion"`
+		FunctionError   *string `json:"functionError"`
+	}
+	var out struct {
+		Request struct {
+			ID        string `json:"requestId"`
+			ARN       string `json:"functionArn"`
+			Condition string `json:"condition"`
+			Invokes   int    `json:"approximateInvokeCount"`
+		} `json:"requestContext"`
+		Response *response `json:"responseContext,omitempty"`
+		Version  string    `json:"version"`
+		At       string    `json:"timestamp"`
+		Batch    struct {
+			Shard   string `json:"shardId"`
+			First   string `json:"startSequenceNumber"`
+			Last    string `json:"endSequenceNumber"`
+			Made    string `json:"approximateArrivalOfFirstRecord"`
+			MadeTo  string `json:"approximateArrivalOfLastRecord"`
+			Records int    `json:"batchSize"`
+			ARN     string `json:"streamArn"`
+		} `json:"DDBStreamBatchInfo"`
+	}
+	out.Request.ID, out.Request.ARN, out.Request.Condition, out.Request.Invokes = s.Request, s.FunctionARN, s.Condition, s.Invokes
+	if s.Ran {
+		out.Response = &response{StatusCode: s.Status, ExecutedVersion: s.Version}
+		if s.FunctionError {
+			out.Response.FunctionError = new("Unhandled")
+		}
+	}
+	out.Version, out.At = "1.0", s.At.UTC().Format("2006-01-02T15:04:05.000Z")
+	b := &out.Batch
+	b.Shard, b.First, b.Last, b.Records, b.ARN = s.Shard, Sequence(s.First), Sequence(s.Last), s.Records, s.ARN
+	b.Made, b.MadeTo = s.Made.UTC().Format(time.RFC3339), s.MadeTo.UTC().Format(time.RFC3339)
+	body, _ := json.Marshal(out) // texts and numbers always marshal
+	return body
 }

@@ -360,3 +360,22 @@ func FuzzFirstFailure(f *testing.F) {
 		}
 	})
 }
+
+func TestADestinationIsToldWhichRecordsWereGivenUp(t *testing.T) {
+	at := time.Date(2022, 7, 13, 13, 48, 1, 5e6, time.UTC)
+	s := streams.Surrender{Request: "r", FunctionARN: "arn:f", Condition: "RetryAttemptsExhausted", Invokes: 2, Ran: true, Status: 200, Version: "$LATEST", FunctionError: true, At: at, ARN: "arn:s", Shard: "shardId-1", First: 1, Last: 3, Made: at, MadeTo: at, Records: 2}
+	want := `{"requestContext":{"requestId":"r","functionArn":"arn:f","condition":"RetryAttemptsExhausted","approximateInvokeCount":2},"responseContext":{"statusCode":200,"executedVersion":"$LATEST","functionError":"Unhandled"},` +
+		`"version":"1.0","timestamp":"2022-07-13T13:48:01.005Z","DDBStreamBatchInfo":{"shardId":"shardId-1","startSequenceNumber":"100000000000000000001","endSequenceNumber":"100000000000000000003",` +
+		`"approximateArrivalOfFirstRecord":"2022-07-13T13:48:01Z","approximateArrivalOfLastRecord":"2022-07-13T13:48:01Z","batchSize":2,"streamArn":"arn:s"}}`
+	if got := string(s.Told()); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	s.FunctionError = false
+	if got := string(s.Told()); !strings.Contains(got, `"functionError":null`) {
+		t.Errorf("of a record that was reported: got %s", got)
+	}
+	s.Ran, s.Condition = false, "RecordAgeExceeded"
+	if got := string(s.Told()); strings.Contains(got, "responseContext") {
+		t.Errorf("of records too old to be tried: got %s", got)
+	}
+}

@@ -66,6 +66,7 @@ type Outcome struct {
 	Version     string        // the version that was chosen, "$LATEST" or a number; "" when none was
 	Revision    string        // of that version's configuration when it was chosen; "" when none was
 	Recording   string        // names what was kept of its exchanges with hosts outside; "" for nothing
+	Faults      []string      // the faults asked for that met it, "FT-3 latency"; they are no nature
 	Environment string        // the environment that ran it; "" when none did
 	Init        time.Duration // time spent starting the environment for this event; 0 when it was warm
 	Duration    time.Duration // the function's own time

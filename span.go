@@ -40,7 +40,8 @@ type Span struct {
 	Status      int         `json:"status,omitempty"` // of a call or an accept: the HTTP status
 	Cold        bool        `json:"cold,omitempty"`
 	MemoryBytes int64       `json:"memoryBytes,omitempty"`
-	Keys        []string    `json:"keys,omitempty"` // values it is found by
+	Faults      []string    `json:"faults,omitempty"` // of a run: the faults asked for that met it, "FT-3 latency"
+	Keys        []string    `json:"keys,omitempty"`   // values it is found by
 }
 
 // End returns when the span ended.

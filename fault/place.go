@@ -1,0 +1,58 @@
+package fault
+
+// A Place is what an environment is made with.
+type Place struct {
+	MemoryBytes int64
+	TmpBytes    int64
+}
+
+// pageBytes is the smallest /tmp there is; no limit at all would be 0.
+const pageBytes = 4096
+
+// Place changes what an environment is about to be made with, by Memory and
+// Disk faults, and marks all that will run in it.
+func (s *Faults) Place(w Who, p Place) Place {
+	active := s.active.Load()
+	if active == nil {
+		return p
+	}
+	for _, f := range active.places {
+		if f.fault.Kind == Variable || !f.meets(&w) {
+			continue
+		}
+		if _, met := f.meet(); !met {
+			continue
+		}
+		s.marks.addEnvironment(w.Environment, f.mark())
+		switch f.fault.Kind {
+		case Memory:
+			p.MemoryBytes = int64(f.fault.With.MemoryMB) << 20
+			s.note(f, w, "the environment has less memory than the function asks for")
+		case Disk:
+			p.TmpBytes = max(pageBytes, int64(f.fault.With.LeftMB)<<20)
+			s.note(f, w, "the environment has less room in /tmp than the function asks for")
+		}
+	}
+	return p
+}
+
+// Variables returns the variables, "NAME=value", that an environment is to see
+// instead of its own, by Variable faults, and marks all that will run in it.
+func (s *Faults) Variables(w Who) []string {
+	active := s.active.Load()
+	if active == nil {
+		return nil
+	}
+	var vars []string
+	for _, f := range active.places {
+		if f.fault.Kind != Variable || !f.meets(&w) {
+			continue
+		}
+		if _, met := f.meet(); met {
+			s.marks.addEnvironment(w.Environment, f.mark())
+			s.note(f, w, "the environment sees another value of "+f.fault.With.Name)
+			vars = append(vars, f.fault.With.Name+"="+f.fault.With.Value)
+		}
+	}
+	return vars
+}

@@ -39,6 +39,7 @@ var layers = map[string]int{
 	"heal":     3,
 	"build":    3,
 	"watch":    3,
+	"fault":    2, // decorators on the root's seams, and faults as values: in no cell
 	"tape":     2, // what runs were told from outside, as values: in no cell
 	"notify":   3,
 	"scribe":   3,
@@ -91,6 +92,7 @@ var machineTime = map[string]string{
 	"door/runtime/":      "connections of functions' processes",
 	"door/web/":          "connections of clients, and what they wait for functions",
 	"door/wire/":         "connections of clients, and signatures",
+	"fault/":             "what functions and their clients wait for, and leases of processes",
 	"node/node.go":       "when the process started, and how long certificates hold",
 	"node/debug.go":      "a person and a process under a debugger",
 	"node/record.go":     "how long certificates hold",

@@ -3,6 +3,7 @@ package delivery
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -247,6 +248,11 @@ func (w *work) failure(e *ending, ev Event, did string) ledger.Failure {
 		f.CodeSHA256, f.Revision, f.Stack, f.Location, f.Log = r.CodeSHA256, r.Revision, r.Stack, r.Location, r.Log
 		f.Recording = r.Recording
 	}
+	for _, a := range e.state.tried {
+		f.Faults = append(f.Faults, a.Faults...)
+	}
+	slices.Sort(f.Faults)
+	f.Faults = slices.Compact(f.Faults)
 	if f.ErrorType == "" {
 		f.ErrorType = e.condition
 	}

@@ -68,12 +68,18 @@ type Report struct {
 	Log      []string        `json:"log,omitempty"`
 	// Recording names what was kept of its exchanges with hosts outside.
 	Recording string `json:"recording,omitempty"`
+	// Faults are the faults, asked for, that met the run.
+	Faults []string `json:"faults,omitempty"`
 }
+
+// faultsMax is how many faults of one run are kept.
+const faultsMax = 8
 
 // trimmed cuts texts to what is kept of them anyway.
 func (r Report) trimmed() Report {
 	r.Message = ledger.Cut(r.Message, ledger.MessageBytesMax)
 	r.ErrorType = ledger.Cut(r.ErrorType, 1<<10)
+	r.Faults = r.Faults[:min(len(r.Faults), faultsMax)]
 	return r
 }
 
@@ -166,7 +172,7 @@ func (w *work) spend(a *Account, s *state, r *Report) {
 		at = w.tx.Now()
 	}
 	s.tried = append(s.tried, ledger.Attempt{At: at.UTC(), Duration: r.Duration, Environment: ledger.Cut(r.Environment, 128), Version: ledger.Cut(r.Version, 128),
-		Outcome: r.Outcome, ErrorType: ledger.Cut(r.ErrorType, 256), Message: ledger.Cut(r.Message, 512)})
+		Outcome: r.Outcome, ErrorType: ledger.Cut(r.ErrorType, 256), Message: ledger.Cut(r.Message, 512), Faults: r.Faults})
 }
 
 // pause is the time before the next attempt, after a number of them have failed.

@@ -31,6 +31,7 @@ type Config struct {
 type Faults struct {
 	cfg    Config
 	active atomic.Pointer[forces] // nil: none
+	counts map[Kind]*atomic.Uint64
 	marks  marks
 
 	mu    sync.Mutex // guards the rest; never held across a call out
@@ -56,7 +57,11 @@ func New(cfg Config) *Faults {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Faults{cfg: cfg, all: map[ID]*Running{}}
+	s := &Faults{cfg: cfg, all: map[ID]*Running{}, counts: map[Kind]*atomic.Uint64{}}
+	for _, k := range Kinds() {
+		s.counts[k] = new(atomic.Uint64)
+	}
+	return s
 }
 
 // A Running is a fault that was started.
@@ -300,16 +305,38 @@ func (s *Faults) running() []*Running {
 
 // List returns the faults in force, and behind them those that ended, the last first.
 func (s *Faults) List() []State {
-	list := []State{}
-	for _, r := range s.running() {
-		list = append(list, r.State())
-	}
+	list := slices.Concat([]State{}, s.InForce())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range slices.Backward(s.ended) {
 		list = append(list, e)
 	}
 	return list
+}
+
+// InForce returns the faults in force, the oldest first.
+func (s *Faults) InForce() []State {
+	var list []State
+	for _, r := range s.running() {
+		list = append(list, r.State())
+	}
+	return list
+}
+
+// Active is how many faults are in force.
+func (s *Faults) Active() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all)
+}
+
+// Counts is how much each kind of fault has met, since the process began.
+func (s *Faults) Counts() map[Kind]uint64 {
+	all := make(map[Kind]uint64, len(s.counts))
+	for k, n := range s.counts {
+		all[k] = n.Load()
+	}
+	return all
 }
 
 // Find returns a fault as it is, also one that has ended not long ago.
@@ -350,6 +377,7 @@ func (r *Running) meet() (latency time.Duration, met bool) {
 	if met = !r.over && r.chance.choose(grown); met {
 		r.last = now
 		latency = r.chance.latency(&r.fault.With)
+		r.set.counts[r.fault.Kind].Add(1)
 	}
 	r.mu.Unlock()
 	return latency, met

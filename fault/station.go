@@ -43,8 +43,10 @@ type Station struct {
 
 	mu     sync.Mutex // guards the rest
 	closed bool
-	ready  bool  // the first Next has come
-	plan   *plan // for the event under way; nil: it is not met
+	ready  bool   // the first Next has come
+	killed string // the mark of the fault that has killed the process; "" for none
+	last   string // the request that was handed over last
+	plan   *plan  // for the event under way; nil: it is not met
 	wait   sync.WaitGroup
 }
 
@@ -138,6 +140,13 @@ func (t *Station) take(p *plan) *plan {
 
 // deliver has an event meet its faults, in a goroutine of its own where that takes time.
 func (t *Station) deliver(link uint64, deliver func(*daruma.Delivery) error, d *daruma.Delivery, faults []*Running) error {
+	t.mu.Lock()
+	again := d.ID == t.last
+	t.last = d.ID
+	t.mu.Unlock()
+	if again { // a runtime asks for an event twice: it was met when it was handed over first
+		return deliver(d)
+	}
 	p := t.newPlan(faults, d)
 	t.mu.Lock()
 	t.plan = p
@@ -179,7 +188,7 @@ func (t *Station) before(link uint64, p *plan, deliver func(*daruma.Delivery) er
 			t.set.note(h.Running, p.who, "the event is damaged before it is handed over")
 		case Kill:
 			t.set.note(h.Running, p.who, "the process is killed before the event is handed over")
-			t.kill()
+			t.die(h)
 			return
 		case Error:
 			t.set.note(h.Running, p.who, "the event is answered with an error; the function does not run")
@@ -197,6 +206,25 @@ func (t *Station) before(link uint64, p *plan, deliver func(*daruma.Delivery) er
 	}
 }
 
+// die kills the process, which gets no further.
+func (t *Station) die(h hit) error {
+	t.mu.Lock()
+	t.killed = h.mark()
+	t.mu.Unlock()
+	t.kill()
+	return t.dead()
+}
+
+// dead refuses what a process says that was killed and has not heard of it yet.
+func (t *Station) dead() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.killed == "" {
+		return nil
+	}
+	return &daruma.StateError{Status: 403, Type: "InvalidStateTransition", Reason: "the process is killed by " + t.killed}
+}
+
 // answered has the runtime, which waits for an event still, ask for the next one.
 func (t *Station) answered(link uint64, err error) {
 	if err == nil {
@@ -206,6 +234,9 @@ func (t *Station) answered(link uint64, err error) {
 
 // Next is the runtime's; the first one is the end of a cold start.
 func (t *Station) Next(link uint64) error {
+	if err := t.dead(); err != nil {
+		return err
+	}
 	t.mu.Lock()
 	first := !t.ready
 	t.ready = true
@@ -262,8 +293,7 @@ func (t *Station) after(h hit, p *plan, id string) (over bool, err error) {
 		return false, h.hang(t.ctx)
 	case Kill:
 		t.set.note(h.Running, p.who, "the process is killed before its answer is read")
-		t.kill()
-		return true, &daruma.StateError{Status: 403, Type: "InvalidStateTransition", Reason: "the process is killed by " + h.mark()}
+		return true, t.die(h)
 	case Error:
 		t.set.note(h.Running, p.who, "the answer is lost: an error takes its place")
 		errType, body := failure(&h.fault.With)

@@ -109,7 +109,7 @@ func early(k Kind) bool { return k == Throttle || k == Concurrency || k == Dupli
 // onPlaces says whether a kind meets environments as they are made.
 func onPlaces(k Kind) bool { return k == Memory || k == Disk || k == Variable }
 
-// String names what is met: "Charge", "host bank.example.com", "dynamodb PutItem Orders".
+// String names what is met: "Charge", "host bank.example.com", "lambda Invoke Charge".
 func (t *Target) String() string {
 	var text string
 	switch t.scope() {
@@ -352,4 +352,44 @@ func (m *match) holds(v any) bool {
 		}
 		return m.regex.MatchString(s)
 	}
+}
+
+// ParseTarget reads a target in one line: "Charge", "Charge:7" or "Charge:live"
+// (a version or an alias), "host:bank.example.com", "host:db.internal:5432",
+// "service:lambda/Invoke/Charge" with "*" or nothing for what may be any.
+func ParseTarget(text string) (Target, error) {
+	var t Target
+	if host, ok := strings.CutPrefix(text, "host:"); ok {
+		name, port, given := strings.Cut(host, ":")
+		t.Host = name
+		if given {
+			n, err := strconv.Atoi(port)
+			if err != nil || n < 1 {
+				return t, fmt.Errorf("target: %q is no port", port)
+			}
+			t.Port = n
+		}
+		return t, nil
+	}
+	if service, ok := strings.CutPrefix(text, "service:"); ok {
+		parts := strings.SplitN(service, "/", 3)
+		t.Service = parts[0]
+		if len(parts) > 1 {
+			t.Operation = parts[1]
+		}
+		if len(parts) > 2 {
+			t.Resource = parts[2]
+		}
+		return t, nil
+	}
+	name, qualifier, _ := strings.Cut(text, ":")
+	t.Function = name
+	switch {
+	case qualifier == "":
+	case qualifier == "$LATEST" || strings.Trim(qualifier, "0123456789") == "":
+		t.Version = qualifier
+	default:
+		t.Alias = qualifier
+	}
+	return t, nil
 }

@@ -155,6 +155,10 @@ type Failure struct {
 	// outside; "" when nothing was.
 	Recording string `json:"recording,omitempty"`
 
+	// Faults are the faults, asked for, that met one of its runs: "FT-3 latency".
+	// What they did is no nature.
+	Faults []string `json:"faults,omitempty"`
+
 	EventBytes int             `json:"eventBytes"`
 	Redacted   []string        `json:"redacted,omitempty"` // declared paths whose values are not kept
 	Handover   json.RawMessage `json:"handover,omitempty"` // of a destination: how it was to be handed on
@@ -174,6 +178,7 @@ type Attempt struct {
 	Outcome     string        `json:"outcome"`
 	ErrorType   string        `json:"errorType,omitempty"`
 	Message     string        `json:"message,omitempty"`
+	Faults      []string      `json:"faults,omitempty"` // asked for, that met it
 }
 
 // trim cuts everything to its limit.
@@ -183,6 +188,7 @@ func (f *Failure) trim() {
 		&f.Request, &f.Trace, &f.TraceHeader, &f.Source, &f.Client, &f.Did, &f.Next, &f.Reason, &f.Recording, &f.Location.File, &f.Location.Function} {
 		*s = Cut(*s, textBytesMax)
 	}
+	f.Faults = head(f.Faults, textBytesMax)
 	f.Stack = head(f.Stack, StackBytesMax)
 	f.Log = tail(f.Log, LogLinesMax, LogBytesMax)
 	if n := len(f.Attempts); n > AttemptsMax {
@@ -191,6 +197,7 @@ func (f *Failure) trim() {
 	for i := range f.Attempts {
 		a := &f.Attempts[i]
 		a.Message, a.ErrorType, a.Environment, a.Version = Cut(a.Message, textBytesMax), Cut(a.ErrorType, textBytesMax), Cut(a.Environment, textBytesMax), Cut(a.Version, textBytesMax)
+		a.Faults = head(a.Faults, textBytesMax)
 	}
 	f.Tags = trimTags(f.Tags)
 	if len(f.Handover) > handoverBytesMax {

@@ -29,7 +29,7 @@ func (n *Node) openEvents() {
 	n.dispatcher = dispatch.New(dispatch.Config{
 		Heal: n.governor, Total: totalMax,
 		Sources: []dispatch.Source{dispatch.NewDeliveries(n.deliveries, n.facts, n.ledger), n.openMappings(), n.openStreams()},
-		Runner:  loopless{taping{n.pool, n}, n.catalog.View, n.scribe.Saw}, Clock: n.clock, Logger: n.cfg.Log, Drain: drainMax,
+		Runner:  loopless{n.runner(), n.catalog.View, n.scribe.Saw}, Clock: n.clock, Logger: n.cfg.Log, Drain: drainMax,
 		LeaseFor: n.clock.While(leaseFor),
 	})
 }

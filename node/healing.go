@@ -6,6 +6,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/fault"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/scribe"
 	"github.com/daruma-io/daruma/watch"
@@ -32,16 +33,23 @@ func (n *Node) owner(function string) string {
 type observer struct {
 	*watch.Watch
 	scribe *scribe.Scribe
+	faults *fault.Faults // nil: what is told is marked already
 }
 
 // Changed tells both.
 func (o observer) Changed(e daruma.Environment) {
 	o.Watch.Changed(e)
 	o.scribe.Changed(e)
+	if o.faults != nil && e.State == daruma.Gone {
+		o.faults.Gone(e.ID)
+	}
 }
 
 // Spanned tells both.
 func (o observer) Spanned(s daruma.Span) {
+	if o.faults != nil && s.Kind == daruma.SpanRun {
+		s.Faults = o.faults.Marks(s.Request, s.Environment)
+	}
 	o.Watch.Spanned(s)
 	o.scribe.Spanned(s)
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/daruma-io/daruma/door/lambda"
 	"github.com/daruma-io/daruma/door/web"
 	"github.com/daruma-io/daruma/door/wire"
+	"github.com/daruma-io/daruma/fault"
 	"github.com/daruma-io/daruma/heal"
 	"github.com/daruma-io/daruma/hold"
 	"github.com/daruma-io/daruma/ledger"
@@ -77,6 +78,7 @@ type Node struct {
 	deliveries *delivery.Deliveries
 	queues     *queue.Queues
 	tables     *table.Tables
+	faults     *fault.Faults
 	governor   *heal.Governor
 	mappings   *mapping.Mappings
 	mapped     *dispatch.Mappings
@@ -244,7 +246,8 @@ func unseen(data string) error {
 // openPlaces opens where functions run and their way out.
 func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 	var err error
-	if n.front, err = wire.New(wire.Config{Credentials: n.keys, Region: place.Region, Grace: drainMax, Log: n.cfg.Log}); err != nil {
+	if n.front, err = wire.New(wire.Config{Credentials: n.keys, Region: place.Region, Grace: drainMax, Log: n.cfg.Log,
+		Around: func(_ string, h wire.Handler) wire.Handler { return &troubled{h, n} }}); err != nil {
 		return err
 	}
 	if err := n.openTrust(); err != nil {
@@ -255,7 +258,7 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 		policy = egress.DenyAll
 	}
 	n.policy = policy
-	n.egress, err = egress.New(egress.Config{Cloud: http.HandlerFunc(n.cloud), Authority: n.trust, Session: n.session, Tap: n.tap, Policy: policy, Own: n.listeners.ports, Log: n.watch.Logged})
+	n.egress, err = egress.New(egress.Config{Cloud: http.HandlerFunc(n.cloud), Authority: n.trust, Session: n.session, Tap: n.tap, Policy: n.faulty(policy), Own: n.listeners.ports, Log: n.watch.Logged})
 	if err != nil {
 		return err
 	}
@@ -265,6 +268,9 @@ func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 	n.tellRecording()
 	n.runtimes = openRuntimes(n.cfg)
 	if err := n.openHealing(ctx); err != nil {
+		return err
+	}
+	if err := n.openFaults(); err != nil {
 		return err
 	}
 	n.pool = run.New(n.poolConfig())
@@ -294,7 +300,7 @@ func (n *Node) cloud(w http.ResponseWriter, r *http.Request) {
 
 // openDoors makes the ways in.
 func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
-	door, err := lambda.New(lambda.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Mappings: n.mappings, EventSource: n.eventSource, LastResult: n.mappings.Result, Acceptor: acceptor{n.deliveries}, Takes: n.takes, URL: n.urlAddress, Spanned: n.spanned})
+	door, err := lambda.New(lambda.Config{Runner: recorder{n.runner(), n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Mappings: n.mappings, EventSource: n.eventSource, LastResult: n.mappings.Result, Acceptor: acceptor{n.deliveries}, Takes: n.takes, URL: n.urlAddress, Spanned: n.spanned})
 	if err != nil {
 		return err
 	}
@@ -308,10 +314,11 @@ func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
 	if err := n.openTopicDoor(place); err != nil {
 		return err
 	}
-	n.web = web.New(web.Config{Runner: recorder{taping{n.pool, n}, n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
+	n.web = web.New(web.Config{Runner: recorder{n.runner(), n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
 		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, QueueHeld: n.queueHeld, Topics: console.Topics{List: n.topicRows, Publish: n.publish, Redrive: n.topics.Redrive}, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Bundle: n.serveBundle, Now: n.clock.Now,
+		Faults:   n.faults,
 		Mappings: console.Mappings{All: n.mappingRows, Enable: n.enableMapping},
 		Breakers: console.Breakers{Statuses: func() any { return n.governor.Statuses() }, Force: breakers{n}.Force},
 	})

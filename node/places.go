@@ -12,7 +12,6 @@ import (
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/door/egress"
 	"github.com/daruma-io/daruma/door/egress/trust"
-	"github.com/daruma-io/daruma/door/runtime"
 	"github.com/daruma-io/daruma/run"
 	"github.com/daruma-io/daruma/run/sandbox"
 	"github.com/daruma-io/daruma/run/sandbox/process"
@@ -63,13 +62,17 @@ func (n *Node) poolConfig() run.Config {
 		Maker:    n.maker,
 		View:     n.catalog.View,
 		Launch:   n.launch,
-		Serve:    func(ctx context.Context, ln net.Listener, s *run.Session) error { return runtime.Serve(ctx, ln, s) },
-		Observer: observer{n.watch, n.scribe},
+		Serve:    n.serveRuntime,
+		Environ:  n.environ,
+		Observer: observer{n.watch, n.scribe, n.faults},
 		Clock:    n.clock,
 		// What a process does while nobody waits for it is its own time.
 		FreezeAfter: n.clock.While(freezeAfter),
 		Credentials: n.credentials,
-		Spec:        func(f *catalog.Function, spec *sandbox.Spec) { furnish(spec, n.own(), n.files(f)) },
+		Spec: func(f *catalog.Function, spec *sandbox.Spec) {
+			furnish(spec, n.own(), n.files(f))
+			n.place(f, spec)
+		},
 	}
 	cfg.Services = ways(n.egress, n.own())
 	return cfg

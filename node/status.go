@@ -23,7 +23,7 @@ func (n *Node) Status() console.Status {
 		Template: t.Path, Data: n.address.Data, Region: v.Place.Region,
 		AWS: n.address.AWS, Web: n.address.Web, Console: n.address.Console,
 		Isolation: n.maker.Kind(), Missing: n.maker.Missing(), Health: n.health(),
-		Environments: environments, Egress: n.egressStatus(), Events: n.events(), Notices: n.notices(),
+		Environments: environments, Egress: n.egressStatus(), Events: n.events(), Notices: n.notices(), Faults: n.faults.InForce(),
 		Clock:     console.Clock{Scale: n.clock.Scale(), Now: n.clock.Now(), AheadS: n.clock.Ahead().Seconds()},
 		Functions: []console.Function{}, Endpoints: []console.Endpoint{}, // never null for programs that read it
 	}

@@ -81,7 +81,7 @@ func Settle(ctx context.Context, to Settler, held delivery.Held, o daruma.Outcom
 func report(held delivery.Held, o daruma.Outcome, facts Facts, started time.Time) delivery.Report {
 	rule := Of(o.Kind)
 	r := delivery.Report{Held: held, Verdict: rule.Verdict, Outcome: o.Kind.String(), Status: rule.Status, FunctionError: rule.FunctionError,
-		Started: started, Duration: o.Duration, Environment: o.Environment, Version: o.Version, CodeSHA256: facts.CodeSHA256, Revision: facts.Revision, DeadLetter: facts.DeadLetter}
+		Started: started, Duration: o.Duration, Environment: o.Environment, Version: o.Version, CodeSHA256: facts.CodeSHA256, Revision: facts.Revision, DeadLetter: facts.DeadLetter, Faults: o.Faults}
 	if f := o.Failure; f != nil {
 		r.ErrorType, r.Message, r.After = f.Type, f.Message, f.After
 		if o.Kind == daruma.Refused && f.Kind == daruma.KindNotFound {
@@ -120,9 +120,9 @@ func Call(ctx context.Context, to Recorder, inv daruma.Invocation, o daruma.Outc
 	r := report(delivery.Held{}, o, facts, time.Time{})
 	f := ledger.Failure{Hop: ledger.Call, Function: inv.Target.Function, Qualifier: inv.Target.Qualifier, Version: o.Version, CodeSHA256: facts.CodeSHA256, Revision: facts.Revision,
 		Owner: facts.Declared.Owner, Tags: facts.Declared.Tags, Sensitive: facts.Declared.Sensitive, Correlate: facts.Declared.Correlate,
-		Outcome: r.Outcome, ErrorType: r.ErrorType, Message: r.Message, Stack: r.Stack, Location: r.Location, Log: r.Log, Recording: r.Recording, Runs: 1, Accepted: inv.At, Duration: o.Duration,
+		Outcome: r.Outcome, ErrorType: r.ErrorType, Message: r.Message, Stack: r.Stack, Location: r.Location, Log: r.Log, Recording: r.Recording, Faults: o.Faults, Runs: 1, Accepted: inv.At, Duration: o.Duration,
 		Request: inv.ID, Trace: daruma.TraceRoot(inv.Trace), TraceHeader: inv.Trace, Source: inv.Source, Client: client, Did: "told the caller " + Of(o.Kind).Caller + " and kept the event here"}
-	f.Attempts = []ledger.Attempt{{At: inv.At, Duration: o.Duration, Environment: o.Environment, Version: o.Version, Outcome: r.Outcome, ErrorType: r.ErrorType, Message: r.Message}}
+	f.Attempts = []ledger.Attempt{{At: inv.At, Duration: o.Duration, Environment: o.Environment, Version: o.Version, Outcome: r.Outcome, ErrorType: r.ErrorType, Message: r.Message, Faults: o.Faults}}
 	return to.Record(ctx, f, inv.Payload)
 }
 

@@ -64,6 +64,7 @@ func environ(e *Environment, cmd Command, api string) (runtime, extension []stri
 		}
 	}
 	add(e.pool.cfg.Credentials(f))
+	add(e.pool.cfg.Environ(f, e.record.ID))
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
 		v := name + "=" + vars[name]
 		runtime = append(runtime, v)

@@ -51,6 +51,9 @@ type Config struct {
 	// Credentials returns the variables with which a function's SDK signs:
 	// AWS_ACCESS_KEY_ID=…, AWS_SECRET_ACCESS_KEY=…, AWS_SESSION_TOKEN=…. May be nil.
 	Credentials func(f *catalog.Function) []string
+	// Environ returns variables that an environment sees instead of all others of
+	// their names. May be nil.
+	Environ func(f *catalog.Function, environment string) []string
 	// Spec completes the place of a function: limits, resolver, trust. The ID,
 	// mounts, layers, /tmp and memory are set already. May be nil.
 	Spec     func(f *catalog.Function, spec *sandbox.Spec)
@@ -115,6 +118,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Credentials == nil {
 		c.Credentials = func(*catalog.Function) []string { return nil }
+	}
+	if c.Environ == nil {
+		c.Environ = func(*catalog.Function, string) []string { return nil }
 	}
 	if c.Spec == nil {
 		c.Spec = func(*catalog.Function, *sandbox.Spec) {}

@@ -5,9 +5,11 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/catalog"
 )
 
 // A state is where a runtime is in its life. The names are those the Runtime API says.
@@ -405,4 +407,15 @@ func (s *Session) answer(c *call, o daruma.Outcome) {
 func (s *Session) illegal(to state) error {
 	return &daruma.StateError{Status: 403, Type: "InvalidStateTransition",
 		Reason: "State transition from " + string(s.state) + " to " + string(to) + " failed for runtime. Error: State transition is not allowed"}
+}
+
+// Environment returns the ID of the environment whose life it is, and what runs in it.
+func (s *Session) Environment() (id string, f *catalog.Function) {
+	return s.env.record.ID, s.env.function
+}
+
+// Kill kills the runtime's process, as anything on the machine may. It may be
+// called once the runtime has asked for its first event.
+func (s *Session) Kill() {
+	_ = s.runtime.Signal(syscall.SIGKILL) // one that is gone needs none
 }

@@ -205,18 +205,26 @@ func appendSpan(b []byte, s *daruma.Span) []byte {
 		b = append(b, `,"cold":true`...)
 	}
 	b = appendNumber(b, "memoryBytes", s.MemoryBytes)
-	for i, k := range s.Keys {
-		if i == 0 {
-			b = append(b, `,"keys":[`...)
-		} else {
+	b = appendList(b, "faults", s.Faults)
+	b = appendList(b, "keys", s.Keys)
+	return append(b, "}\n"...)
+}
+
+// appendList appends a field, unless it has nothing in it.
+func appendList(b []byte, name string, values []string) []byte {
+	if len(values) == 0 {
+		return b
+	}
+	b = append(b, `,"`...)
+	b = append(b, name...)
+	b = append(b, `":[`...)
+	for i, v := range values {
+		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, k)
+		b = appendString(b, v)
 	}
-	if len(s.Keys) > 0 {
-		b = append(b, ']')
-	}
-	return append(b, "}\n"...)
+	return append(b, ']')
 }
 
 // appendNumber appends a field, unless it is zero.

@@ -225,6 +225,7 @@ func showFailure(out io.Writer, f console.Failure) {
 	if f.Trace != "" {
 		line("trace", "%s  (daruma trace %s)", f.Trace, f.Number)
 	}
+	line("faults", "%s", strings.Join(f.Faults, ", "))
 	line("did", "%s", f.Did)
 	line("next", "%s", f.Next)
 	if f.Hop == ledger.Call || f.Hop == ledger.Async {

@@ -84,6 +84,7 @@ func showStatus(out io.Writer, s console.Status, now time.Time) {
 			row(p.Host, p.Function, p.Port, p.Connections, p.Failures, p.Denied)
 		}
 	})
+	showFaults(out, s.Faults)
 	for _, m := range s.Missing {
 		fmt.Fprintf(out, "not available on this machine: %s\n", m)
 	}

@@ -305,6 +305,9 @@ func labelOf(s daruma.Span) string {
 	if s.ErrorType != "" {
 		label += " " + s.ErrorType
 	}
+	if len(s.Faults) > 0 {
+		label += " [fault " + strings.Join(s.Faults, ", ") + "]"
+	}
 	return label
 }
 

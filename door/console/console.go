@@ -23,6 +23,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/delivery"
+	"github.com/daruma-io/daruma/fault"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/queue"
 )
@@ -42,6 +43,7 @@ type Config struct {
 	// Bundle answers with a file to do so elsewhere.
 	Reproduce, Bundle http.HandlerFunc
 
+	Faults     *fault.Faults
 	Ledger     *ledger.Ledger
 	Deliveries *delivery.Deliveries
 	Queues     *queue.Queues
@@ -109,6 +111,11 @@ func New(cfg Config) *Door {
 		"POST /api/queue/send":  {handle: d.sendMessage},
 		"POST /api/queue/move":  {handle: d.moveMessages},
 		"POST /api/queue/purge": {handle: d.purge},
+
+		"GET /api/faults":        {handle: d.faults},
+		"POST /api/faults":       {handle: d.startFault},
+		"DELETE /api/faults":     {handle: d.stopFaults},
+		"POST /api/faults/renew": {handle: d.renewFault},
 
 		"GET /api/repairs":      {handle: d.repairs},
 		"GET /api/repair":       {handle: d.repair},

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/fault"
 )
 
 // Health says whether a node can take work.
@@ -35,6 +36,7 @@ type Status struct {
 	Egress       Egress               `json:"egress"`
 	Events       *Account             `json:"events,omitempty"`  // what became of asynchronous events, and what the ledger holds
 	Notices      *Notices             `json:"notices,omitempty"` // how the telling of owners goes
+	Faults       []fault.State        `json:"faults,omitempty"`  // in force
 	Outputs      []Output             `json:"outputs,omitempty"`
 	Left         []string             `json:"left,omitempty"` // parts of the template that were left out
 }

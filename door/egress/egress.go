@@ -126,6 +126,7 @@ type Egress struct {
 	mu           sync.Mutex // guards environments
 	environments map[string]*environment
 	sealed       map[sealedKey]bool // hosts whose TLS is left alone; guarded by mu
+	open         map[net.Conn]Dial  // connections to hosts outside; guarded by mu
 }
 
 // An environment is what the sockets of one environment share.
@@ -177,7 +178,7 @@ func New(cfg Config) (*Egress, error) {
 	if cfg.Upstream == nil {
 		cfg.Upstream = machineUpstream()
 	}
-	return &Egress{cfg: cfg, origin: originalDestination, environments: map[string]*environment{}, sealed: map[sealedKey]bool{}}, nil
+	return &Egress{cfg: cfg, origin: originalDestination, environments: map[string]*environment{}, sealed: map[sealedKey]bool{}, open: map[net.Conn]Dial{}}, nil
 }
 
 func orDefault[T int | time.Duration](v, def T) T {

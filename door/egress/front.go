@@ -44,7 +44,7 @@ func (e *Egress) ServeCloud(ctx context.Context, ln net.Listener, who Ref) error
 		p := e.peer(who, d.Host, d.Port)
 		decide, cancel := context.WithTimeout(ctx, policyMax)
 		defer cancel()
-		if !e.allowed(decide, d, p) {
+		if _, ok := e.allowed(decide, d, p); !ok {
 			abort(c)
 			return
 		}

@@ -19,6 +19,9 @@ type Dial struct {
 type Decision struct {
 	Allow  bool
 	Reason string // why not, for the log and the person reading it
+	// Pace bounds how many bytes a second a connection to a host outside
+	// carries, each way; 0 is no bound. It is asked again and again. May be nil.
+	Pace func() int64
 }
 
 // A Policy decides. It may take its time (a delay, a black hole) but returns
@@ -58,14 +61,14 @@ var CloudDomains = []string{
 func IsCloud(name string) bool { return trust.Below(name, CloudDomains) }
 
 // allowed asks the policy, and keeps the answer when it is no.
-func (e *Egress) allowed(ctx context.Context, d Dial, p *peer) bool {
+func (e *Egress) allowed(ctx context.Context, d Dial, p *peer) (Decision, bool) {
 	dec := e.cfg.Policy(ctx, d)
 	if dec.Allow {
-		return true
+		return dec, true
 	}
 	if dec.Reason == "" {
 		dec.Reason = "the policy denies it"
 	}
 	e.deny(p, d.Ref, dec.Reason)
-	return false
+	return dec, false
 }

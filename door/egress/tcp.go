@@ -58,8 +58,14 @@ func (e *Egress) handle(ctx context.Context, env *environment, f *front, c net.C
 	d := Dial{Ref: env.ref, Host: host, Port: to.Port(), Cloud: IsCloud(host)}
 	p := e.peer(env.ref, host, to.Port())
 	decide, cancel := context.WithTimeout(ctx, policyMax)
-	ok := e.allowed(decide, d, p)
+	dec, ok := e.allowed(decide, d, p)
 	cancel()
+	if ok && !d.Cloud {
+		defer e.hold(d, c)()
+		if dec.Pace != nil {
+			c = &paced{Conn: c, pace: dec.Pace}
+		}
+	}
 	switch {
 	case !ok:
 		abort(c)

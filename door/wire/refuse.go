@@ -16,8 +16,9 @@ type Error struct {
 	MessageKey string      // rest-json only: "Message" where the service's model says so; "message" when ""
 	Members    [][2]string // rest-json only: further members, in order, before the message
 
-	fault  fault // of the gate; decides Status and Code in each protocol
-	closes bool  // the connection cannot be used any further
+	query  string // the code in the query protocol, where it is another
+	fault  fault  // of the gate; decides Status and Code in each protocol
+	closes bool   // the connection cannot be used any further
 }
 
 // Error returns the code and the message.
@@ -74,6 +75,9 @@ func Refuse(w http.ResponseWriter, r *Request, e *Error) {
 			status = http.StatusBadRequest
 		}
 	}
+	if e.query != "" && (p == queryXML || p == ec2XML || p == restXML) {
+		code = e.query
+	}
 	h := w.Header()
 	var body []byte
 	switch p {
@@ -83,7 +87,11 @@ func Refuse(w http.ResponseWriter, r *Request, e *Error) {
 			h["Content-Type"] = []string{"application/x-amz-json-1.1"}
 		}
 		if r.HTTP.Header.Get("X-Amzn-Query-Mode") == "true" {
-			h["X-Amzn-Query-Error"] = []string{strings.TrimSuffix(code, "Exception") + ";" + blame(status)}
+			query := e.query
+			if query == "" {
+				query = strings.TrimSuffix(code, "Exception")
+			}
+			h["X-Amzn-Query-Error"] = []string{query + ";" + blame(status)}
 		}
 		body = jsonObject([][2]string{{"__type", code}}, "message", e.Message)
 	case cbor:

@@ -50,6 +50,8 @@ type Config struct {
 	Conns       int              // connections at once on one listener; 4,096 when 0
 	ConnsPerIP  int              // connections at once from one address; 2,048 when 0
 	Grace       time.Duration    // how long Serve waits at its end for requests under way; 30 s when 0
+	// Around puts a decorator around the handler of each service. May be nil.
+	Around func(service string, h Handler) Handler
 }
 
 // A Handler serves the requests of one service. ServeAWS is called from many
@@ -121,6 +123,9 @@ func (f *Front) Register(name string, s Service) {
 		panic("wire: a service needs a name, a handler and a body limit")
 	case f.services[name].Handler != nil:
 		panic("wire: " + name + " is registered twice")
+	}
+	if f.cfg.Around != nil {
+		s.Handler = f.cfg.Around(name, s.Handler)
 	}
 	f.services[name] = s
 }

@@ -28,12 +28,12 @@ type leaf struct {
 
 // A compiler reads the tokens of a pattern.
 type compiler struct {
-	text   string
-	tokens []token
-	at     int  // behind the token that was read last
-	asked  bool // the text of that token was looked at
-	takes  operators
-	leaves int
+	text      string
+	tokens    []token
+	at        int  // behind the token that was read last
+	asked     bool // the text of that token was looked at
+	wildcards bool // whether the dialect knows them
+	leaves    int
 }
 
 // pattern reads the whole pattern into its alternatives.

@@ -11,7 +11,7 @@ type Criteria struct {
 }
 
 // CompileCriteria compiles filters of an event source mapping. They know the
-// operators of rules but those for addresses and wildcards. None makes no
+// operators of rules but wildcards. None makes no
 // criteria. What is wrong is KindInvalid.
 func CompileCriteria(patterns ...string) (*Criteria, error) {
 	if len(patterns) == 0 {
@@ -25,7 +25,7 @@ func CompileCriteria(patterns ...string) (*Criteria, error) {
 		if n := len([]rune(text)); n > MappingCharacterMax {
 			return nil, refused(fmt.Errorf("a filter of %d characters: at most %d are taken", n, MappingCharacterMax))
 		}
-		p, err := compile(text, everything&^addresses&^wildcards)
+		p, err := compile(text, false)
 		if err != nil {
 			return nil, err
 		}

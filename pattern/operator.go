@@ -7,16 +7,6 @@ import (
 	"strings"
 )
 
-// operators is a set of what a dialect knows.
-type operators uint8
-
-const (
-	addresses operators = 1 << iota // cidr
-	wildcards                       // wildcard, also within anything-but
-
-	everything = addresses | wildcards
-)
-
 // operator reads one match expression, whose opening brace was read, to its
 // end. It returns nil for {"exists": false}, which no value satisfies.
 func (c *compiler) operator() test {
@@ -31,9 +21,9 @@ func (c *compiler) operator() test {
 		return c.affix(name)
 	case name == "equals-ignore-case":
 		return c.last(fold(c.wanted(name)))
-	case name == "wildcard" && c.takes&wildcards != 0:
+	case name == "wildcard" && c.wildcards:
 		return c.last(c.glob(c.next()))
-	case name == "cidr" && c.takes&addresses != 0:
+	case name == "cidr":
 		return c.network()
 	case name == "numeric":
 		return c.numeric()
@@ -153,7 +143,7 @@ func (c *compiler) anythingBut() test {
 			c.refuse("Anything-But expression name not found")
 		}
 		within = t.text
-		if within != "equals-ignore-case" && within != "prefix" && within != "suffix" && (within != "wildcard" || c.takes&wildcards == 0) {
+		if within != "equals-ignore-case" && within != "prefix" && within != "suffix" && (within != "wildcard" || !c.wildcards) {
 			c.refuse("Unsupported anything-but pattern: " + within)
 		}
 		t = c.next()

@@ -83,11 +83,11 @@ func Compile(text string) (*Pattern, error) {
 	if n := len([]rune(text)); n > RuleCharactersMax {
 		return nil, refused(&SyntaxError{Reason: fmt.Sprintf("Event pattern is too long: %d characters, at most %d are taken", n, RuleCharactersMax)})
 	}
-	return compile(text, everything)
+	return compile(text, true)
 }
 
-func compile(text string, takes operators) (*Pattern, error) {
-	c := &compiler{text: text, tokens: tokenize(text), takes: takes}
+func compile(text string, wildcards bool) (*Pattern, error) {
+	c := &compiler{text: text, tokens: tokenize(text), wildcards: wildcards}
 	fields, err := c.pattern()
 	if err != nil {
 		return nil, refused(err)

@@ -28,7 +28,7 @@ func CompilePolicy(text string, scope Scope) (*Pattern, error) {
 	if len(keys) == 0 {
 		return &Pattern{alternatives: []*node{{}}}, nil // it wants everything
 	}
-	p, err := compile(text, everything)
+	p, err := compile(text, true)
 	if is, ok := errors.AsType[*SyntaxError](err); ok {
 		is.Reason = "FilterPolicy: " + is.Reason
 		return nil, err

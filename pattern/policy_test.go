@@ -52,9 +52,25 @@ func TestOneOfTheFiltersSufficesAndNoneWantsAll(t *testing.T) {
 	}
 }
 
+func TestFiltersOfAMappingKnowNetworks(t *testing.T) {
+	c, err := pattern.CompileCriteria(`{"body":{"sourceIPAddress":[{"cidr":"10.0.0.0/24"}]}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, want := range map[string]bool{`{"body":{"sourceIPAddress":"10.0.0.7"}}`: true, `{"body":{"sourceIPAddress":"10.0.1.7"}}`: false} {
+		v, err := pattern.Parse([]byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Match(v); got != want {
+			t.Errorf("%s: got %t, want %t", body, got, want)
+		}
+	}
+}
+
 func TestFiltersOfAMappingAreRefused(t *testing.T) {
 	for _, filters := range [][]string{
-		{`{"a":[{"wildcard":"x*"}]}`}, {`{"a":[{"cidr":"10.0.0.0/8"}]}`}, {`{"a":[{"anything-but":{"wildcard":"x*"}}]}`},
+		{`{"a":[{"wildcard":"x*"}]}`}, {`{"a":[{"anything-but":{"wildcard":"x*"}}]}`},
 		{`{"a":["` + strings.Repeat("x", 4096) + `"]}`}, {`nonsense`}, make([]string, 11),
 	} {
 		if _, err := pattern.CompileCriteria(filters...); err == nil {

@@ -58,21 +58,21 @@ func (e *effects) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.seen[strings.TrimPrefix(r.URL.Path, "/")]++
 }
 
-// clients send events until the platform is gone, and remember which were accepted.
+// clients send until the platform is gone, and remember what was accepted.
 type clients struct {
 	asked    atomic.Int64
 	mu       sync.Mutex
 	accepted map[string]bool // by the event's own ID
 }
 
-func (c *clients) work(ctx context.Context, p *platform, n int) {
+// work has n clients send, each event with an ID of its own, until ctx ends.
+func (c *clients) work(ctx context.Context, n int, send func(ctx context.Context, id string) error) {
 	var group sync.WaitGroup
 	for range n {
 		group.Go(func() {
 			for ctx.Err() == nil {
 				id := fmt.Sprintf("e%d", c.asked.Add(1))
-				_, err := p.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String("Note"), InvocationType: types.InvocationTypeEvent, Payload: fmt.Appendf(nil, `{"id":%q}`, id)})
-				if err != nil {
+				if err := send(ctx, id); err != nil {
 					continue // it may have been accepted, and nobody was told
 				}
 				c.mu.Lock()
@@ -84,23 +84,67 @@ func (c *clients) work(ctx context.Context, p *platform, n int) {
 	group.Wait()
 }
 
-// failures asks the ledger.
-func (p *platform) failures(t *testing.T, q url.Values) []*ledger.Failure {
+// throughKills has 32 clients send to a platform that is killed again and
+// again, each time within a second, and returns how often it was.
+func (c *clients) throughKills(t *testing.T, dir string, send func(p *platform) func(ctx context.Context, id string) error) (rounds int) {
 	t.Helper()
-	var page ledger.Page
-	if err := get(t.Context(), p.address, "/api/failures?"+q.Encode(), &page); err != nil {
-		t.Fatal(err)
+	rounds = 4
+	if long() {
+		rounds = 100
 	}
-	return page.Failures
+	for round := range rounds {
+		p := startPlatform(t, dir)
+		ctx, stop := context.WithCancel(t.Context())
+		worked := make(chan bool)
+		go func() {
+			defer close(worked)
+			c.work(ctx, 32, send(p))
+		}()
+		<-time.After(300*time.Millisecond + time.Duration(rand.Int64N(int64(700*time.Millisecond))))
+		p.kill()
+		stop()
+		<-worked
+		t.Logf("round %d: %d asked for, %d accepted so far", round+1, c.asked.Load(), len(c.accepted))
+	}
+	if len(c.accepted) < 100*rounds {
+		t.Errorf("only %d were accepted: too few to mean anything", len(c.accepted))
+	}
+	return rounds
+}
+
+// lost says how many of what was accepted was neither done nor kept.
+func (c *clients) lost(done *effects, kept map[string]bool) int {
+	done.mu.Lock()
+	defer done.mu.Unlock()
+	lost := 0
+	for id := range c.accepted {
+		if done.seen[id] == 0 && !kept[id] {
+			lost++
+		}
+	}
+	return lost
+}
+
+// failures asks the ledger for all of its failures.
+func (p *platform) failures(t *testing.T) []*ledger.Failure {
+	t.Helper()
+	var all []*ledger.Failure
+	for q := (url.Values{"max": {"500"}}); ; {
+		var page ledger.Page
+		if err := get(t.Context(), p.address, "/api/failures?"+q.Encode(), &page); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, page.Failures...)
+		if page.Next == 0 {
+			return all
+		}
+		q.Set("before", page.Next.String())
+	}
 }
 
 func TestNothingAcceptedIsLostInACrash(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes ten seconds")
-	}
-	rounds := 4
-	if long() {
-		rounds = 100
 	}
 	done := &effects{seen: map[string]int{}}
 	outside := httptest.NewServer(done)
@@ -111,20 +155,12 @@ func TestNothingAcceptedIsLostInACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &clients{accepted: map[string]bool{}}
-	for round := range rounds {
-		p := startPlatform(t, dir)
-		ctx, stop := context.WithCancel(t.Context())
-		worked := make(chan bool)
-		go func() {
-			defer close(worked)
-			c.work(ctx, p, 32)
-		}()
-		<-time.After(300*time.Millisecond + time.Duration(rand.Int64N(int64(700*time.Millisecond))))
-		p.kill()
-		stop()
-		<-worked
-		t.Logf("round %d: %d events asked for, %d accepted so far", round+1, c.asked.Load(), len(c.accepted))
-	}
+	rounds := c.throughKills(t, dir, func(p *platform) func(context.Context, string) error {
+		return func(ctx context.Context, id string) error {
+			_, err := p.lambda.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String("Note"), InvocationType: types.InvocationTypeEvent, Payload: fmt.Appendf(nil, `{"id":%q}`, id)})
+			return err
+		}
+	})
 	p := startPlatform(t, dir)
 	var account console.Account
 	within(t, 4*time.Minute, "every event to be done or kept", func() (bool, string) {
@@ -147,19 +183,9 @@ func TestNothingAcceptedIsLostInACrash(t *testing.T) {
 		t.Errorf("got %d accepted, want from %d (acknowledged) to %d (asked for)", all.Accepted, len(c.accepted), c.asked.Load())
 	}
 	kept := p.keptEvents(t, int(all.Failed))
-	lost := 0
-	done.mu.Lock()
-	defer done.mu.Unlock()
-	for id := range c.accepted {
-		if done.seen[id] == 0 && !kept[id] {
-			lost++
-		}
-	}
+	lost := c.lost(done, kept)
 	if lost > 0 {
 		t.Errorf("%d of %d acknowledged events were neither done nor kept", lost, len(c.accepted))
-	}
-	if len(c.accepted) < 100*rounds {
-		t.Errorf("only %d events were accepted: too few to mean anything", len(c.accepted))
 	}
 	t.Logf("%d kills, %d events acknowledged, %d accepted, %d done, %d failed and kept, %d lost", rounds, len(c.accepted), all.Accepted, all.Done, all.Failed, lost)
 }
@@ -171,7 +197,7 @@ func (p *platform) keptEvents(t *testing.T, n int) map[string]bool {
 	if n == 0 {
 		return kept
 	}
-	for _, f := range p.failures(t, url.Values{"max": {"500"}}) {
+	for _, f := range p.failures(t) {
 		body, err := ask(t.Context(), p.address, "GET", "/api/failure?id="+f.Number.String())
 		if err != nil {
 			t.Fatal(err)

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"time"
@@ -12,7 +10,7 @@ import (
 // first sends one request on a new connection and returns how long its answer took, in milliseconds.
 func first(addr string, request []byte) (float64, error) {
 	start := time.Now()
-	c, err := net.Dial("tcp", addr)
+	c, err := dial(addr)
 	if err != nil {
 		return 0, err
 	}
@@ -20,10 +18,7 @@ func first(addr string, request []byte) (float64, error) {
 	if err := c.SetDeadline(start.Add(30 * time.Second)); err != nil {
 		return 0, err
 	}
-	if _, err := c.Write(request); err != nil {
-		return 0, err
-	}
-	if err := answer(bufio.NewReader(c)); err != nil {
+	if _, err := c.ask(request); err != nil {
 		return 0, err
 	}
 	return float64(time.Since(start).Microseconds()) / 1000, nil

@@ -10,13 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/door/console"
-	"github.com/daruma-io/daruma/node"
 	"github.com/daruma-io/daruma/route"
 )
 
@@ -68,68 +65,62 @@ func (w *workshop) atDoor(ctx context.Context, d time.Duration) (map[int]measure
 		return nil, err
 	}
 	defer f.stop()
-	request, err := signedWith(ctx, benchKey, "http://"+f.addr, "us-east-1", target, asynchronous)
+	request, err := invocation(ctx, newSigner(benchKey, f.addr, "us-east-1", "lambda"), target, asynchronous)
 	if err != nil {
 		return nil, err
 	}
-	return ladder(ctx, f.addr, request, d, []int{f.cmd.Process.Pid})
+	return ladder(ctx, f.addr, repeat(1, request), d, []int{f.cmd.Process.Pid})
 }
 
 // toTheirEnd sends events to a whole node and waits until every one has run.
-// Its rate is that of events which have ended, from the first one sent.
 func (w *workshop) toTheirEnd(ctx context.Context, d time.Duration) (map[int]measurement, error) {
-	key, err := node.OperatorKey(w.data)
+	s, err := w.signer("lambda")
 	if err != nil {
 		return nil, err
 	}
-	request, err := signedWith(ctx, key, w.address.AWS, w.address.Region, target, asynchronous)
+	request, err := invocation(ctx, s, target, asynchronous)
 	if err != nil {
 		return nil, err
 	}
+	return w.floods(ctx, request, d, func(ctx context.Context) (bool, error) {
+		now, err := w.account(ctx)
+		return now.All.InProgress() == 0, err
+	})
+}
+
+// floods measures every level of load, each until nothing is left of it.
+func (w *workshop) floods(ctx context.Context, request []byte, d time.Duration, ended func(context.Context) (bool, error)) (map[int]measurement, error) {
 	got := map[int]measurement{}
 	for _, level := range levels {
-		if got[level], err = w.flood(ctx, request, level, d); err != nil {
+		m, err := w.flood(ctx, request, level, d, ended)
+		if err != nil {
 			return nil, err
 		}
+		got[level] = m
 	}
 	return got, nil
 }
 
-// flood sends events for a time from level connections, and waits for their end.
-func (w *workshop) flood(ctx context.Context, request []byte, level int, d time.Duration) (measurement, error) {
-	before, err := w.account(ctx)
+// flood sends a request for a time from level connections, and waits for the
+// end of what that set off. Its rate is from the first one sent.
+func (w *workshop) flood(ctx context.Context, request []byte, level int, d time.Duration, ended func(context.Context) (bool, error)) (measurement, error) {
+	cpu, began := cpuOf(w.pids()), time.Now()
+	sent, err := drive(ctx, w.addr(), repeat(1, request), level, began, began.Add(d))
 	if err != nil {
 		return measurement{}, err
 	}
-	pids := []int{w.address.PID}
-	cpu, began := cpuOf(pids), time.Now()
-	end := began.Add(d)
-	var all sync.WaitGroup
-	errs := make(chan error, level)
-	for range level {
-		all.Go(func() {
-			_, err := worker(ctx, strings.TrimPrefix(w.address.AWS, "http://"), request, began, end)
-			errs <- err
-		})
-	}
-	all.Wait()
-	for range level {
-		if err := <-errs; err != nil {
-			return measurement{}, err
-		}
-	}
 	late := time.Now().Add(2 * time.Minute)
 	for {
-		now, err := w.account(ctx)
+		over, err := ended(ctx)
 		if err != nil {
 			return measurement{}, err
 		}
-		if n := now.All.Done - before.All.Done; now.All.InProgress() == 0 {
-			spent := cpuOf(pids) - cpu
-			return measurement{Rate: float64(n) / time.Since(began).Seconds(), CPU: float64(spent.Microseconds()) / float64(n), Memory: memoryOf(pids)}, nil
+		if over {
+			spent, n := cpuOf(w.pids())-cpu, float64(sent.n)
+			return measurement{Rate: n / time.Since(began).Seconds(), CPU: float64(spent.Microseconds()) / n, Memory: memoryOf(w.pids())}, nil
 		}
 		if time.Now().After(late) {
-			return measurement{}, errors.New("events did not end within two minutes")
+			return measurement{}, errors.New("it did not end within two minutes")
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -153,6 +153,10 @@ func inside(work string, d time.Duration, dir string) error {
 				return err
 			}
 		}
+	case "sync":
+		if got[1], err = syncs(filepath.Join(dir, "sync"), d); err != nil {
+			return err
+		}
 	case "fill":
 		if err := c.fill(ctx, pendingEvents); err != nil {
 			return err
@@ -161,6 +165,36 @@ func inside(work string, d time.Duration, dir string) error {
 		return fmt.Errorf("no such work: %q", work)
 	}
 	return json.NewEncoder(os.Stdout).Encode(got)
+}
+
+// openQueues opens a cell on a disk that has one queue.
+func openQueues(ctx context.Context, dir string) (*queue.Queues, *cell.Cell, error) {
+	m := queue.NewMachine()
+	c, err := cell.Open(ctx, cell.Config{Journal: disk.Place{Dir: filepath.Join(dir, "queues")}, Machines: []cell.Machine{ledger.Machine{}, m}})
+	if err != nil {
+		return nil, nil, err
+	}
+	q, err := queue.Open(ctx, c, m, nil)
+	if err == nil {
+		_, err = q.Create(ctx, "q", queue.Settings{Hide: 30 * time.Second})
+	}
+	return q, c, err
+}
+
+// syncs appends a kilobyte to a file and waits for the disk, again and again.
+func syncs(path string, d time.Duration) (measurement, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return measurement{}, err
+	}
+	defer f.Close()
+	page := make([]byte, 1024)
+	return hammer(1, d, func(int64) (bool, error) {
+		if _, err := f.Write(page); err != nil {
+			return false, err
+		}
+		return true, syscall.Fdatasync(int(f.Fd()))
+	})
 }
 
 // drop settles everything that waits.

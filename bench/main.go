@@ -73,12 +73,10 @@ func bench(ctx context.Context, duration time.Duration, rounds int, only string)
 		subjects = append(subjects, w.bare(lang), w.web(lang), w.invoke(lang))
 	}
 	subjects = append(subjects, w.events()...)
-	if only == "" || strings.Contains("queues", only) || strings.HasPrefix(only, "queues") {
-		subjects = append(subjects, w.queues(ctx)...)
-	}
-	if only == "" || strings.Contains("peers", only) {
-		subjects = append(subjects, w.peers(ctx)...)
-	}
+	subjects = append(subjects, w.queues()...)
+	subjects = append(subjects, w.tables()...)
+	subjects = append(subjects, w.topics()...)
+	subjects = append(subjects, w.peers()...)
 	results := map[string]*figures{}
 	for round := range rounds {
 		for _, s := range subjects {
@@ -98,6 +96,7 @@ func bench(ctx context.Context, duration time.Duration, rounds int, only string)
 		}
 	}
 	print(os.Stdout, subjects, results)
+	fmt.Print(alone(results))
 	if strings.Contains("at rest", only) {
 		if err := w.atRest(ctx, os.Stdout); err != nil {
 			return err
@@ -117,7 +116,7 @@ func wanted(s subject, all []subject, only string) bool {
 // print prints one line per subject, with the ratio to its floor.
 func print(out *os.File, subjects []subject, results map[string]*figures) {
 	t := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprint(t, "\n\tin flight\trequests/s\tp50 µs\tp99 µs\tCPU µs each\tMB\t÷ floor\tp50 × floor\n")
+	fmt.Fprint(t, "\n\tin flight\tper s\tp50 µs\tp99 µs\tCPU µs each\tMB\t÷ floor\tp50 × floor\n")
 	for _, s := range subjects {
 		got := results[s.name]
 		if got == nil {

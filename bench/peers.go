@@ -21,27 +21,34 @@ const (
 )
 
 // peers are measured when they can be installed; what cannot is said and left out.
-func (w *workshop) peers(ctx context.Context) []subject {
-	var all []subject
-	if err := w.install(ctx, []string{"GOBIN=" + w.dir}, "go", "install", emulator); err != nil {
-		fmt.Fprintf(os.Stderr, "not measured: AWS's Runtime Interface Emulator: %v\n", err)
-	} else {
-		all = append(all, subject{name: "Go, AWS's emulator", floor: "Go, bare loop", measure: w.measureEmulator})
+func (w *workshop) peers() []subject {
+	return []subject{
+		{name: "Go, AWS's emulator", floor: "Go, bare loop", measure: w.measureEmulator},
+		{name: "Node.js, serverless-offline HTTP API", floor: "Node.js, bare loop", measure: w.measureOffline},
 	}
-	offline := filepath.Join(w.dir, "offline")
-	err := os.MkdirAll(offline, 0o755)
-	if err == nil {
-		err = w.install(ctx, nil, "npm", "install", "--no-audit", "--no-fund", "--prefix", offline, serverless, serverlessOffline)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "not measured: serverless-offline: %v\n", err)
-	} else {
-		all = append(all, subject{name: "Node.js, serverless-offline HTTP API", floor: "Node.js, bare loop", measure: w.measureOffline})
-	}
-	return all
 }
 
+// install runs a command of a package tool once, however often it is asked to.
 func (w *workshop) install(ctx context.Context, env []string, argv ...string) error {
+	what := strings.Join(argv, " ")
+	err, done := w.installed[what]
+	if !done {
+		err = w.installNow(ctx, env, argv...)
+		w.installed[what] = err
+	}
+	return err
+}
+
+// npm installs packages into a directory of the workshop, and returns that.
+func (w *workshop) npm(ctx context.Context, name string, packages ...string) (string, error) {
+	dir := filepath.Join(w.dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return dir, w.install(ctx, nil, append([]string{"npm", "install", "--no-audit", "--no-fund", "--prefix", dir}, packages...)...)
+}
+
+func (w *workshop) installNow(ctx context.Context, env []string, argv ...string) error {
 	fmt.Fprintf(os.Stderr, "installing: %s\n", strings.Join(argv, " "))
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
@@ -57,6 +64,9 @@ func (w *workshop) install(ctx context.Context, env []string, argv ...string) er
 
 // measureEmulator measures one request at a time: the emulator cannot take two.
 func (w *workshop) measureEmulator(ctx context.Context, d time.Duration) (map[int]measurement, error) {
+	if err := w.install(ctx, []string{"GOBIN=" + w.dir}, "go", "install", emulator); err != nil {
+		return nil, err
+	}
 	bootstrap := filepath.Join(w.dir, "echo")
 	build := exec.CommandContext(ctx, "go", "build", "-o", bootstrap, ".")
 	build.Dir, build.Env = filepath.Join(w.app, "go"), append(os.Environ(), "CGO_ENABLED=0")
@@ -76,7 +86,7 @@ func (w *workshop) measureEmulator(ctx context.Context, d time.Duration) (map[in
 	if err := waitFor(ctx, ports[0]); err != nil {
 		return nil, err
 	}
-	m, err := load(ctx, ports[0], post("/2015-03-31/functions/function/invocations", ports[0], nil), 1, d, []int{pid})
+	m, err := load(ctx, ports[0], repeat(1, post("/2015-03-31/functions/function/invocations", ports[0])), 1, d, []int{pid})
 	return map[int]measurement{1: m}, err
 }
 
@@ -90,7 +100,10 @@ functions:
 `
 
 func (w *workshop) measureOffline(ctx context.Context, d time.Duration) (map[int]measurement, error) {
-	dir := filepath.Join(w.dir, "offline")
+	dir, err := w.npm(ctx, "offline", serverless, serverlessOffline)
+	if err != nil {
+		return nil, err
+	}
 	// Its HTTP API wants an object with a body; echoing the event is an answer it takes.
 	files := map[string]string{"serverless.yml": offlineConfig, "index.js": "exports.handler = async (e) => e.body;\n"}
 	for name, text := range files {
@@ -113,7 +126,7 @@ func (w *workshop) measureOffline(ctx context.Context, d time.Duration) (map[int
 	if err := waitFor(ctx, ports[0]); err != nil {
 		return nil, err
 	}
-	return ladder(ctx, ports[0], post("/node", ports[0], nil), d, []int{pid})
+	return ladder(ctx, ports[0], repeat(1, post("/node", ports[0])), d, []int{pid})
 }
 
 // start starts a peer in a process group of its own; stop ends all of it.

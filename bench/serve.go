@@ -27,17 +27,11 @@ func serveFloor(kind, function, app, dir string) error {
 		return err
 	}
 	defer l.Close()
-	if kind == "door" || kind == "queues" || kind == "deep queues" {
+	if kind == "door" {
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin) // until its end
 			l.Close()
 		}()
-		switch kind {
-		case "queues":
-			return serveQueues(l, dir, 0)
-		case "deep queues":
-			return serveQueues(l, dir, queueDeep)
-		}
 		fmt.Println(l.Addr())
 		return serveDoor(l, dir)
 	}

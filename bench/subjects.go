@@ -2,9 +2,7 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -17,9 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/daruma-io/daruma/node"
 )
@@ -40,12 +35,10 @@ const event = `{"message":"falls seven times","count":7}`
 
 // workshop is what has to be there before anything is measured.
 type workshop struct {
-	dir     string
-	self    string // this program
-	daruma  string // the product
-	app     string // a copy of app/
-	address node.Address
-	data    string
+	running   // the node with the echo functions
+	dir       string
+	self      string           // this program
+	installed map[string]error // by command: what came of it
 }
 
 // prepare builds the product and brings the echo functions up on it.
@@ -54,7 +47,8 @@ func prepare(ctx context.Context, dir string) (*workshop, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &workshop{dir: dir, daruma: filepath.Join(dir, "daruma"), app: filepath.Join(dir, "app")}
+	w := &workshop{dir: dir, installed: map[string]error{}}
+	w.daruma, w.app = filepath.Join(dir, "daruma"), filepath.Join(dir, "app")
 	if w.self, err = os.Executable(); err != nil {
 		return nil, err
 	}
@@ -63,50 +57,18 @@ func prepare(ctx context.Context, dir string) (*workshop, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build daruma: %w\n%s", err, out)
 	}
-	if err := os.CopyFS(w.app, os.DirFS(filepath.Join(from, "bench", "app"))); err != nil {
-		return nil, err
+	for _, app := range []string{"app", "state"} {
+		if err := os.CopyFS(filepath.Join(dir, app), os.DirFS(filepath.Join(from, "bench", app))); err != nil {
+			return nil, err
+		}
 	}
 	w.data = filepath.Join(w.app, node.DataDir)
 	return w, w.up(ctx)
 }
 
-func (w *workshop) up(ctx context.Context) error {
-	up := exec.CommandContext(ctx, w.daruma, "up", "--detach", "--no-watch", "--aws-addr=127.0.0.1:0", "--web-addr=127.0.0.1:0", "--console-addr=127.0.0.1:0", w.app)
-	if out, err := up.CombinedOutput(); err != nil {
-		return fmt.Errorf("daruma up: %w\n%s", err, out)
-	}
-	var err error
-	w.address, err = node.Find("", w.data)
-	return err
-}
-
-func (w *workshop) stop() {
-	down := exec.Command(w.daruma, "down", "--data", w.data)
-	if out, err := down.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "daruma down: %v\n%s", err, out)
-	}
-}
-
-// ladder measures every level of load against one server.
-func ladder(ctx context.Context, addr string, request []byte, d time.Duration, pids []int) (map[int]measurement, error) {
-	got := map[int]measurement{}
-	for _, level := range levels {
-		m, err := load(ctx, addr, request, level, d, pids)
-		if err != nil {
-			return nil, err
-		}
-		got[level] = m
-	}
-	return got, nil
-}
-
-// post is a whole request, ready to be sent.
-func post(path, host string, header http.Header) []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", path, host, len(event))
-	_ = header.Write(&b) // to memory
-	fmt.Fprintf(&b, "\r\n%s", event)
-	return b.Bytes()
+// post is a request with the event, unsigned.
+func post(path, host string) []byte {
+	return raw(path, host, http.Header{"Content-Type": {"application/json"}}, event)
 }
 
 func (w *workshop) canned() subject {
@@ -116,7 +78,7 @@ func (w *workshop) canned() subject {
 			return nil, err
 		}
 		defer f.stop()
-		return ladder(ctx, f.addr, post("/", f.addr, nil), d, []int{f.cmd.Process.Pid})
+		return ladder(ctx, f.addr, repeat(1, post("/", f.addr)), d, []int{f.cmd.Process.Pid})
 	}}
 }
 
@@ -127,14 +89,14 @@ func (w *workshop) bare(lang language) subject {
 			return nil, err
 		}
 		defer f.stop()
-		return ladder(ctx, f.addr, post("/", f.addr, nil), d, []int{f.cmd.Process.Pid})
+		return ladder(ctx, f.addr, repeat(1, post("/", f.addr)), d, []int{f.cmd.Process.Pid})
 	}}
 }
 
 func (w *workshop) web(lang language) subject {
 	return subject{name: lang.name + ", daruma HTTP API", floor: lang.name + ", bare loop", measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
 		addr := strings.TrimPrefix(w.address.Web, "http://")
-		return ladder(ctx, addr, post(lang.path, addr, nil), d, []int{w.address.PID})
+		return ladder(ctx, addr, repeat(1, post(lang.path, addr)), d, []int{w.address.PID})
 	}}
 }
 
@@ -144,34 +106,22 @@ func (w *workshop) invoke(lang language) subject {
 		if err != nil {
 			return nil, err
 		}
-		return ladder(ctx, strings.TrimPrefix(w.address.AWS, "http://"), request, d, []int{w.address.PID})
+		return ladder(ctx, w.addr(), repeat(1, request), d, []int{w.address.PID})
 	}}
 }
 
-// signed is an invocation signed now; it is good for fifteen minutes.
+// signed is an invocation signed now.
 func (w *workshop) signed(ctx context.Context, function string) ([]byte, error) {
-	key, err := node.OperatorKey(w.data)
+	s, err := w.signer("lambda")
 	if err != nil {
 		return nil, err
 	}
-	return signedWith(ctx, key, w.address.AWS, w.address.Region, function, nil)
+	return invocation(ctx, s, function, nil)
 }
 
-// signedWith is an invocation signed with a key, with more headers.
-func signedWith(ctx context.Context, key node.Key, base, region, function string, more http.Header) ([]byte, error) {
-	path := "/2015-03-31/functions/" + url.PathEscape(function) + "/invocations"
-	req, err := http.NewRequestWithContext(ctx, "POST", base+path, strings.NewReader(event))
-	if err != nil {
-		return nil, err
-	}
-	for name, values := range more {
-		req.Header[name] = values
-	}
-	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(event)))
-	if err := v4.NewSigner().SignHTTP(ctx, aws.Credentials{AccessKeyID: key.ID, SecretAccessKey: key.Secret}, req, hash, "lambda", region, time.Now()); err != nil {
-		return nil, err
-	}
-	return post(path, req.URL.Host, req.Header), nil
+// invocation is a signed invocation, with more headers.
+func invocation(ctx context.Context, s signer, function string, more http.Header) ([]byte, error) {
+	return s.post(ctx, "/2015-03-31/functions/"+url.PathEscape(function)+"/invocations", more, event)
 }
 
 // atRest prints what a node costs that has nothing to do, and how long a first invocation takes.
@@ -206,7 +156,7 @@ func (w *workshop) once(ctx context.Context, function string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return first(strings.TrimPrefix(w.address.AWS, "http://"), request)
+	return first(w.addr(), request)
 }
 
 func (w *workshop) bareCold(context.Context) (float64, error) {
@@ -215,7 +165,7 @@ func (w *workshop) bareCold(context.Context) (float64, error) {
 		return 0, err
 	}
 	defer f.stop()
-	return first(f.addr, post("/", f.addr, nil))
+	return first(f.addr, post("/", f.addr))
 }
 
 // A floorProcess is this program as a floor.

@@ -29,7 +29,7 @@ func (n *Node) deployTables(ctx context.Context, t *template.App) error {
 		if err != nil {
 			return &daruma.Error{Op: "deploy table", Ref: one.LogicalID, Kind: daruma.KindInvalid, Err: fmt.Errorf("%s: %w", one.Position, err)}
 		}
-		w.Declared, w.Retain, w.Expiry, w.Recovery = one.LogicalID, one.Retain, one.Expiry, one.Recovery
+		w.Declared, w.Retain, w.Expiry = one.LogicalID, one.Retain, one.Expiry
 		wishes = append(wishes, w)
 	}
 	changes, err := n.tables.Deploy(ctx, wishes)

@@ -10,8 +10,8 @@ import (
 )
 
 // A Creation is a table as it is asked for. Of the definition, Name,
-// Attributes, Key, Indexes, OnDemand, Throughput, Protected, Class, Settings
-// and Tags count; the rest is filled in.
+// Attributes, Key, Indexes, OnDemand, Throughput, Protected, Class and
+// Tags count; the rest is filled in.
 type Creation struct {
 	Definition
 	View  View   // of its stream; "" for none
@@ -31,8 +31,6 @@ type Alteration struct {
 	Label      string                // of a stream that is opened, see [Stream]
 	Protected  *bool
 	Class      *string
-	Recovery   *bool
-	Settings   map[string]bool
 	Expiry     *ExpirySetting
 	Tag        []Tag
 	Untag      []string
@@ -135,17 +133,6 @@ func (w *work) alter(a *Alteration) (any, error) {
 	}
 	if a.Class != nil {
 		d.Class = *a.Class
-	}
-	if a.Recovery != nil {
-		d.Recovery = *a.Recovery
-	}
-	for name, on := range a.Settings {
-		settings := map[string]bool{}
-		for k, v := range d.Settings {
-			settings[k] = v
-		}
-		settings[name] = on
-		d.Settings = settings
 	}
 	w.define(d)
 	return d, nil

@@ -16,36 +16,34 @@ const (
 	ItemBytesMax      = 400 << 10 // of one item, names included
 	hashBytesMax      = 2048
 	rangeBytesMax     = 1024
-	throughputMax     = 1_000_000_000_000
+	ThroughputMax     = 1_000_000_000_000
 	nonKeyProjections = 100 // attributes that the indexes of a table name, together
 )
 
 // A Definition is what a table is. It does not change; a table that is changed
 // gets another.
 type Definition struct {
-	Name         string          `json:"name"`
-	ID           string          `json:"id"` // a UUID; a table made anew has another
-	Number       uint32          `json:"number"`
-	Created      time.Time       `json:"created"`
-	Attributes   []KeyAttribute  `json:"attributes"`
-	Key          KeySchema       `json:"key"`
-	Indexes      []Index         `json:"indexes,omitempty"`
-	NextIndex    uint32          `json:"nextIndex"`
-	OnDemand     bool            `json:"onDemand,omitempty"`
-	Billed       *time.Time      `json:"billed,omitempty"` // when it was last made on-demand
-	Throughput   Throughput      `json:"throughput"`
-	Stream       uint32          `json:"stream,omitempty"`       // the number of the open stream; 0: none
-	LastStream   uint32          `json:"lastStream,omitempty"`   // of the latest one, open or not
-	Expiry       string          `json:"expiry,omitempty"`       // the attribute that says when an item expires; "" none
-	Expired      time.Time       `json:"expired,omitzero"`       // when that was last changed
-	ExpiryCursor []byte          `json:"expiryCursor,omitempty"` // the last item whose time is noted, while that is under way
-	Protected    bool            `json:"protected,omitempty"`
-	Class        string          `json:"class,omitempty"`
-	Recovery     bool            `json:"recovery,omitempty"` // continuous backups were asked for
-	Settings     map[string]bool `json:"settings,omitempty"`
-	Declared     string          `json:"declared,omitempty"` // the name under which a deployment declares it; "" for one made by hand
-	Retain       bool            `json:"retain,omitempty"`   // it stays when no deployment declares it any more
-	Tags         []Tag           `json:"tags,omitempty"`
+	Name         string         `json:"name"`
+	ID           string         `json:"id"` // a UUID; a table made anew has another
+	Number       uint32         `json:"number"`
+	Created      time.Time      `json:"created"`
+	Attributes   []KeyAttribute `json:"attributes"`
+	Key          KeySchema      `json:"key"`
+	Indexes      []Index        `json:"indexes,omitempty"`
+	NextIndex    uint32         `json:"nextIndex"`
+	OnDemand     bool           `json:"onDemand,omitempty"`
+	Billed       *time.Time     `json:"billed,omitempty"` // when it was last made on-demand
+	Throughput   Throughput     `json:"throughput"`
+	Stream       uint32         `json:"stream,omitempty"`       // the number of the open stream; 0: none
+	LastStream   uint32         `json:"lastStream,omitempty"`   // of the latest one, open or not
+	Expiry       string         `json:"expiry,omitempty"`       // the attribute that says when an item expires; "" none
+	Expired      time.Time      `json:"expired,omitzero"`       // when that was last changed
+	ExpiryCursor []byte         `json:"expiryCursor,omitempty"` // the last item whose time is noted, while that is under way
+	Protected    bool           `json:"protected,omitempty"`
+	Class        string         `json:"class,omitempty"`
+	Declared     string         `json:"declared,omitempty"` // the name under which a deployment declares it; "" for one made by hand
+	Retain       bool           `json:"retain,omitempty"`   // it stays when no deployment declares it any more
+	Tags         []Tag          `json:"tags,omitempty"`
 }
 
 // A KeyAttribute is an attribute some key is made of.

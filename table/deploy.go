@@ -162,7 +162,7 @@ func (s *schema) toward(wish *Wish, stream *Stream) []Alteration {
 			add(Alteration{Remove: x.Name})
 		}
 	}
-	first := Alteration{OnDemand: &wish.OnDemand, Protected: &wish.Protected, Class: &wish.Class, Recovery: &wish.Recovery, Tag: wish.Tags}
+	first := Alteration{OnDemand: &wish.OnDemand, Protected: &wish.Protected, Class: &wish.Class, Tag: wish.Tags}
 	if !wish.OnDemand && (s.Throughput.Read != wish.Throughput.Read || s.Throughput.Write != wish.Throughput.Write) {
 		first.Throughput = &wish.Throughput
 	}

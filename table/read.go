@@ -122,15 +122,8 @@ func (t *Tables) GetAll(ctx context.Context, gets []Get) ([]Got, error) {
 		}
 		seen[string(at[i].key)] = true
 	}
-	reasons := make([]Reason, len(gets))
-	throttled := false
-	for i := range at {
-		if err := t.meters.admit(at[i].schema, "", false); err != nil {
-			reasons[i], throttled = Reason{Code: ReasonThrottled, Message: err.Error()}, true
-		}
-	}
-	if throttled {
-		return nil, canceled(reasons)
+	if err := admitAll(len(at), func(i int) error { return t.meters.admit(at[i].schema, "", false) }); err != nil {
+		return nil, err
 	}
 	out := make([]Got, len(gets))
 	size := 0

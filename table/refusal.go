@@ -37,6 +37,7 @@ type Refusal struct {
 	Message string
 	Item    value.Item // of ConditionFailed, when it was asked for
 	Reasons []Reason   // of Canceled: one for each action, in order
+	Table   string     // of Throttled
 	Index   string     // of Throttled: the index whose throughput it is; "" for the table's
 	Write   bool       // of Throttled: a write
 }

@@ -56,10 +56,7 @@ func (t *Tables) Write(ctx context.Context, a Action) (Outcome, error) {
 		return Outcome{}, invalid("a check is a part of a transaction")
 	}
 	s := t.machine.table(a.Table)
-	if err := t.meters.admit(s, "", true); err != nil {
-		return Outcome{}, err
-	}
-	if err := t.meters.admitIndexes(s); err != nil {
+	if err := t.meters.admitAction(s, a.Kind); err != nil {
 		return Outcome{}, err
 	}
 	out, err := t.do(ctx, &request{mode: single, actions: []Action{a}})
@@ -110,7 +107,7 @@ func (t *Tables) WriteBatch(ctx context.Context, actions []Action) (done []Outco
 	}
 	var refused error
 	for i := range actions {
-		if err := t.meters.admit(targets[i].schema, "", true); err != nil {
+		if err := t.meters.admitAction(targets[i].schema, actions[i].Kind); err != nil {
 			refused, left = err, append(left, actions[i])
 			continue
 		}
@@ -140,15 +137,10 @@ func (t *Tables) Transact(ctx context.Context, token string, actions []Action) (
 		sum := sha256.Sum256(encodeActions(nil, actions))
 		r.hash = sum[:]
 	}
-	reasons := make([]Reason, len(actions))
-	throttled := false
-	for i := range actions {
-		if err := t.meters.admit(t.machine.table(actions[i].Table), "", true); err != nil {
-			reasons[i], throttled = Reason{Code: ReasonThrottled, Message: err.Error()}, true
-		}
-	}
-	if throttled {
-		return nil, canceled(reasons)
+	if err := admitAll(len(actions), func(i int) error {
+		return t.meters.admitAction(t.machine.table(actions[i].Table), actions[i].Kind)
+	}); err != nil {
+		return nil, err
 	}
 	out, err := t.do(ctx, r)
 	for _, o := range out {

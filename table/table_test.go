@@ -587,6 +587,46 @@ func TestProvisionedThroughputThrottlesAfterItsBurst(t *testing.T) {
 	}
 }
 
+// Batches and transactions stop where single writes do: at the table's
+// throughput, and at that of its global indexes.
+func TestAnIndexThatIsUsedUpHoldsUpAllWrites(t *testing.T) {
+	w := newWorld(t)
+	c := orders()
+	c.OnDemand, c.Throughput = false, table.Throughput{Read: 1000, Write: 1000}
+	for i := range c.Indexes {
+		c.Indexes[i].Throughput = table.Throughput{Read: 1, Write: 1}
+	}
+	w.create(c)
+	put := func(n int, text string) table.Action {
+		return table.Action{Kind: table.Put, Table: "orders", Item: item("pk", "a", "sk", n, "g", text)}
+	}
+	for n := range 300 {
+		if _, err := w.tables.Write(t.Context(), put(n, "x")); err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	const message = "The level of configured provisioned throughput for one or more global secondary indexes of the table was exceeded. Consider provisioning your under-provisioned global secondary indexes with the UpdateTable API"
+	_, err := w.tables.Write(t.Context(), put(1, "y"))
+	if r := refused(t, err, table.Throttled, message); r.Index != "global" || r.Table != "orders" {
+		t.Errorf("got %+v, want the index and its table", r)
+	}
+	_, _, err = w.tables.WriteBatch(t.Context(), []table.Action{put(1, "y"), put(2, "y")})
+	refused(t, err, table.Throttled, message)
+	_, err = w.tables.Transact(t.Context(), "", []table.Action{put(1, "y"), {Kind: table.Check, Table: "orders", Item: item("pk", "a", "sk", 2), Condition: "attribute_exists(pk)"}})
+	r := refused(t, err, table.Canceled, "Transaction cancelled, please refer cancellation reasons for specific reasons [ProvisionedThroughputExceeded, None]")
+	if r.Reasons[0].Message != message {
+		t.Errorf("got %q, want %q", r.Reasons[0].Message, message)
+	}
+	w.clock.advance(2 * time.Second)
+	done, left, err := w.tables.WriteBatch(t.Context(), []table.Action{put(1, "y"), put(2, "y")})
+	if err != nil || len(done) != 2 || len(left) != 0 {
+		t.Errorf("got %d done, %d left, %v", len(done), len(left), err)
+	}
+	if got := w.get("orders", item("pk", "a", "sk", 3)); got == nil {
+		t.Error("reads are held up, too")
+	}
+}
+
 func TestCapacityIsCountedByTableAndIndex(t *testing.T) {
 	w := newWorld(t)
 	w.create(orders())

@@ -52,13 +52,18 @@ func (m *meters) admit(s *schema, index string, write bool) error {
 	if m.meter(s.Number, number, write, t).left > 0 {
 		return nil
 	}
-	return refuse(&Refusal{Code: Throttled, Message: message, Index: index, Write: write})
+	return refuse(&Refusal{Code: Throttled, Message: message, Table: s.Name, Index: index, Write: write})
 }
 
-// admitIndexes refuses a write when the throughput of an index is used up.
-func (m *meters) admitIndexes(s *schema) error {
+// admitAction refuses an action when the throughput of its table is used up, or
+// for a write that of one of its global indexes: whether the write reaches the
+// index is known only when it is taken.
+func (m *meters) admitAction(s *schema, kind ActionKind) error {
 	if s == nil || s.OnDemand {
 		return nil
+	}
+	if err := m.admit(s, "", kind != Check); err != nil || kind == Check {
+		return err
 	}
 	for i := range s.Indexes {
 		if x := &s.Indexes[i]; !x.Local {
@@ -68,6 +73,26 @@ func (m *meters) admitIndexes(s *schema) error {
 		}
 	}
 	return nil
+}
+
+// admitAll refuses a transaction of n actions when one of them is not admitted,
+// with a reason for each.
+func admitAll(n int, admit func(i int) error) error {
+	var reasons []Reason
+	for i := range n {
+		reason, throttled := reasonOf(admit(i))
+		if !throttled {
+			continue
+		}
+		if reasons == nil {
+			reasons = make([]Reason, n)
+		}
+		reasons[i] = reason
+	}
+	if reasons == nil {
+		return nil
+	}
+	return canceled(reasons)
 }
 
 // charge takes what a request used.

@@ -45,9 +45,9 @@ func (t Throughput) validate(index string) error {
 		of = " for index " + index
 	}
 	switch {
-	case t.Read > throughputMax:
+	case t.Read > ThroughputMax:
 		return invalid("Given value %d for ReadCapacityUnits is out of bounds%s", t.Read, of)
-	case t.Write > throughputMax:
+	case t.Write > ThroughputMax:
 		return invalid("Given value %d for WriteCapacityUnits is out of bounds%s", t.Write, of)
 	}
 	return nil

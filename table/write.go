@@ -103,8 +103,11 @@ func reasonOf(err error) (Reason, bool) {
 	if !ok {
 		return Reason{}, false
 	}
-	if r.Code == ConditionFailed {
+	switch r.Code {
+	case ConditionFailed:
 		return Reason{Code: ReasonCondition, Message: r.Message, Item: r.Item}, true
+	case Throttled:
+		return Reason{Code: ReasonThrottled, Message: r.Message}, true
 	}
 	return Reason{Code: ReasonValidation, Message: r.Message}, true
 }

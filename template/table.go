@@ -24,7 +24,6 @@ type Table struct {
 	Name      string
 	Request   string // the request to create it, as the service's API has it: JSON
 	Expiry    string // the attribute that says when items expire; "" for none
-	Recovery  bool   // continuous backups are asked for
 	Retain    bool   // it stays, with its items, when the template says nothing of it any more
 	Position  string
 }
@@ -52,13 +51,9 @@ func (l *loader) table(r *resource) {
 		}
 		s.done()
 	}
-	if s := p.sub("PointInTimeRecoverySpecification"); s != nil {
-		t.Recovery = s.boolean("PointInTimeRecoveryEnabled")
-		s.accept("RecoveryPeriodInDays")
-		s.done()
-	}
 	tagRequest(request, l.tagList(p))
-	p.accept("SSESpecification", "WarmThroughput")
+	p.accept("WarmThroughput") // a table of here needs no warming
+	recoveryAndEncryption(p)
 	for name, missing := range map[string]string{
 		"KinesisStreamSpecification": "the copies of changes in the stream", "ContributorInsightsSpecification": "the reports about keys", "ResourcePolicy": "the policy of the table",
 		"ImportSourceSpecification": "the items that would be imported", "OnDemandThroughput": "the limit of throughput on demand",
@@ -96,13 +91,27 @@ func (l *loader) simpleTable(r *resource) {
 	}
 	tagRequest(request, p.textMap("Tags"))
 	t := Table{Retain: l.retained(r)}
+	recoveryAndEncryption(p)
+	l.addTable(r, p, t, request)
+}
+
+// recoveryAndEncryption reads what protects items on AWS and not here. Both may
+// be switched off.
+func recoveryAndEncryption(p *properties) {
 	if s := p.sub("PointInTimeRecoverySpecification"); s != nil {
-		t.Recovery = s.boolean("PointInTimeRecoveryEnabled")
+		if s.boolean("PointInTimeRecoveryEnabled") {
+			s.missing("PointInTimeRecoveryEnabled", s.at("PointInTimeRecoveryEnabled"), "point-in-time recovery is not supported", "the backups: a table cannot be brought back to an earlier time", "")
+		}
 		s.accept("RecoveryPeriodInDays")
 		s.done()
 	}
-	p.accept("SSESpecification")
-	l.addTable(r, p, t, request)
+	if s := p.sub("SSESpecification"); s != nil {
+		if s.boolean("SSEEnabled") {
+			s.missing("SSEEnabled", s.at("SSEEnabled"), "encryption with a key of one's own is not supported", "the encryption of the table: its items lie in the node's directory as they are", "")
+		}
+		s.accept("SSEType", "KMSMasterKeyId")
+		s.done()
+	}
 }
 
 func tagRequest(request map[string]any, tags map[string]string) {

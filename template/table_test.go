@@ -16,14 +16,14 @@ func TestTablesAreReadAsRequestsToCreateThem(t *testing.T) {
         - { IndexName: by-g, KeySchema: [{ AttributeName: g, KeyType: HASH }], Projection: { ProjectionType: ALL }, ProvisionedThroughput: { ReadCapacityUnits: 1, WriteCapacityUnits: 1 } }
       StreamSpecification: { StreamViewType: NEW_AND_OLD_IMAGES }
       TimeToLiveSpecification: { AttributeName: ttl, Enabled: true }
-      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true }
-      SSESpecification: { SSEEnabled: true }
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: false }
+      SSESpecification: { SSEEnabled: false }
       Tags: [{ Key: a, Value: b }]
   S: { Type: AWS::Serverless::SimpleTable, Properties: { TableName: simple, PrimaryKey: { Name: key, Type: Number }, Tags: { a: b } } }
   D: { Type: AWS::Serverless::SimpleTable, Properties: { TableName: plain, ProvisionedThroughput: { ReadCapacityUnits: 5, WriteCapacityUnits: 5 } } }
 `)
 	compare(t, []Table{
-		{LogicalID: "T", Name: "orders", Retain: true, Expiry: "ttl", Recovery: true, Position: "template.yaml:11:11", Request: `{"AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"},{"AttributeName":"g","AttributeType":"N"}],"GlobalSecondaryIndexes":[{"IndexName":"by-g","KeySchema":[{"AttributeName":"g","KeyType":"HASH"}],"Projection":{"ProjectionType":"ALL"},"ProvisionedThroughput":{"ReadCapacityUnits":1,"WriteCapacityUnits":1}}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":6},"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_AND_OLD_IMAGES"},"TableName":"orders","Tags":[{"Key":"a","Value":"b"}]}`},
+		{LogicalID: "T", Name: "orders", Retain: true, Expiry: "ttl", Position: "template.yaml:11:11", Request: `{"AttributeDefinitions":[{"AttributeName":"pk","AttributeType":"S"},{"AttributeName":"g","AttributeType":"N"}],"GlobalSecondaryIndexes":[{"IndexName":"by-g","KeySchema":[{"AttributeName":"g","KeyType":"HASH"}],"Projection":{"ProjectionType":"ALL"},"ProvisionedThroughput":{"ReadCapacityUnits":1,"WriteCapacityUnits":1}}],"KeySchema":[{"AttributeName":"pk","KeyType":"HASH"}],"ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":6},"StreamSpecification":{"StreamEnabled":true,"StreamViewType":"NEW_AND_OLD_IMAGES"},"TableName":"orders","Tags":[{"Key":"a","Value":"b"}]}`},
 		{LogicalID: "S", Name: "simple", Position: "template.yaml:25:14", Request: `{"AttributeDefinitions":[{"AttributeName":"key","AttributeType":"N"}],"BillingMode":"PAY_PER_REQUEST","KeySchema":[{"AttributeName":"key","KeyType":"HASH"}],"TableName":"simple","Tags":[{"Key":"a","Value":"b"}]}`},
 		{LogicalID: "D", Name: "plain", Position: "template.yaml:26:14", Request: `{"AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"}],"BillingMode":"PROVISIONED","KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],"ProvisionedThroughput":{"ReadCapacityUnits":5,"WriteCapacityUnits":5},"TableName":"plain"}`},
 	}, app.Tables)
@@ -44,5 +44,9 @@ func TestWrongTablesAreRefused(t *testing.T) {
 		{"two of one name", sam + "Resources: { Q: { Type: AWS::Serverless::SimpleTable, Properties: { TableName: x } }, R: { Type: AWS::Serverless::SimpleTable, Properties: { TableName: x } } }\n", "the table x exists already (the other is Q)"},
 		{"kind of key", sam + "Resources: { T: { Type: AWS::Serverless::SimpleTable, Properties: { PrimaryKey: { Type: Text } } } }\n", "must be one of String, Number, Binary"},
 	})
-	refused(t, []line{{"Kinesis", table("KinesisStreamSpecification: { StreamArn: x }"), "property 'KinesisStreamSpecification' is not supported; without it: the copies of changes in the stream"}})
+	refused(t, []line{
+		{"Kinesis", table("KinesisStreamSpecification: { StreamArn: x }"), "property 'KinesisStreamSpecification' is not supported; without it: the copies of changes in the stream"},
+		{"backups", table("PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true }"), "point-in-time recovery is not supported; without it: the backups: a table cannot be brought back to an earlier time"},
+		{"keys", table("SSESpecification: { SSEEnabled: true }"), "encryption with a key of one's own is not supported; without it: the encryption of the table: its items lie in the node's directory as they are"},
+	})
 }

@@ -57,6 +57,7 @@ type operation struct {
 // A call is one request on its way to its operation.
 type call struct {
 	ctx  context.Context
+	host string // that the client asked
 	node *node
 	out  []byte // the answer
 }
@@ -75,7 +76,8 @@ func New(cfg Config) (*Door, error) {
 
 // Service is how the door is registered at a front, under "dynamodb".
 func (d *Door) Service() wire.Service {
-	return wire.Service{Handler: d, BodyBytesMax: bodyBytesMax, TooLarge: &wire.Error{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLargeException", Message: "The request is larger than 16 MB."}}
+	words := wire.Words{Target: "DynamoDB", Namespace: framework, Missing: "Request is missing Authentication Token"}
+	return wire.Service{Handler: d, BodyBytesMax: bodyBytesMax, Words: words, TooLarge: &wire.Error{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLargeException", Message: "The request is larger than 16 MB."}}
 }
 
 // ServeAWS finds the operation and answers it.
@@ -84,7 +86,7 @@ func (d *Door) ServeAWS(w http.ResponseWriter, r *wire.Request) {
 		d.streams.ServeAWS(w, r)
 		return
 	}
-	c := &call{ctx: r.HTTP.Context()}
+	c := &call{ctx: r.HTTP.Context(), host: r.HTTP.Host}
 	why := d.serve(c, r)
 	status := http.StatusOK
 	if why != nil {
@@ -116,11 +118,11 @@ func requestID(id string) string {
 func (d *Door) serve(c *call, r *wire.Request) *refusal {
 	op := d.operations[r.HTTP.Header.Get("X-Amz-Target")]
 	if op == nil {
-		return &refusal{status: 400, typ: "com.amazon.coral.service#UnknownOperationException", key: "message"}
+		return unknown(r.HTTP.Header.Get("X-Amz-Target"))
 	}
 	n, ok := parse(string(r.Body))
 	if !ok || n.kind != nodeObject {
-		return &refusal{status: 400, typ: "com.amazon.coral.service#SerializationException", key: "message"}
+		return &refusal{status: 400, typ: framework + "SerializationException", key: "message"}
 	}
 	if text := op.input.checkTypes(&n); text != "" {
 		return serialization(text)
@@ -133,6 +135,24 @@ func (d *Door) serve(c *call, r *wire.Request) *refusal {
 	}
 	c.node = &n
 	return op.serve(d, c)
+}
+
+// absentOperations are those of the service that are not here.
+const absentOperations = " CreateBackup DeleteBackup DescribeBackup ListBackups RestoreTableFromBackup RestoreTableToPointInTime" +
+	" ExportTableToPointInTime DescribeExport ListExports ImportTable DescribeImport ListImports" +
+	" CreateGlobalTable UpdateGlobalTable DescribeGlobalTable ListGlobalTables DescribeGlobalTableSettings UpdateGlobalTableSettings" +
+	" DescribeTableReplicaAutoScaling UpdateTableReplicaAutoScaling GetResourcePolicy PutResourcePolicy DeleteResourcePolicy" +
+	" DescribeContributorInsights ListContributorInsights UpdateContributorInsights" +
+	" EnableKinesisStreamingDestination DisableKinesisStreamingDestination DescribeKinesisStreamingDestination UpdateKinesisStreamingDestination "
+
+// unknown refuses an operation that is not here, in the service's words, which are
+// none; of one that the service has it says that it is missing here.
+func unknown(asked string) *refusal {
+	r := &refusal{status: 400, typ: framework + "UnknownOperationException", key: "message"}
+	if name, ours := strings.CutPrefix(asked, target); ours && name != "" && strings.Contains(absentOperations, " "+name+" ") {
+		r.message = name + " is not supported here"
+	}
+	return r
 }
 
 // body is a refusal as JSON.
@@ -148,6 +168,9 @@ func (r *refusal) body() []byte {
 	b = append(b, r.members...)
 	return append(b, '}')
 }
+
+// framework is the namespace of errors that are told before the service looks at a request.
+const framework = "com.amazon.coral.service#"
 
 // namespace is that of the service's own errors.
 const namespace = "com.amazonaws.dynamodb.v20120810#"
@@ -180,7 +203,7 @@ func (d *Door) refused(err error) *refusal {
 	case table.TokenMismatch:
 		out.key = "Message"
 	case table.Throttled:
-		out.members = throttling(r)
+		out.members = d.throttling(r)
 	}
 	return out
 }
@@ -207,17 +230,18 @@ func reasons(all []table.Reason) []byte {
 	return append(b, ']')
 }
 
-func throttling(r *table.Refusal) []byte {
-	reason := "Table"
+// throttling says whose throughput is used up.
+func (d *Door) throttling(r *table.Refusal) []byte {
+	reason, arn := "Table", d.arn(r.Table)
 	if r.Index != "" {
-		reason = "Index"
+		reason, arn = "Index", arn+"/index/"+r.Index
 	}
 	if r.Write {
 		reason += "Write"
 	} else {
 		reason += "Read"
 	}
-	return []byte(`,"ThrottlingReasons":[{"reason":"` + reason + `ProvisionedThroughputExceeded"}]`)
+	return []byte(`,"ThrottlingReasons":[{"reason":"` + reason + `ProvisionedThroughputExceeded","resource":"` + arn + `"}]`)
 }
 
 // failed is what a client is told of an error that is no refusal of the noun.

@@ -193,6 +193,63 @@ func TestWhatIsWrongWithATableIsToldInTheServicesWords(t *testing.T) {
 	}
 }
 
+// What would say that something is done which is not is refused by its name.
+func TestWhatATableCannotHaveIsRefusedByName(t *testing.T) {
+	w := newWorld(t)
+	w.plain()
+	const create = `{"TableName":"abc","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"a","AttributeType":"S"}],"KeySchema":[{"AttributeName":"a","KeyType":"HASH"}]%s}`
+	const index = `,"GlobalSecondaryIndexes":[{"IndexName":"index","KeySchema":[{"AttributeName":"a","KeyType":"HASH"}],"Projection":{"ProjectionType":"ALL"},%q:{}}]`
+	const noKey = "SSESpecification is not supported here: a table is not encrypted with a key of its own"
+	for _, c := range []struct{ op, body, want string }{
+		{"CreateTable", fmt.Sprintf(create, `,"WarmThroughput":{"ReadUnitsPerSecond":1}`), "WarmThroughput is not supported here"},
+		{"CreateTable", fmt.Sprintf(create, `,"OnDemandThroughput":{}`), "OnDemandThroughput is not supported here"},
+		{"CreateTable", fmt.Sprintf(create, `,"ResourcePolicy":"{}"`), "ResourcePolicy is not supported here"},
+		{"CreateTable", fmt.Sprintf(create, `,"GlobalTableSourceArn":"x"`), "GlobalTableSourceArn is not supported here"},
+		{"CreateTable", fmt.Sprintf(create, `,"SSESpecification":{"Enabled":true,"SSEType":"KMS"}`), noKey},
+		{"CreateTable", fmt.Sprintf(create, fmt.Sprintf(index, "WarmThroughput")), "WarmThroughput is not supported here"},
+		{"CreateTable", fmt.Sprintf(create, fmt.Sprintf(index, "OnDemandThroughput")), "OnDemandThroughput is not supported here"},
+		{"UpdateTable", `{"TableName":"plain","SSESpecification":{"Enabled":true}}`, noKey},
+		{"UpdateTable", `{"TableName":"plain","ReplicaUpdates":[{"Create":{"RegionName":"eu-west-1"}}]}`, "ReplicaUpdates is not supported here"},
+		{"UpdateTable", `{"TableName":"plain","MultiRegionConsistency":"STRONG"}`, "MultiRegionConsistency is not supported here"},
+		{"UpdateTable", `{"TableName":"plain","WarmThroughput":{"ReadUnitsPerSecond":1}}`, "WarmThroughput is not supported here"},
+		{"UpdateContinuousBackups", `{"TableName":"plain","PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":true}}`, "PointInTimeRecoveryEnabled is not supported here: a table cannot be restored to an earlier time"},
+		{"ListTagsOfResource", `{"ResourceArn":"arn:aws:dynamodb:us-east-1:000000000000:table/plain","NextToken":"x"}`, "Invalid NextToken"},
+	} {
+		w.refused(c.op, c.body, validationException, c.want)
+	}
+	w.refused("CreateBackup", `{"TableName":"plain","BackupName":"b"}`, "UnknownOperationException", "CreateBackup is not supported here")
+	w.refused("PutThing", `{}`, "UnknownOperationException", "")
+	w.ok("CreateTable", fmt.Sprintf(create, `,"TableClass":"STANDARD_INFREQUENT_ACCESS","SSESpecification":{"Enabled":false}`))
+	const off = `"PointInTimeRecoveryStatus":"DISABLED"`
+	for _, answer := range []string{
+		w.ok("DescribeContinuousBackups", `{"TableName":"plain"}`),
+		w.ok("UpdateContinuousBackups", `{"TableName":"plain","PointInTimeRecoverySpecification":{"PointInTimeRecoveryEnabled":false}}`),
+	} {
+		if !strings.Contains(answer, off) {
+			t.Errorf("got %s, want %s", answer, off)
+		}
+	}
+	if got, want := w.ok("DescribeTable", `{"TableName":"abc"}`), `"TableClassSummary":{"TableClass":"STANDARD_INFREQUENT_ACCESS"}`; !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := w.ok("DescribeEndpoints", `{}`), `"Address":"`+strings.TrimPrefix(w.url, "http://"); !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s: where clients are sent is where they asked", got, want)
+	}
+}
+
+func TestWhoIsThrottledLearnsByWhat(t *testing.T) {
+	w := newWorld(t)
+	w.ok("CreateTable", `{"TableName":"slow","ProvisionedThroughput":{"ReadCapacityUnits":1000,"WriteCapacityUnits":1000},"AttributeDefinitions":[{"AttributeName":"a","AttributeType":"S"}],"KeySchema":[{"AttributeName":"a","KeyType":"HASH"}],
+		"GlobalSecondaryIndexes":[{"IndexName":"index","KeySchema":[{"AttributeName":"a","KeyType":"HASH"}],"Projection":{"ProjectionType":"ALL"},"ProvisionedThroughput":{"ReadCapacityUnits":1,"WriteCapacityUnits":1}}]}`)
+	put := `{"TableName":"slow","Item":{"a":{"S":"k"},"text":{"S":"` + strings.Repeat("x", 390<<10) + `"}}}`
+	w.ok("PutItem", put)
+	put = strings.Replace(put, `"xx`, `"yy`, 1)
+	const want = `"ThrottlingReasons":[{"reason":"IndexWriteProvisionedThroughputExceeded","resource":"arn:aws:dynamodb:us-east-1:000000000000:table/slow/index/index"}]`
+	if status, got := w.call("PutItem", put); status != 400 || !strings.Contains(got, want) {
+		t.Errorf("got %d %s, want %s", status, got, want)
+	}
+}
+
 func FuzzRequests(f *testing.F) {
 	w := newWorld(f)
 	w.plain()

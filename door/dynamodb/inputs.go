@@ -165,11 +165,13 @@ func transactGetInput() *shape {
 	return structure("TransactGetItemsInput", needed(member("TransactItems", listOf(one), lengthMax(100), lengthMin(1))), consumedField())
 }
 
-func throughputField(need bool) field {
-	f := member("ProvisionedThroughput", structure("ProvisionedThroughput",
+func throughputField() field {
+	return member("ProvisionedThroughput", structure("ProvisionedThroughput",
 		needed(member("ReadCapacityUnits", &shape{typ: tLong}, valueMin(1))), needed(member("WriteCapacityUnits", &shape{typ: tLong}, valueMin(1)))))
-	f.need = need
-	return f
+}
+
+func encryptionField() field {
+	return member("SSESpecification", structure("SSESpecification", flagField("Enabled"), text("SSEType", oneOf("AES256", "KMS")), text("KMSMasterKeyId")))
 }
 
 func keySchemaField(max int) field {
@@ -187,7 +189,7 @@ func projectionField() field {
 func neededIndex() field { return needed(indexField()) }
 
 func globalIndex() *shape {
-	return structure("GlobalSecondaryIndex", neededIndex(), keySchemaField(2*table.KeyAttributesMax), projectionField(), throughputField(false), anything("OnDemandThroughput"), anything("WarmThroughput"))
+	return structure("GlobalSecondaryIndex", neededIndex(), keySchemaField(2*table.KeyAttributesMax), projectionField(), throughputField(), anything("OnDemandThroughput"), anything("WarmThroughput"))
 }
 
 // anything is a member that is a structure, whatever is in it.
@@ -209,8 +211,8 @@ func classField() field {
 
 func createInput() *shape {
 	local := element(structure("LocalSecondaryIndex", neededIndex(), keySchemaField(2), projectionField()))
-	return structure("CreateTableInput", plainTableField(), needed(definitionsField()), keySchemaField(2), billingField(), throughputField(false),
-		member("LocalSecondaryIndexes", listOf(local)), member("GlobalSecondaryIndexes", listOf(element(globalIndex()))), streamField(), anything("SSESpecification"), tagsField(), classField(), flagField("DeletionProtectionEnabled"),
+	return structure("CreateTableInput", plainTableField(), needed(definitionsField()), keySchemaField(2), billingField(), throughputField(),
+		member("LocalSecondaryIndexes", listOf(local)), member("GlobalSecondaryIndexes", listOf(element(globalIndex()))), streamField(), encryptionField(), tagsField(), classField(), flagField("DeletionProtectionEnabled"),
 		anything("OnDemandThroughput"), anything("WarmThroughput"), text("ResourcePolicy"))
 }
 
@@ -220,12 +222,12 @@ func plainTableField() field { return text("TableName", named()) }
 
 func alterInput() *shape {
 	change := element(structure("GlobalSecondaryIndexUpdate",
-		member("Update", structure("UpdateGlobalSecondaryIndexAction", neededIndex(), throughputField(false), anything("OnDemandThroughput"), anything("WarmThroughput"))),
+		member("Update", structure("UpdateGlobalSecondaryIndexAction", neededIndex(), throughputField(), anything("OnDemandThroughput"), anything("WarmThroughput"))),
 		member("Create", structure("CreateGlobalSecondaryIndexAction", globalIndex().fields...)),
 		member("Delete", structure("DeleteGlobalSecondaryIndexAction", neededIndex())),
 	))
-	return structure("UpdateTableInput", plainTableField(), definitionsField(), billingField(), throughputField(false), member("GlobalSecondaryIndexUpdates", listOf(change)), streamField(),
-		anything("SSESpecification"), member("ReplicaUpdates", listOf(element(structure("ReplicationGroupUpdate")))), classField(), flagField("DeletionProtectionEnabled"), anything("OnDemandThroughput"), anything("WarmThroughput"))
+	return structure("UpdateTableInput", plainTableField(), definitionsField(), billingField(), throughputField(), member("GlobalSecondaryIndexUpdates", listOf(change)), streamField(),
+		encryptionField(), member("ReplicaUpdates", listOf(element(structure("ReplicationGroupUpdate")))), classField(), flagField("DeletionProtectionEnabled"), anything("OnDemandThroughput"), anything("WarmThroughput"))
 }
 
 func nameInput(name string) *shape { return structure(name, plainTableField()) }

@@ -93,7 +93,8 @@ func (d *Door) write(c *call, a table.Action) *refusal {
 		b = append(b, `"ItemCollectionMetrics":`...)
 		b = appendMetrics(b, out.Collection)
 	}
-	c.out = append(b, '}')
+	b = append(b, '}')
+	c.out = b
 	return nil
 }
 

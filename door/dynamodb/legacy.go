@@ -212,7 +212,7 @@ func (r *rewriter) expected(e *node) (string, string) {
 		return "", wrongParameters + "Value and AttributeValueList cannot be used together" + of
 	}
 	var values []value.Value
-	text := ""
+	var text string
 	if val != nil {
 		var v value.Value
 		v, text = attribute(val, 0)
@@ -298,7 +298,7 @@ func legacyQuery(n *node, q *table.Query) string {
 		filter = n.get("ScanFilter")
 	}
 	var all []string
-	text := ""
+	var text string
 	if filter != nil {
 		if all, text = r.conditions(filter); text != "" {
 			return text

@@ -2,7 +2,6 @@ package dynamodb
 
 import (
 	"strings"
-	"time"
 
 	"github.com/daruma-io/daruma/table"
 )
@@ -71,6 +70,9 @@ func (d *Door) untagResource(c *call) *refusal {
 }
 
 func (d *Door) listTags(c *call) *refusal {
+	if c.node.str("NextToken") != "" {
+		return validation("Invalid NextToken") // none is ever given: all tags fit into one answer
+	}
 	t, r := d.resource(c)
 	if r != nil {
 		return r
@@ -87,54 +89,45 @@ func (d *Door) listTags(c *call) *refusal {
 	return c.reply(map[string]any{"Tags": all})
 }
 
-// recoveryDays is how far back continuous backups reach, where they are on.
-const recoveryDays = 35
+// Nothing can be restored from but checkpoints of the whole cell: no table has
+// continuous backups, and what asks for them is refused.
 
-func (d *Door) backups(c *call, t *table.Definition) *refusal {
-	recovery := map[string]any{"PointInTimeRecoveryStatus": "DISABLED"}
-	if t.Recovery {
-		now := seconds(d.cfg.Clock.Now().Truncate(time.Second))
-		recovery = map[string]any{"PointInTimeRecoveryStatus": "ENABLED", "RecoveryPeriodInDays": recoveryDays, "EarliestRestorableDateTime": now, "LatestRestorableDateTime": now}
-	}
-	return c.reply(map[string]any{"ContinuousBackupsDescription": map[string]any{"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": recovery}})
-}
-
-func (d *Door) tableOr(c *call) (*table.Definition, *refusal) {
-	name := tableName(c.node.str("TableName"))
-	t := d.cfg.Tables.Definition(name)
-	if t == nil {
-		return nil, &refusal{status: 400, typ: namespace + "TableNotFoundException", key: "message", message: "Table not found: " + name}
-	}
-	return t, nil
+func (c *call) noRecovery() *refusal {
+	return c.reply(map[string]any{"ContinuousBackupsDescription": map[string]any{"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": map[string]any{"PointInTimeRecoveryStatus": "DISABLED"}}})
 }
 
 func (d *Door) describeBackups(c *call) *refusal {
-	t, r := d.tableOr(c)
-	if r != nil {
+	if r := d.backedUp(c); r != nil {
 		return r
 	}
-	return d.backups(c, t)
+	return c.noRecovery()
 }
 
-// updateBackups keeps what was asked for, so that what reads it back sees it.
-// There is nothing to restore from but the cell's own checkpoints.
 func (d *Door) updateBackups(c *call) *refusal {
-	t, r := d.tableOr(c)
-	if r != nil {
+	if r := d.backedUp(c); r != nil {
 		return r
 	}
-	on := c.node.get("PointInTimeRecoverySpecification").flag("PointInTimeRecoveryEnabled")
-	made, err := d.cfg.Tables.Alter(c.ctx, table.Alteration{Table: t.Name, Recovery: &on})
-	if err != nil {
-		return d.refused(err)
+	if c.node.get("PointInTimeRecoverySpecification").flag("PointInTimeRecoveryEnabled") {
+		return validation("PointInTimeRecoveryEnabled is not supported here: a table cannot be restored to an earlier time")
 	}
-	return d.backups(c, made)
+	return c.noRecovery()
 }
 
+// backedUp refuses what is asked of backups of a table that is not there.
+func (d *Door) backedUp(c *call) *refusal {
+	name := tableName(c.node.str("TableName"))
+	if d.cfg.Tables.Definition(name) == nil {
+		return &refusal{status: 400, typ: namespace + "TableNotFoundException", key: "message", message: "Table not found: " + name}
+	}
+	return nil
+}
+
+// describeLimits tells what a table may be provisioned with; nothing bounds all of them together.
 func (d *Door) describeLimits(c *call) *refusal {
-	return c.reply(map[string]any{"AccountMaxReadCapacityUnits": 80000, "AccountMaxWriteCapacityUnits": 80000, "TableMaxReadCapacityUnits": 40000, "TableMaxWriteCapacityUnits": 40000})
+	return c.reply(map[string]any{"AccountMaxReadCapacityUnits": table.ThroughputMax, "AccountMaxWriteCapacityUnits": table.ThroughputMax, "TableMaxReadCapacityUnits": table.ThroughputMax, "TableMaxWriteCapacityUnits": table.ThroughputMax})
 }
 
+// describeEndpoints tells clients that look for an endpoint to stay with the one they asked.
 func (d *Door) describeEndpoints(c *call) *refusal {
-	return c.reply(map[string]any{"Endpoints": []any{map[string]any{"Address": "dynamodb." + d.cfg.Region + ".amazonaws.com", "CachePeriodInMinutes": 1440}}})
+	return c.reply(map[string]any{"Endpoints": []any{map[string]any{"Address": c.host, "CachePeriodInMinutes": 1440}}})
 }

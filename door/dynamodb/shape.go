@@ -58,7 +58,7 @@ type refusal struct {
 }
 
 func serialization(message string) *refusal {
-	return &refusal{status: 400, typ: "com.amazon.coral.service#SerializationException", key: "Message", message: message}
+	return &refusal{status: 400, typ: framework + "SerializationException", key: "Message", message: message}
 }
 
 func validation(message string) *refusal {

@@ -65,12 +65,16 @@ func tagsIn(n *node) []table.Tag {
 	return all
 }
 
-// absent refuses members that are not supported.
+// absent refuses members that mean something to the service and nothing here:
+// to take them would say that it is done.
 func absent(n *node, names ...string) string {
 	for _, name := range names {
 		if n.get(name) != nil {
 			return name + " is not supported here"
 		}
+	}
+	if n.get("SSESpecification").flag("Enabled") {
+		return "SSESpecification is not supported here: a table is not encrypted with a key of its own"
 	}
 	return ""
 }
@@ -101,7 +105,7 @@ func (d *Door) createTable(c *call) *refusal {
 
 // creation reads a table that is to be made.
 func creation(n *node) (create table.Creation, text string) {
-	if text := absent(n, "OnDemandThroughput", "ResourcePolicy"); text != "" {
+	if text := absent(n, "OnDemandThroughput", "WarmThroughput", "ResourcePolicy", "GlobalTableSourceArn", "GlobalTableSettingsReplicationMode"); text != "" {
 		return create, text
 	}
 	if n.get("ProvisionedThroughput") == nil && n.str("BillingMode") != "PAY_PER_REQUEST" {
@@ -124,7 +128,7 @@ func creation(n *node) (create table.Creation, text string) {
 			if text != "" {
 				return create, text
 			}
-			if why := absent(&e, "OnDemandThroughput"); why != "" {
+			if why := absent(&e, "OnDemandThroughput", "WarmThroughput"); why != "" {
 				return create, why
 			}
 			create.Definition.Indexes = append(create.Definition.Indexes, x)
@@ -234,7 +238,7 @@ func unchangedThroughput(what string, was, is table.Throughput) string {
 
 func (d *Door) updateTable(c *call) *refusal {
 	n := c.node
-	if text := absent(n, "ReplicaUpdates", "OnDemandThroughput"); text != "" {
+	if text := absent(n, "ReplicaUpdates", "OnDemandThroughput", "WarmThroughput", "MultiRegionConsistency", "GlobalTableWitnessUpdates", "GlobalTableSettingsReplicationMode"); text != "" {
 		return validation(text)
 	}
 	a := table.Alteration{Table: tableName(n.str("TableName")), Attributes: definitionsIn(n)}
@@ -245,7 +249,7 @@ func (d *Door) updateTable(c *call) *refusal {
 	if was == nil {
 		return d.refused(noTable(a.Table))
 	}
-	if text := effective(n, was, &a); text != "" {
+	if text := effective(was, &a); text != "" {
 		return validation(text)
 	}
 	if a.Add != nil || a.Remove != "" {
@@ -273,7 +277,7 @@ func noTable(name string) error {
 // alterations reads what is to change.
 func (d *Door) alterations(n *node, a *table.Alteration) string {
 	any := false
-	for _, name := range []string{"ProvisionedThroughput", "BillingMode", "StreamSpecification", "GlobalSecondaryIndexUpdates", "SSESpecification", "TableClass", "DeletionProtectionEnabled", "WarmThroughput"} {
+	for _, name := range []string{"ProvisionedThroughput", "BillingMode", "StreamSpecification", "GlobalSecondaryIndexUpdates", "SSESpecification", "TableClass", "DeletionProtectionEnabled"} {
 		m := n.get(name)
 		any = any || m != nil && (m.kind != nodeArray || len(m.kids) > 0)
 	}
@@ -327,7 +331,7 @@ func indexAlterations(n *node, a *table.Alteration) string {
 			if _, twice := a.Resize[name]; twice {
 				return wrongParameters + "Only one global secondary index update per index is allowed simultaneously. Index: " + name
 			}
-			if why := absent(update, "OnDemandThroughput"); why != "" {
+			if why := absent(update, "OnDemandThroughput", "WarmThroughput"); why != "" {
 				return why
 			}
 			if a.Resize == nil {
@@ -335,6 +339,9 @@ func indexAlterations(n *node, a *table.Alteration) string {
 			}
 			a.Resize[name] = throughputIn(update)
 		case create != nil:
+			if why := absent(create, "OnDemandThroughput", "WarmThroughput"); why != "" {
+				return why
+			}
 			x, text := indexIn(create, false)
 			if text != "" {
 				return text
@@ -353,7 +360,7 @@ func indexAlterations(n *node, a *table.Alteration) string {
 }
 
 // effective says that a change of throughput changes nothing.
-func effective(n *node, was *table.Definition, a *table.Alteration) string {
+func effective(was *table.Definition, a *table.Alteration) string {
 	if a.Throughput != nil && (a.OnDemand == nil || *a.OnDemand == was.OnDemand) {
 		if text := unchangedThroughput("the table", was.Throughput, *a.Throughput); text != "" && len(a.Resize) == 0 {
 			return text

@@ -16,9 +16,10 @@ type Error struct {
 	MessageKey string      // rest-json only: "Message" where the service's model says so; "message" when ""
 	Members    [][2]string // rest-json only: further members, in order, before the message
 
-	query  string // the code in the query protocol, where it is another
-	fault  fault  // of the gate; decides Status and Code in each protocol
-	closes bool   // the connection cannot be used any further
+	query     string // the code in the query protocol, where it is another
+	fault     fault  // of the gate; decides Status and Code in each protocol
+	namespace string // before Code in the protocols with a target
+	closes    bool   // the connection cannot be used any further
 }
 
 // Error returns the code and the message.
@@ -93,7 +94,7 @@ func Refuse(w http.ResponseWriter, r *Request, e *Error) {
 			}
 			h["X-Amzn-Query-Error"] = []string{query + ";" + blame(status)}
 		}
-		body = jsonObject([][2]string{{"__type", code}}, "message", e.Message)
+		body = jsonObject([][2]string{{"__type", e.namespace + code}}, "message", e.Message)
 	case cbor:
 		h["Content-Type"], h["Smithy-Protocol"] = []string{"application/cbor"}, []string{"rpc-v2-cbor"}
 		body = cborError(code, e.Message)

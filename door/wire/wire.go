@@ -65,6 +65,15 @@ type Service struct {
 	Handler      Handler
 	BodyBytesMax int64  // larger requests are refused unread
 	TooLarge     *Error // how they are refused; a plain 413 when nil
+	Words        Words  // in which the gate refuses
+}
+
+// Words are a service's own for what the gate says, where they are not
+// everybody's. They are for the JSON protocols with an X-Amz-Target.
+type Words struct {
+	Target    string // what the targets of the service begin with ("DynamoDB"): it tells whose a request is that nobody signed
+	Namespace string // before the name of an error, in "__type"; "" for none
+	Missing   string // what a request is told that nobody signed; everybody's when ""
 }
 
 // A Request is one that passed the gate.
@@ -200,7 +209,33 @@ func (x *exchange) refuse(err *Error) {
 		x.answer.Header()["Connection"] = []string{"close"}
 	}
 	x.drain()
+	if err.fault != noFault {
+		err = x.front.words(&x.req).of(err)
+	}
 	Refuse(&x.answer, &x.req, err)
+}
+
+// words returns those of the service a request is for.
+func (f *Front) words(r *Request) Words {
+	if s, ok := f.services[r.Service]; ok || r.Service != "" {
+		return s.Words
+	}
+	for _, s := range f.services {
+		if t := s.Words.Target; t != "" && strings.HasPrefix(r.HTTP.Header.Get("X-Amz-Target"), t) {
+			return s.Words
+		}
+	}
+	return Words{}
+}
+
+// of puts what the gate says in a service's words.
+func (s Words) of(e *Error) *Error {
+	own := *e
+	own.namespace = s.Namespace
+	if e.fault == missing && s.Missing != "" {
+		own.Message = s.Missing
+	}
+	return &own
 }
 
 // recovered ends an exchange whose handler panicked.

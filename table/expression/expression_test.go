@@ -1,6 +1,7 @@
 package expression_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -126,7 +127,7 @@ func TestNamesAndValuesThatNobodyUsesAreMistakes(t *testing.T) {
 
 func TestASyntaxErrorSaysWhereItIs(t *testing.T) {
 	_, err := expression.Parse(expression.Condition, "a = :b OR ?")
-	if e, ok := err.(*expression.Error); !ok || e.At != 10 {
+	if e, ok := errors.AsType[*expression.Error](err); !ok || e.At != 10 {
 		t.Errorf("got %+v, want position 10", err)
 	}
 }
@@ -280,11 +281,10 @@ func TestKeyConditions(t *testing.T) {
 			t.Fatal(text, err)
 		}
 		keys, err := b.Keys()
-		if got := ""; err != nil {
-			if got = err.Error(); got != want {
-				t.Errorf("%s: got %s, want %s", text, got, want)
-			}
-		} else if want != "" {
+		switch {
+		case err != nil && err.Error() != want:
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		case err == nil && want != "":
 			t.Errorf("%s: taken, want %s", text, want)
 		}
 		if text == ":a = h AND (:b < r)" && (len(keys) != 2 || keys[1].Is != expression.More || keys[1].Low.Text() != "b") {

@@ -51,41 +51,81 @@ func Command(dir, name string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Python returns the bin directory of a virtual environment that has boto3 and the CLI.
-func Python(t *testing.T) string {
+// Python returns the bin directory of a virtual environment that has boto3, the
+// CLI, and further packages by their names at the registry.
+func Python(t *testing.T, packages ...string) string {
 	t.Helper()
 	dir := dir(t)
 	bin := filepath.Join(dir, "venv", "bin")
-	if _, err := os.Stat(filepath.Join(bin, "aws")); err == nil {
+	if _, err := os.Stat(filepath.Join(bin, "aws")); err != nil {
+		if out, err := Command(dir, "python3", "-m", "venv", "venv"); err != nil {
+			t.Skipf("no virtual environment of Python can be made here: %v\n%s", err, out)
+		}
+		packages = append([]string{"boto3", "awscli"}, packages...)
+	}
+	if len(packages) == 0 {
 		return bin
 	}
-	if out, err := Command(dir, "python3", "-m", "venv", "venv"); err != nil {
-		t.Skipf("no virtual environment of Python can be made here: %v\n%s", err, out)
+	pip := filepath.Join(bin, "pip")
+	if _, err := Command(dir, pip, append([]string{"show", "-q"}, packages...)...); err == nil {
+		return bin
 	}
-	if out, err := Command(dir, filepath.Join(bin, "pip"), "install", "-q", "boto3", "awscli"); err != nil {
-		t.Skipf("boto3 and awscli cannot be installed here: %v\n%s", err, out)
+	if out, err := Command(dir, pip, append([]string{"install", "-q"}, packages...)...); err != nil {
+		t.Skipf("%s cannot be installed here: %v\n%s", strings.Join(packages, ", "), err, out)
 	}
 	return bin
+}
+
+// PythonScript runs a script with boto3 and further packages.
+func PythonScript(t *testing.T, packages []string, script string, args ...string) {
+	t.Helper()
+	bin := Python(t, packages...)
+	path, err := filepath.Abs(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := Command(t.TempDir(), filepath.Join(bin, "python"), append([]string{path}, args...)...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Log(out)
 }
 
 // JavaScript runs a script for Node.js that imports an official client, such as "@aws-sdk/client-sqs".
 func JavaScript(t *testing.T, client, script string, args ...string) {
 	t.Helper()
+	NodeScript(t, []string{client}, script, args...)
+}
+
+// NodeScript runs a script for Node.js that imports packages.
+func NodeScript(t *testing.T, packages []string, script string, args ...string) {
+	t.Helper()
 	dir := dir(t)
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", filepath.FromSlash(client))); err != nil {
-		if out, err := Command(dir, "npm", "install", "--no-audit", "--no-fund", "--prefix", dir, client); err != nil {
-			t.Skipf("%s cannot be installed here: %v\n%s", client, err, out)
+	for _, p := range packages {
+		if _, err := os.Stat(filepath.Join(dir, "node_modules", filepath.FromSlash(p))); err == nil {
+			continue
 		}
+		if out, err := Command(dir, "npm", append([]string{"install", "--no-audit", "--no-fund", "--prefix", dir}, packages...)...); err != nil {
+			t.Skipf("%s cannot be installed here: %v\n%s", strings.Join(packages, ", "), err, out)
+		}
+		break
 	}
 	text, err := os.ReadFile(script)
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := strings.ReplaceAll(filepath.Base(client), "client-", "") + ".mjs"
-	if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+	file, err := os.CreateTemp(dir, "*.mjs") // it finds node_modules beside it
+	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := Command(dir, "node", append([]string{name}, args...)...)
+	defer os.Remove(file.Name())
+	if _, err := file.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := Command(dir, "node", append([]string{file.Name()}, args...)...)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/once"
 )
 
 // Latest is the version that code and configuration changes go to.
@@ -52,6 +53,7 @@ type Function struct {
 	Notify       []string          `json:"notify,omitempty"`    // the channels it is told through; none: nobody is told
 	Sensitive    []string          `json:"sensitive,omitempty"` // JSON paths of its events whose values are not kept of failures
 	Correlate    []string          `json:"correlate,omitempty"` // JSON paths of its events that failures are found by
+	Once         *once.Rule        `json:"once,omitempty"`      // which of its events are the same, and run once
 	URL          *URL              `json:"url,omitempty"`
 	Source       Source            `json:"source"` // where the code is built from
 	Modified     time.Time         `json:"modified"`

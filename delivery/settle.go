@@ -7,6 +7,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/once"
 )
 
 // A Verdict is what an outcome does to an event. Package route has the table
@@ -70,6 +71,9 @@ type Report struct {
 	Recording string `json:"recording,omitempty"`
 	// Faults are the faults, asked for, that met the run.
 	Faults []string `json:"faults,omitempty"`
+	// Once is the event's idempotency key, of Success and Never: it is kept, or
+	// counted, in the same step.
+	Once *once.Entry `json:"once,omitempty"`
 }
 
 // faultsMax is how many faults of one run are kept.
@@ -123,8 +127,12 @@ func (w *work) settle(r Report, response []byte) (any, error) {
 	s.outcome, s.status, s.message = r.Outcome, r.Status, ledger.Cut(r.Message, 1<<10)
 	switch r.Verdict {
 	case Success:
-		s.attempts++
-		a.Attempts++
+		if err := w.once(&r, response); err != nil {
+			return nil, err
+		}
+		if s.attempts++; r.Once == nil || r.Once.Fate == once.Ran {
+			a.Attempts++
+		}
 		return w.succeed(e)
 	case Failure, Unknown:
 		w.spend(a, s, &r)
@@ -157,10 +165,21 @@ func (w *work) settle(r Report, response []byte) (any, error) {
 		e.condition = ZeroReservedConcurrency
 		return w.giveUp(e)
 	case Never:
+		if err := w.once(&r, nil); err != nil {
+			return nil, err
+		}
 		e.condition, e.never = RetriesExhausted, true
 		return w.giveUp(e)
 	}
 	return nil, invalid("", "%q is no verdict", r.Verdict)
+}
+
+// once keeps the event's idempotency key.
+func (w *work) once(r *Report, response []byte) error {
+	if r.Once == nil {
+		return nil
+	}
+	return once.Keep(w.tx, response, *r.Once)
 }
 
 // spend counts an attempt.

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/once"
 	"github.com/daruma-io/daruma/route"
 )
 
@@ -18,11 +20,13 @@ type Deliveries struct {
 	d     *delivery.Deliveries
 	facts func(t daruma.Target, o daruma.Outcome) route.Facts
 	log   HealingLog
+	guard *Guard
 
 	mu     sync.Mutex // guards the rest
-	mine   uint64     // leases with lower numbers are somebody else's; 0 before the first Lease
-	taken  bool       // none of these is left
-	lost   int64      // how many they were
+	keys   map[delivery.Held]*once.Entry
+	mine   uint64 // leases with lower numbers are somebody else's; 0 before the first Lease
+	taken  bool   // none of these is left
+	lost   int64  // how many they were
 	repair ledger.RepairID
 }
 
@@ -36,7 +40,13 @@ type HealingLog interface {
 // and of the version that an outcome comes from. That leases of a process that
 // is gone are taken back is written into log before it is done.
 func NewDeliveries(d *delivery.Deliveries, facts func(t daruma.Target, o daruma.Outcome) route.Facts, log HealingLog) *Deliveries {
-	return &Deliveries{d: d, facts: facts, log: log}
+	return &Deliveries{d: d, facts: facts, log: log, keys: map[delivery.Held]*once.Entry{}}
+}
+
+// Guarded has events of one idempotency key run once.
+func (s *Deliveries) Guarded(g *Guard) *Deliveries {
+	s.guard = g
+	return s
 }
 
 // Lease takes events that are due. What was leased before this source began is
@@ -51,6 +61,14 @@ func (s *Deliveries) Lease(ctx context.Context, w Want) (Batch, error) {
 	}
 	b := Batch{More: got.More || !s.recovered(), Next: got.Next}
 	for _, l := range got.Events {
+		runs, err := s.admit(ctx, &l)
+		if err != nil {
+			return b, s.giveBack(ctx, got.Events, b.Items, err)
+		}
+		if !runs {
+			b.More = true // there is room for others
+			continue
+		}
 		b.Items = append(b.Items, Item{Number: l.Number, Lease: l.Lease, Invocation: invocation(&l)})
 	}
 	return b, nil
@@ -138,14 +156,72 @@ func (s *Deliveries) Extend(ctx context.Context, by time.Duration, items []Item)
 	return gone, nil
 }
 
+// admit says whether a leased event runs. One whose key is done is settled with
+// what is kept, one whose key runs waits, and one whose key was another event's
+// is given up.
+func (s *Deliveries) admit(ctx context.Context, l *delivery.Leased) (bool, error) {
+	how, entry, is, err := s.guard.ask(ctx, l.Target.Function, func() []byte { return l.Payload })
+	if err != nil || how == free {
+		return err == nil, err
+	}
+	r := delivery.Report{Held: delivery.Held{Function: l.Target.Function, Number: l.Number, Lease: l.Lease}, Once: entry, Outcome: daruma.Done.String(), Status: 200, Verdict: delivery.Success}
+	var result []byte
+	switch how {
+	case fresh:
+		s.mu.Lock()
+		s.keys[r.Held] = entry
+		s.mu.Unlock()
+		return true, nil
+	case answered:
+		result = is.Result
+	case busy:
+		r.Once, r.Verdict, r.Outcome, r.After, r.Message = nil, delivery.Wait, daruma.Held.String(), busyPause, "another event with its idempotency key runs"
+	case clashing:
+		r.Verdict, r.Outcome, r.Status, r.ErrorType, r.Message = delivery.Never, daruma.Refused.String(), 400, clashType, errClash.Error()
+	}
+	_, err = s.d.Settle(ctx, r, result)
+	return false, err
+}
+
+// giveBack gives back what was leased when it is not known what runs.
+func (s *Deliveries) giveBack(ctx context.Context, leased []delivery.Leased, items []Item, why error) error {
+	for _, i := range items {
+		s.let(heldOf(i))
+	}
+	all := make([]delivery.Held, len(leased))
+	for i, l := range leased {
+		all[i] = delivery.Held{Function: l.Target.Function, Number: l.Number, Lease: l.Lease}
+	}
+	return errors.Join(why, s.d.Release(ctx, all...))
+}
+
+// let lets the key of an event go, and returns it; nil when it has none.
+func (s *Deliveries) let(h delivery.Held) *once.Entry {
+	s.mu.Lock()
+	entry := s.keys[h]
+	delete(s.keys, h)
+	s.mu.Unlock()
+	s.guard.let(entry)
+	return entry
+}
+
 // Settle says what came of an event, by the table of package route.
 func (s *Deliveries) Settle(ctx context.Context, i Item, o daruma.Outcome, started time.Time) error {
-	_, err := route.Settle(ctx, s.d, heldOf(i), o, s.facts(i.Invocation.Target, o), started)
+	s.mu.Lock()
+	entry := s.keys[heldOf(i)]
+	s.mu.Unlock()
+	_, err := route.Settle(ctx, s.d, heldOf(i), o, s.facts(i.Invocation.Target, o), started, entry)
+	if err == nil || !daruma.KindOf(err).Retryable() {
+		s.let(heldOf(i))
+	}
 	return err
 }
 
 // Release gives events back that have not been run.
 func (s *Deliveries) Release(ctx context.Context, items []Item) error {
+	for _, i := range items {
+		s.let(heldOf(i))
+	}
 	for some := range slices.Chunk(held(items), delivery.LeaseMax) {
 		if err := s.d.Release(ctx, some...); err != nil {
 			return err

@@ -51,10 +51,13 @@ func (s *Streams) take(ctx context.Context, m *mapping.Mapping, k StreamKind, y 
 		if b == nil {
 			return nil, next, nil
 		}
-		b.course = c
+		b.course, b.request = c, daruma.NewID()
+		if left, wait, err := s.admit(ctx, k, b); err != nil || !left {
+			return nil, wait, err
+		}
 		s.mu.Lock()
 		s.last++
-		b.number, b.request = s.last, daruma.NewID()
+		b.number = s.last
 		s.count(b, 1)
 		s.mu.Unlock()
 		return b, time.Time{}, nil
@@ -63,6 +66,50 @@ func (s *Streams) take(ctx context.Context, m *mapping.Mapping, k StreamKind, y 
 	} else {
 		return nil, sooner(next, again), nil
 	}
+}
+
+// admit leaves out of a batch what is done already under its idempotency key,
+// and ends the batch before what cannot run yet, or never. When nothing is left
+// the lane is moved on, or waits.
+func (s *Streams) admit(ctx context.Context, k StreamKind, b *batch) (left bool, wait time.Time, err error) {
+	records := b.records
+	b.records = nil
+	defer func() {
+		if err != nil {
+			s.cfg.Guard.let(b.keys...)
+		}
+	}()
+	for i, r := range records {
+		how, entry, _, err := s.cfg.Guard.ask(ctx, b.mapping.Function, func() []byte { return r.Body })
+		switch {
+		case err != nil:
+			return false, wait, err
+		case how == free:
+			b.records, b.keys = append(b.records, r), append(b.keys, nil)
+			continue
+		case how == fresh:
+			b.records, b.keys = append(b.records, r), append(b.keys, entry)
+			continue
+		case how == answered:
+			b.passed = append(b.passed, *entry)
+			continue
+		case how == clashing && len(b.records) == 0:
+			b.records, b.to, b.passed = records[i:i+1], r.Sequence+1, append(b.passed, *entry)
+			o := daruma.Outcome{Kind: daruma.Refused, Failure: &daruma.Failure{Kind: daruma.KindConflict, Type: clashType, Message: errClash.Error()}}
+			s.stir()
+			return false, wait, s.settle(ctx, k, b, shard.Step{Ending: shard.Failed}, o, s.clock.Now())
+		}
+		b.to = r.Sequence
+		if len(b.records) == 0 && len(b.passed) == 0 {
+			return false, s.clock.Now().Add(busyPause), nil
+		}
+		break
+	}
+	if len(b.records) > 0 || b.final {
+		return true, wait, nil
+	}
+	s.stir()
+	return false, wait, s.settle(ctx, k, b, shard.Step{Ending: shard.Done, Window: b.window}, daruma.Outcome{}, time.Time{})
 }
 
 // read reads ahead, until there is a batch or nothing more.
@@ -288,6 +335,7 @@ func (s *Streams) Settle(ctx context.Context, i Item, o daruma.Outcome, started 
 		}
 		return err
 	}
+	s.cfg.Guard.let(b.keys...)
 	s.mu.Lock()
 	b.track.unready, b.track.due = 0, time.Time{}
 	s.count(b, -1)
@@ -306,6 +354,7 @@ func (s *Streams) unready(b *batch, o daruma.Outcome, now time.Time) {
 	case o.Kind == daruma.Refused:
 		pause = problemPause
 	}
+	s.cfg.Guard.let(b.keys...)
 	s.mu.Lock()
 	b.track.unready++
 	b.track.due = now.Add(pause)
@@ -316,6 +365,7 @@ func (s *Streams) unready(b *batch, o daruma.Outcome, now time.Time) {
 
 // lose forgets what is known of a way whose lane somebody else has moved on.
 func (s *Streams) lose(b *batch) {
+	s.cfg.Guard.let(b.keys...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count(b, -1)
@@ -349,6 +399,14 @@ func (s *Streams) settle(ctx context.Context, k StreamKind, b *batch, step shard
 	step.Mapping, step.Shard, step.Lane, step.Turn, step.First, step.To = b.mapping.UUID, b.course.ID, l.number, l.state.Turn, l.state.Next, b.to
 	if len(b.records) > 0 {
 		step.First = b.records[0].Sequence
+	}
+	if step.Ending == shard.Done || l.state.GivesUp(step) {
+		step.Once = b.passed
+	}
+	for i, key := range b.keys {
+		if done := step.Ending == shard.Done || step.At > b.records[i].Sequence; done && key != nil {
+			step.Once = append(step.Once, *key)
+		}
 	}
 	if l.state.GivesUp(step) {
 		if err := s.surrender(k, b, &step, o, started); err != nil {

@@ -48,9 +48,19 @@ func (s *Mappings) Settle(ctx context.Context, i Item, o daruma.Outcome, started
 		s.keep(l, now)
 		return nil
 	}
-	if err := s.kind(l).Settle(ctx, l.mapping, s.fates(l, o, started, now)); err != nil {
+	fates := s.fates(l, o, started, now)
+	for i := range fates {
+		if fates[i].Do == Finished {
+			fates[i].Once = l.keys[i]
+		}
+	}
+	if err := s.kind(l).Settle(ctx, l.mapping, fates); err != nil {
+		if !daruma.KindOf(err).Retryable() {
+			s.cfg.Guard.let(l.keys...)
+		}
 		return err
 	}
+	s.cfg.Guard.let(l.keys...)
 	s.mu.Lock()
 	s.count(l, -1)
 	if o.Kind == daruma.Refused {
@@ -62,6 +72,42 @@ func (s *Mappings) Settle(ctx context.Context, i Item, o daruma.Outcome, started
 		s.stir() // it may have waited for that
 	}
 	return nil
+}
+
+// admit leaves out of a lot what is done already, what another run with its
+// idempotency key is doing, and what has another event's key; and says what
+// becomes of that. What follows in its group something that waits, waits too.
+func (s *Mappings) admit(ctx context.Context, k Kind, l *lot) (fates []Fate, err error) {
+	records := l.records
+	l.records, l.keys = nil, nil
+	waits := map[string]bool{}
+	for _, r := range records {
+		if r.Group != "" && waits[r.Group] {
+			fates = append(fates, Fate{Record: r, Do: Untried})
+			continue
+		}
+		how, entry, _, err := s.cfg.Guard.ask(ctx, l.mapping.Function, func() []byte { return k.JSON(l.mapping, r) })
+		if err != nil {
+			s.cfg.Guard.let(l.keys...)
+			return nil, err
+		}
+		switch how {
+		case free:
+			l.records, l.keys = append(l.records, r), append(l.keys, nil)
+		case fresh:
+			l.records, l.keys = append(l.records, r), append(l.keys, entry)
+		case answered:
+			fates = append(fates, Fate{Record: r, Do: Finished, Once: entry})
+		case busy:
+			waits[r.Group] = true
+			fates = append(fates, Fate{Record: r, Do: Untried, After: busyPause})
+		case clashing:
+			f := s.failed(r, l.mapping, daruma.Outcome{Kind: daruma.Refused, Failure: &daruma.Failure{Kind: daruma.KindConflict, Type: clashType, Message: errClash.Error()}}, s.clock.Now())
+			f.Do, f.Once = Clashed, entry
+			fates = append(fates, f)
+		}
+	}
+	return fates, nil
 }
 
 // said is the last processing result that comes of an outcome.
@@ -203,6 +249,7 @@ func (s *Mappings) Release(ctx context.Context, items []Item) error {
 		if err := s.kind(l).Settle(ctx, l.mapping, fates); err != nil {
 			return err
 		}
+		s.cfg.Guard.let(l.keys...)
 		s.mu.Lock()
 		s.count(l, -1)
 		s.mu.Unlock()

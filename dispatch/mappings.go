@@ -11,6 +11,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/mapping"
+	"github.com/daruma-io/daruma/once"
 	"github.com/daruma-io/daruma/pattern"
 	"github.com/daruma-io/daruma/route"
 )
@@ -51,7 +52,8 @@ type Fate struct {
 	Record
 	Do    Do
 	After time.Duration // of Failed and Untried: when it may be taken again; of Kept: how long from now
-	Try   *Try          // of Failed: what is known
+	Try   *Try          // of Failed and Clashed: what is known
+	Once  *once.Entry   // of Finished and Clashed: its idempotency key, kept or counted in the same step
 }
 
 // Do is what is done with a record.
@@ -63,6 +65,7 @@ const (
 	Failed                 // it was tried, and that counts
 	Untried                // it was not tried, as far as it counts
 	Kept                   // it is still being tried
+	Clashed                // its idempotency key was another event's: it is given up
 )
 
 // A Try is a run that failed, for the ledger.
@@ -80,6 +83,8 @@ type Kind struct {
 	Encode func(m *mapping.Mapping, records []Record) (payload []byte, n int, err error)
 	// View is what filters look at.
 	View func(m *mapping.Mapping, r Record) pattern.Value
+	// JSON is a record as idempotency keys are found in it.
+	JSON func(m *mapping.Mapping, r Record) []byte
 	// Report reads which of a batch's records a function reports as failed, by
 	// their position, ascending. An error says that the report makes no sense.
 	Report func(answer []byte, records []Record) (failed []int, err error)
@@ -90,6 +95,7 @@ type MappingsConfig struct {
 	Store  *mapping.Mappings
 	Kinds  map[string]Kind // by mapping.Source.Kind
 	Facts  func(t daruma.Target, o daruma.Outcome) route.Facts
+	Guard  *Guard
 	Strict bool // a record that could not be tried spends an attempt, as on AWS
 	Clock  daruma.Clock
 	Logger *slog.Logger
@@ -142,6 +148,7 @@ type lot struct {
 	mapping *mapping.Mapping
 	records []Record
 	payload []byte
+	keys    []*once.Entry // of the records; nil when they have none
 	doubted bool
 	due     time.Time // strict: when it is tried again
 	tries   int
@@ -303,7 +310,7 @@ func (s *Mappings) take(ctx context.Context, m *mapping.Mapping, k Kind, w Want)
 	f := s.flow(m)
 	room := limitOf(w.Limits, m.Function, w.Each) - s.of[m.Function]
 	limit := f.scale.limit(now, m.AtOnce)
-	l, due := f.next(now)
+	l, due := f.next(s.cfg.Guard, now)
 	pause, out, step := f.pause, f.out-f.doubted, f.scale.step()
 	if l != nil && room > 0 && out < limit {
 		f.again = slices.DeleteFunc(f.again, func(o *lot) bool { return o == l })
@@ -345,8 +352,14 @@ func (s *Mappings) take(ctx context.Context, m *mapping.Mapping, k Kind, w Want)
 
 // next returns the first lot that could not run and is to be tried again, and
 // when that is. Those that are held no longer come back by themselves.
-func (f *flow) next(now time.Time) (l *lot, due time.Time) {
-	f.again = slices.DeleteFunc(f.again, func(o *lot) bool { return !now.Before(o.records[0].Until) })
+func (f *flow) next(g *Guard, now time.Time) (l *lot, due time.Time) {
+	f.again = slices.DeleteFunc(f.again, func(o *lot) bool {
+		gone := !now.Before(o.records[0].Until)
+		if gone {
+			g.let(o.keys...)
+		}
+		return gone
+	})
 	for _, o := range f.again {
 		if !o.due.After(now) {
 			return o, time.Time{}
@@ -393,23 +406,31 @@ func (s *Mappings) gather(ctx context.Context, m *mapping.Mapping, k Kind, f *fl
 				fates = append(fates, Fate{Record: r, Do: Finished})
 			}
 		}
+		not, err := s.admit(ctx, k, l)
+		if err != nil {
+			return nil, err // all of them come back when their leases end
+		}
+		fates = append(fates, not...)
 		if len(l.records) > 0 {
 			payload, n, err := k.Encode(m, l.records)
 			switch {
 			case err != nil || n == 0:
 				o := daruma.Outcome{Kind: daruma.Refused, Failure: &daruma.Failure{Kind: daruma.KindTooLarge, Type: "RequestTooLargeException", Message: fmt.Sprintf("the event of record %s would be larger than a function takes", l.records[0].Event)}}
 				fates = append(fates, s.failed(l.records[0], m, o, s.clock.Now()))
-				n, l.records = 0, l.records[1:]
+				s.cfg.Guard.let(l.keys[0])
+				n, l.records, l.keys = 0, l.records[1:], l.keys[1:]
 			default:
 				l.payload = payload
 			}
 			for _, r := range l.records[n:] {
 				fates = append(fates, Fate{Record: r, Do: Untried})
 			}
-			l.records = l.records[:n]
+			s.cfg.Guard.let(l.keys[n:]...)
+			l.records, l.keys = l.records[:n], l.keys[:n]
 		}
 		if len(fates) > 0 {
 			if err := k.Settle(ctx, m, fates); err != nil {
+				s.cfg.Guard.let(l.keys...)
 				return nil, err // all of them come back when their leases end
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/daruma-io/daruma/heal"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/mapping"
+	"github.com/daruma-io/daruma/once"
 	"github.com/daruma-io/daruma/pattern"
 	"github.com/daruma-io/daruma/queue"
 	"github.com/daruma-io/daruma/route"
@@ -32,9 +33,11 @@ type mapped struct {
 	l      *ledger.Ledger
 	source *dispatch.Mappings
 	strict bool
+	rule   *once.Rule                           // of the function; nil: it has none
 	answer func(bodies []string) daruma.Outcome // what the function does
 	lasts  time.Duration
 
+	tallies *once.Records
 	mu      sync.Mutex // guards the rest
 	batches [][]string
 	at      []time.Time
@@ -116,7 +119,7 @@ func flow(t *testing.T, q queue.Settings, s mapping.Settings, x *mapped, f func(
 		x.T = t
 		clock := daruma.SystemClock{}
 		queued, maps := queue.NewMachine(), mapping.NewMachine()
-		c, err := cell.Open(t.Context(), cell.Config{Journal: &memory.Medium{}, CanaryEvery: time.Hour, Machines: []cell.Machine{ledger.Machine{}, queued, maps}})
+		c, err := cell.Open(t.Context(), cell.Config{Journal: &memory.Medium{}, CanaryEvery: time.Hour, Machines: []cell.Machine{ledger.Machine{}, once.Machine{}, queued, maps}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,8 +140,15 @@ func flow(t *testing.T, q queue.Settings, s mapping.Settings, x *mapped, f func(
 		if _, err := x.m.Create(t.Context(), mapping.Source{Kind: dispatch.QueueKind, Name: "Q", ARN: "arn:Q"}, s, nil); err != nil {
 			t.Fatal(err)
 		}
-		x.source = dispatch.NewMappings(dispatch.MappingsConfig{Store: x.m, Strict: x.strict, Clock: clock, Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} },
-			Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {Origin: dispatch.NewQueues(x.q, clock), Encode: bodiesOf, View: viewOf, Report: reportOf}}})
+		guard := dispatch.NewGuard(once.New(c), func(string) (once.Rule, bool) {
+			if x.rule == nil {
+				return once.Rule{}, false
+			}
+			return *x.rule, true
+		}, clock)
+		x.tallies = once.New(c)
+		x.source = dispatch.NewMappings(dispatch.MappingsConfig{Store: x.m, Strict: x.strict, Guard: guard, Clock: clock, Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} },
+			Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {JSON: messageJSON, Origin: dispatch.NewQueues(x.q, clock), Encode: bodiesOf, View: viewOf, Report: reportOf}}})
 		ctx, stop := context.WithCancel(t.Context())
 		var both sync.WaitGroup
 		both.Go(func() { _ = x.source.Run(ctx) })
@@ -459,7 +469,7 @@ func TestMessagesThatWereHeldByAProcessThatIsGoneComeBack(t *testing.T) {
 		if got, err := x.q.Receive(x.Context(), "Q", queue.Want{N: 1, Internal: true}); err != nil || len(got) != 1 {
 			x.Fatal(err)
 		}
-		again := dispatch.NewMappings(dispatch.MappingsConfig{Store: x.m, Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {Origin: dispatch.NewQueues(x.q, daruma.SystemClock{})}}})
+		again := dispatch.NewMappings(dispatch.MappingsConfig{Store: x.m, Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {JSON: messageJSON, Origin: dispatch.NewQueues(x.q, daruma.SystemClock{})}}})
 		if _, err := again.Lease(x.Context(), dispatch.Want{}); err != nil {
 			x.Fatal(err)
 		}

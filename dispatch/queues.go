@@ -69,7 +69,7 @@ func (o *Queues) Take(ctx context.Context, m *mapping.Mapping, n int, hold time.
 func (o *Queues) Settle(ctx context.Context, m *mapping.Mapping, fates []Fate) error {
 	each := make([]queue.Settlement, len(fates))
 	for i, f := range fates {
-		each[i] = queue.Settlement{Held: queue.Held{Number: f.Number, Lease: f.Lease}, After: f.After}
+		each[i] = queue.Settlement{Held: queue.Held{Number: f.Number, Lease: f.Lease}, After: f.After, Once: f.Once}
 		switch f.Do {
 		case Finished:
 			each[i].Do, each[i].After = queue.Done, 0
@@ -79,6 +79,9 @@ func (o *Queues) Settle(ctx context.Context, m *mapping.Mapping, fates []Fate) e
 			each[i].Do = queue.Release
 		case Kept:
 			each[i].Do = queue.Extend
+		case Clashed:
+			each[i].Do, each[i].Report = queue.Bury, tried(f.Try)
+			each[i].Report.Condition = clashType
 		}
 	}
 	_, err := o.q.Settle(ctx, m.Source.Name, each...)

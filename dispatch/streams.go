@@ -11,6 +11,7 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/mapping"
+	"github.com/daruma-io/daruma/once"
 	"github.com/daruma-io/daruma/pattern"
 	"github.com/daruma-io/daruma/route"
 	"github.com/daruma-io/daruma/shard"
@@ -88,6 +89,7 @@ type StreamsConfig struct {
 	Facts       func(t daruma.Target, o daruma.Outcome) route.Facts
 	ARN         func(t daruma.Target) string
 	Destination func(arn string) (*delivery.Destination, error)
+	Guard       *Guard
 	Clock       daruma.Clock
 	Logger      *slog.Logger
 }
@@ -161,6 +163,8 @@ type batch struct {
 	track   *track
 	request string
 	records []StreamRecord
+	keys    []*once.Entry // of the records; nil when they have none
+	passed  []once.Entry  // of records that are done already, and left out
 	to      uint64
 	window  *shard.Window
 	final   bool
@@ -416,6 +420,7 @@ func (s *Streams) Release(_ context.Context, items []Item) error {
 	defer s.mu.Unlock()
 	for _, i := range items {
 		if b := s.batches[i.Number]; b != nil {
+			s.cfg.Guard.let(b.keys...)
 			s.count(b, -1)
 		}
 	}

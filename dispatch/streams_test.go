@@ -20,6 +20,7 @@ import (
 	"github.com/daruma-io/daruma/heal"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/mapping"
+	"github.com/daruma-io/daruma/once"
 	"github.com/daruma-io/daruma/pattern"
 	"github.com/daruma-io/daruma/route"
 	"github.com/daruma-io/daruma/shard"
@@ -100,6 +101,7 @@ type flowing struct {
 	src   *dispatch.Streams
 	l     *ledger.Ledger
 	told  []string
+	keys  *once.Records
 
 	mu   sync.Mutex
 	runs []string // the records of each run, "1 2 3"
@@ -107,12 +109,12 @@ type flowing struct {
 	with []map[string]json.RawMessage
 }
 
-func streaming(t *testing.T, s mapping.Settings, answer func(run int, records []int, event map[string]json.RawMessage) daruma.Outcome) *flowing {
+func streaming(t *testing.T, s mapping.Settings, answer func(run int, records []int, event map[string]json.RawMessage) daruma.Outcome, rules ...once.Rule) *flowing {
 	t.Helper()
 	w := &flowing{t: t, tape: &tape{changed: make(chan struct{})}}
 	m := mapping.NewMachine()
 	given := delivery.NewMachine(delivery.Config{ARN: func(t daruma.Target) string { return t.String() }, Sinks: map[string]delivery.Sink{"shelf": delivery.PutTo("shelf")}})
-	c, err := cell.Open(t.Context(), cell.Config{Journal: &memory.Medium{}, CanaryEvery: time.Hour, Machines: []cell.Machine{ledger.Machine{}, given, m, shard.Machine{}, shelf{&w.told}}})
+	c, err := cell.Open(t.Context(), cell.Config{Journal: &memory.Medium{}, CanaryEvery: time.Hour, Machines: []cell.Machine{ledger.Machine{}, once.Machine{}, given, m, shard.Machine{}, shelf{&w.told}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +139,14 @@ func streaming(t *testing.T, s mapping.Settings, answer func(run int, records []
 		Tell: func(s dispatch.Surrender) []byte {
 			return fmt.Appendf(nil, "%s %d-%d of %d after %d, failed %v", s.Condition, s.Records[0].Sequence, s.Records[len(s.Records)-1].Sequence, len(s.Records), s.Invokes, s.Failed)
 		}}
-	w.src = dispatch.NewStreams(dispatch.StreamsConfig{Store: w.store, Readers: shard.New(c), Kinds: map[string]dispatch.StreamKind{"tape": kind}, Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} },
+	w.keys = once.New(c)
+	guard := dispatch.NewGuard(w.keys, func(string) (once.Rule, bool) {
+		if len(rules) == 0 {
+			return once.Rule{}, false
+		}
+		return rules[0], true
+	}, daruma.SystemClock{})
+	w.src = dispatch.NewStreams(dispatch.StreamsConfig{Store: w.store, Guard: guard, Readers: shard.New(c), Kinds: map[string]dispatch.StreamKind{"tape": kind}, Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} },
 		ARN: func(t daruma.Target) string { return t.String() }, Destination: func(arn string) (*delivery.Destination, error) {
 			return &delivery.Destination{Kind: "shelf", Name: "S", ARN: arn}, nil
 		}})

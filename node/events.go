@@ -11,6 +11,7 @@ import (
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/dispatch"
+	"github.com/daruma-io/daruma/once"
 	"github.com/daruma-io/daruma/route"
 	"github.com/daruma-io/daruma/scribe"
 )
@@ -25,10 +26,11 @@ const leaseFor = time.Minute
 
 // openEvents makes what takes events in, hands them to functions, and keeps those that fail.
 func (n *Node) openEvents() {
-	n.deliveries = delivery.New(n.cell, n.machine)
+	n.deliveries, n.once = delivery.New(n.cell, n.machine), once.New(n.cell)
+	n.guard = dispatch.NewGuard(n.once, n.onceRule, n.clock)
 	n.dispatcher = dispatch.New(dispatch.Config{
 		Heal: n.governor, Total: totalMax,
-		Sources: []dispatch.Source{dispatch.NewDeliveries(n.deliveries, n.facts, n.ledger), n.openMappings(), n.openStreams()},
+		Sources: []dispatch.Source{dispatch.NewDeliveries(n.deliveries, n.facts, n.ledger).Guarded(n.guard), n.openMappings(), n.openStreams()},
 		Runner:  loopless{n.runner(), n.catalog.View, n.scribe.Saw}, Clock: n.clock, Logger: n.cfg.Log, Drain: drainMax,
 		LeaseFor: n.clock.While(leaseFor),
 	})

@@ -35,7 +35,7 @@ func (n *Node) openHeal(ctx context.Context, _ catalog.Place) error {
 		return err
 	}
 	n.governor = heal.New(heal.Config{Strict: n.cfg.Semantics == SemanticsStrict, Most: eachMax, Store: holds, Known: known, Owner: n.owner, Clock: n.clock, Doubt: min(n.clock.While(doubtFor), doubtMax), Logger: n.cfg.Log})
-	return errors.Join(
+	return errors.Join(n.countOnce(),
 		n.watchBreakers("daruma_breaker_open", "1 while nothing of a function is handed out but probes, because most of its events fail or a person said so.", func(s heal.Status) float64 {
 			if s.Held() {
 				return 1

@@ -30,10 +30,10 @@ const (
 
 // openMappings makes the source of event source mappings.
 func (n *Node) openMappings() dispatch.Source {
-	queues := dispatch.Kind{Origin: dispatch.NewQueues(n.queues, n.clock), Encode: n.queueEvent, View: n.queueRecord, Report: func(answer []byte, records []dispatch.Record) ([]int, error) {
+	queues := dispatch.Kind{Origin: dispatch.NewQueues(n.queues, n.clock), Encode: n.queueEvent, View: n.queueRecord, JSON: n.queueJSON, Report: func(answer []byte, records []dispatch.Record) ([]int, error) {
 		return sqs.Failures(answer, messagesOf(records))
 	}}
-	n.mapped = dispatch.NewMappings(dispatch.MappingsConfig{Store: n.mappings, Kinds: map[string]dispatch.Kind{dispatch.QueueKind: queues}, Facts: n.facts,
+	n.mapped = dispatch.NewMappings(dispatch.MappingsConfig{Store: n.mappings, Kinds: map[string]dispatch.Kind{dispatch.QueueKind: queues}, Facts: n.facts, Guard: n.guard,
 		Strict: n.cfg.Semantics == SemanticsStrict, Clock: n.clock, Logger: n.cfg.Log})
 	return n.mapped
 }

@@ -37,6 +37,7 @@ import (
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/mapping"
 	"github.com/daruma-io/daruma/notify"
+	"github.com/daruma-io/daruma/once"
 	"github.com/daruma-io/daruma/queue"
 	"github.com/daruma-io/daruma/run"
 	"github.com/daruma-io/daruma/run/runtimes"
@@ -83,6 +84,8 @@ type Node struct {
 	mappings   *mapping.Mappings
 	mapped     *dispatch.Mappings
 	streamed   *dispatch.Streams
+	once       *once.Records
+	guard      *dispatch.Guard
 	dispatcher *dispatch.Dispatcher
 	notifier   *notify.Notifier
 	scribe     *scribe.Scribe
@@ -192,7 +195,7 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	mapped := mapping.NewMachine()
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
-		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled, n.topical, hold.Machine{}, mapped, shard.Machine{}},
+		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled, n.topical, hold.Machine{}, mapped, shard.Machine{}, once.Machine{}},
 		Clock:    n.clock,
 		GoOnFrom: n.clock.GoOnFrom,
 		Logger:   n.cfg.Log,

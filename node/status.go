@@ -11,6 +11,7 @@ import (
 	"github.com/daruma-io/daruma/door/console"
 	"github.com/daruma-io/daruma/door/egress"
 	"github.com/daruma-io/daruma/door/web"
+	"github.com/daruma-io/daruma/once"
 )
 
 // Status says what the node is and does at this moment.
@@ -23,7 +24,7 @@ func (n *Node) Status() console.Status {
 		Template: t.Path, Data: n.address.Data, Region: v.Place.Region,
 		AWS: n.address.AWS, Web: n.address.Web, Console: n.address.Console,
 		Isolation: n.maker.Kind(), Missing: n.maker.Missing(), Health: n.health(),
-		Environments: environments, Egress: n.egressStatus(), Events: n.events(), Notices: n.notices(), Faults: n.faults.InForce(),
+		Environments: environments, Egress: n.egressStatus(), Events: n.events(), Once: n.keyed(), Notices: n.notices(), Faults: n.faults.InForce(),
 		Clock:     console.Clock{Scale: n.clock.Scale(), Now: n.clock.Now(), AheadS: n.clock.Ahead().Seconds()},
 		Functions: []console.Function{}, Endpoints: []console.Endpoint{}, // never null for programs that read it
 	}
@@ -62,6 +63,17 @@ func (n *Node) Status() console.Status {
 		s.Left = append(s.Left, p.Error())
 	}
 	return s
+}
+
+// keyed is what became of events with idempotency keys, or nil while it cannot be read.
+func (n *Node) keyed() []once.Tally {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	all, err := n.once.Tallies(ctx)
+	if err != nil {
+		return nil
+	}
+	return all
 }
 
 // events is the account of asynchronous events, or nil while it cannot be read: health tells why then.

@@ -35,7 +35,7 @@ func (n *Node) openStreams() dispatch.Source {
 		},
 	}
 	n.streamed = dispatch.NewStreams(dispatch.StreamsConfig{Store: n.mappings, Readers: shard.New(n.cell), Kinds: map[string]dispatch.StreamKind{dispatch.ChangesKind: changes},
-		Facts: n.facts, ARN: func(t daruma.Target) string { return n.catalog.View().Place.FunctionARN(t) },
+		Facts: n.facts, Guard: n.guard, ARN: func(t daruma.Target) string { return n.catalog.View().Place.FunctionARN(t) },
 		Destination: func(arn string) (*delivery.Destination, error) { return destination(n.catalog.View().Place, arn) }, Clock: n.clock, Logger: n.cfg.Log})
 	return n.streamed
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/once"
 )
 
 // Delete removes messages whose handles are given. Each has an error of its
@@ -196,6 +197,7 @@ type Settlement struct {
 	Do     Do            `json:"do"`
 	After  time.Duration `json:"afterNs,omitempty"` // of Return, Release and Extend
 	Report *Report       `json:"report,omitempty"`  // of Return and Bury: what is known of the try
+	Once   *once.Entry   `json:"once,omitempty"`    // of Done and Bury: the message's idempotency key, which is kept or counted in the same step
 }
 
 // A Report is what is known of a try that failed, for the ledger.
@@ -274,6 +276,11 @@ func (w *work) settleOne(q *live, is *Settlement, s *state) (ledger.ID, error) {
 		return 0, invalid(q.is.Name, "a message hidden for %v: up to %v", is.After, HideMax)
 	}
 	s.note(is.Report)
+	if is.Once != nil {
+		if err := once.Keep(w.tx, nil, *is.Once); err != nil {
+			return 0, err
+		}
+	}
 	switch is.Do {
 	case Done:
 		return 0, w.deleteOne(q, n, s)

@@ -15,6 +15,7 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/once"
 )
 
 // A Brake is what an outcome does to the events behind it.
@@ -72,9 +73,14 @@ type Settler interface {
 }
 
 // Settle reports the outcome of a leased event: what is due because of it is
-// done in the same step. Errors are those of [delivery.Deliveries.Settle].
-func Settle(ctx context.Context, to Settler, held delivery.Held, o daruma.Outcome, facts Facts, started time.Time) (delivery.Settled, error) {
-	return to.Settle(ctx, report(held, o, facts, started), o.Payload)
+// done in the same step, and its idempotency key, when it has one, is kept in it
+// once it is done. Errors are those of [delivery.Deliveries.Settle].
+func Settle(ctx context.Context, to Settler, held delivery.Held, o daruma.Outcome, facts Facts, started time.Time, key *once.Entry) (delivery.Settled, error) {
+	r := report(held, o, facts, started)
+	if r.Verdict == delivery.Success {
+		r.Once = key
+	}
+	return to.Settle(ctx, r, o.Payload)
 }
 
 // report puts an outcome into the words of a delivery.

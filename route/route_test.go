@@ -53,7 +53,7 @@ func TestTheTableSaysWhatEachOutcomeDoes(t *testing.T) {
 	} {
 		var got told
 		o := daruma.Outcome{Kind: c.kind, Payload: []byte(`{"errorType":"E","trace":["at f (/var/task/a.js:1:2)"]}`), LogTail: []byte("one\ntwo\n")}
-		if _, err := route.Settle(t.Context(), &got, delivery.Held{Number: 1, Lease: 2}, o, route.Facts{}, time.Time{}); err != nil {
+		if _, err := route.Settle(t.Context(), &got, delivery.Held{Number: 1, Lease: 2}, o, route.Facts{}, time.Time{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		r := got.report
@@ -95,7 +95,7 @@ func TestAThrottleByAReservedConcurrencyOfZeroIsTheEnd(t *testing.T) {
 	}{{nil, delivery.NotRun}, {new(1), delivery.NotRun}, {new(0), delivery.Reserved}} {
 		var got told
 		o := daruma.Outcome{Kind: daruma.Throttled, Failure: &daruma.Failure{Type: "TooManyRequestsException", Message: "Rate Exceeded.", After: time.Second}}
-		if _, err := route.Settle(t.Context(), &got, delivery.Held{}, o, route.Facts{Reserved: c.reserved}, time.Time{}); err != nil {
+		if _, err := route.Settle(t.Context(), &got, delivery.Held{}, o, route.Facts{Reserved: c.reserved}, time.Time{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		if got.report.Verdict != c.want || got.report.After != time.Second || got.report.Message != "Rate Exceeded." {
@@ -107,7 +107,7 @@ func TestAThrottleByAReservedConcurrencyOfZeroIsTheEnd(t *testing.T) {
 func TestAMissingFunctionIs404(t *testing.T) {
 	var got told
 	o := daruma.Outcome{Kind: daruma.Refused, Failure: &daruma.Failure{Kind: daruma.KindNotFound}}
-	if _, err := route.Settle(t.Context(), &got, delivery.Held{}, o, route.Facts{}, time.Time{}); err != nil || got.report.Status != 404 {
+	if _, err := route.Settle(t.Context(), &got, delivery.Held{}, o, route.Facts{}, time.Time{}, nil); err != nil || got.report.Status != 404 {
 		t.Fatalf("got %+v, %v", got.report, err)
 	}
 }

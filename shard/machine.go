@@ -9,6 +9,7 @@ import (
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/once"
 )
 
 const (
@@ -138,6 +139,9 @@ func settle(tx *cell.Tx, s Step) (*Reader, error) {
 	r.Lanes[s.Lane] = lane.After(s, tx.Now())
 	r.forget()
 	readers().Put(tx, keyOf(s.Mapping, s.Shard), &r)
+	if err := once.Keep(tx, nil, s.Once...); err != nil {
+		return nil, err
+	}
 	if !up {
 		return &r, nil
 	}

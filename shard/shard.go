@@ -31,6 +31,7 @@ import (
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/once"
 )
 
 // Limits of what is kept of a reader.
@@ -131,6 +132,7 @@ type Step struct {
 	Pause   time.Duration `json:"pauseNs,omitempty"` // of Untried
 	Window  *Window       `json:"window,omitempty"`  // of Done: what it is now
 	Final   bool          `json:"final,omitempty"`   // its window ends with it
+	Once    []once.Entry  `json:"once,omitempty"`    // idempotency keys that are kept, or counted, with it
 
 	// GivenUp is what is kept of a batch, or of the record at At, that is not
 	// tried again: see [Lane.GivesUp]. Its event goes with it.

@@ -170,7 +170,9 @@ func (l *loader) owned(f *catalog.Function, r *resource) {
 	if p == nil {
 		return
 	}
-	l.owns[f] = l.section(p)
+	own := l.section(p)
+	own.once = l.onceRule(p)
+	l.owns[f] = own
 	l.recordIn(f, p)
 	p.done()
 }

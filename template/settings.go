@@ -13,6 +13,7 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/once"
 	"github.com/daruma-io/daruma/outside"
 	"github.com/daruma-io/daruma/template/tree"
 )
@@ -36,6 +37,7 @@ type section struct {
 	correlate []string
 	notify    []string
 	told      bool // notify was said, if only to say that nobody is told
+	once      *once.Rule
 }
 
 // declared are the settings of the app and, out of daruma.yaml, of its functions.
@@ -93,7 +95,9 @@ func (l *loader) settings() {
 	if fs := file.sub("Functions"); fs != nil {
 		for _, f := range fs.node.Fields {
 			if p := fs.sub(f.Name); p != nil {
-				l.declared.functions[f.Name], l.declared.at[f.Name] = l.section(p), f.Pos
+				of := l.section(p)
+				of.once = l.onceRule(p)
+				l.declared.functions[f.Name], l.declared.at[f.Name] = of, f.Pos
 				p.done()
 			}
 		}
@@ -211,6 +215,9 @@ func (l *loader) settle(f *catalog.Function, own section) {
 			f.Notify = s.notify
 			break
 		}
+	}
+	if f.Once = own.once; file.once != nil {
+		f.Once = file.once
 	}
 	for _, s := range []section{file, own, d.file, d.template} {
 		f.Sensitive, f.Correlate = union(f.Sensitive, s.sensitive), union(f.Correlate, s.correlate)

@@ -71,6 +71,11 @@ func showStatus(out io.Writer, s console.Status, now time.Time) {
 			fmt.Fprintf(out, "\n%d open failures: daruma failures ls --state open\n", n)
 		}
 	}
+	table(out, "IDEMPOTENCY\tACCEPTED\tRUN\tSUPPRESSED\tOTHER EVENT\tKEYS KEPT", func(row func(...any)) {
+		for _, t := range s.Once {
+			row(t.Function, t.Accepted(), t.Run, t.Suppressed, t.Clashed, t.Kept)
+		}
+	})
 	if s.Notices != nil {
 		table(out, "CHANNEL\tKIND\tMESSAGES\tTOLD\tWAITING\tGIVEN UP\tNEXT\tLAST ERROR", func(row func(...any)) { showNotices(row, s.Notices, s.Clock.Now) })
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/fault"
+	"github.com/daruma-io/daruma/once"
 )
 
 // Health says whether a node can take work.
@@ -35,6 +36,7 @@ type Status struct {
 	Endpoints    []Endpoint           `json:"endpoints"`
 	Egress       Egress               `json:"egress"`
 	Events       *Account             `json:"events,omitempty"`  // what became of asynchronous events, and what the ledger holds
+	Once         []once.Tally         `json:"once,omitempty"`    // what became of events with idempotency keys
 	Notices      *Notices             `json:"notices,omitempty"` // how the telling of owners goes
 	Faults       []fault.State        `json:"faults,omitempty"`  // in force
 	Outputs      []Output             `json:"outputs,omitempty"`

@@ -27,6 +27,7 @@
 package fault
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -80,7 +81,8 @@ const (
 	Refused     Kind = "refused"     // a host, or a service, drops connections at once
 	Blackhole   Kind = "blackhole"   // a host, or a service, takes and never answers
 	Slow        Kind = "slow"        // a host's connections carry few bytes a second
-	Capacity    Kind = "capacity"    // a table takes so many requests a second
+	Capacity    Kind = "capacity"    // a service, or one table of it, takes so many requests a second
+	Flag        Kind = "flag"        // a failure flag in the function's own code has an effect
 )
 
 // A rule is what a kind may meet and what it takes.
@@ -102,7 +104,7 @@ var rules = map[Kind]rule{
 	Timeout:     {targets: []scope{onFunction}, takes: []string{"when"}, halves: true},
 	Kill:        {targets: []scope{onFunction}, takes: []string{"when"}, halves: true},
 	Memory:      {targets: []scope{onFunction}, takes: []string{"memoryMB"}, needs: "memoryMB"},
-	Disk:        {targets: []scope{onFunction}, takes: []string{"leftMB"}},
+	Disk:        {targets: []scope{onFunction}, takes: []string{"leftMB", "filledMB"}},
 	Variable:    {targets: []scope{onFunction}, takes: []string{"name", "value"}, needs: "name"},
 	Throttle:    {targets: []scope{onFunction}},
 	Concurrency: {targets: []scope{onFunction}, takes: []string{"limit"}, needs: "limit"},
@@ -112,6 +114,7 @@ var rules = map[Kind]rule{
 	Blackhole:   {targets: []scope{onHost, onService}},
 	Slow:        {targets: []scope{onHost}, takes: []string{"bytesPerSecond"}, needs: "bytesPerSecond"},
 	Capacity:    {targets: []scope{onService}, takes: []string{"perSecond"}, needs: "perSecond"},
+	Flag:        {targets: []scope{onFunction}, takes: []string{"name", "effect"}, needs: "effect"},
 }
 
 // missing are kinds that people ask for and that are refused by name, with what to do instead.
@@ -150,21 +153,23 @@ type Fault struct {
 
 // With are a kind's own parameters. The table of kinds in docs/faults.md says which takes which.
 type With struct {
-	Latency        Duration `json:"latency,omitempty"`      // how much longer it takes; at least, with latencyMax; on average, with a distribution
-	LatencyMax     Duration `json:"latencyMax,omitempty"`   // at most
-	Distribution   string   `json:"distribution,omitempty"` // "uniform" between latency and latencyMax, or "normal" or "exponential" around latency; "uniform" when ""
-	When           string   `json:"when,omitempty"`         // "before" the function does its work, or "after": it has, and its answer is lost; "before" when ""
-	Code           string   `json:"code,omitempty"`         // an error's type; of a service: "throttled", "internal", "denied", "condition-failed", "unavailable", or a code of the service's own
-	Message        string   `json:"message,omitempty"`
-	Status         int      `json:"status,omitempty"` // HTTP, 100 to 599
-	Body           string   `json:"body,omitempty"`   // what is answered, or handed over, instead
-	Name           string   `json:"name,omitempty"`   // of a variable
-	Value          string   `json:"value,omitempty"`  // empty when ""
-	MemoryMB       int      `json:"memoryMB,omitempty"`
-	LeftMB         int      `json:"leftMB,omitempty"` // what is left of /tmp; nothing when 0
-	Limit          *int     `json:"limit,omitempty"`  // events at once
-	BytesPerSecond int64    `json:"bytesPerSecond,omitempty"`
-	PerSecond      float64  `json:"perSecond,omitempty"` // requests
+	Latency        Duration        `json:"latency,omitempty"`      // how much longer it takes; at least, with latencyMax; on average, with a distribution
+	LatencyMax     Duration        `json:"latencyMax,omitempty"`   // at most
+	Distribution   string          `json:"distribution,omitempty"` // "uniform" between latency and latencyMax, or "normal" or "exponential" around latency; "uniform" when ""
+	When           string          `json:"when,omitempty"`         // "before" the function does its work, or "after": it has, and its answer is lost; "before" when ""
+	Code           string          `json:"code,omitempty"`         // an error's type; of a service: "throttled", "internal", "denied", "condition-failed", "unavailable", or a code of the service's own
+	Message        string          `json:"message,omitempty"`
+	Status         int             `json:"status,omitempty"` // HTTP, 100 to 599
+	Body           string          `json:"body,omitempty"`   // what is answered, or handed over, instead
+	Name           string          `json:"name,omitempty"`   // of a variable, or of a flag
+	Value          string          `json:"value,omitempty"`  // empty when ""
+	MemoryMB       int             `json:"memoryMB,omitempty"`
+	LeftMB         int             `json:"leftMB,omitempty"`   // what is left of /tmp; nothing when neither this nor FilledMB is given
+	FilledMB       int             `json:"filledMB,omitempty"` // what is taken of /tmp
+	Limit          *int            `json:"limit,omitempty"`    // events at once
+	BytesPerSecond int64           `json:"bytesPerSecond,omitempty"`
+	PerSecond      float64         `json:"perSecond,omitempty"` // requests
+	Effect         json.RawMessage `json:"effect,omitempty"`    // of a flag, an object for its SDK: {"latency": 300, "exception": {"message": "…"}, "data": {…}}
 }
 
 // given lists the parameters that are there, by their names in a document.
@@ -176,7 +181,7 @@ func (w *With) given() []string {
 	}{
 		{"latency", w.Latency != 0}, {"latencyMax", w.LatencyMax != 0}, {"distribution", w.Distribution != ""}, {"when", w.When != ""},
 		{"code", w.Code != ""}, {"message", w.Message != ""}, {"status", w.Status != 0}, {"body", w.Body != ""}, {"name", w.Name != ""}, {"value", w.Value != ""},
-		{"memoryMB", w.MemoryMB != 0}, {"leftMB", w.LeftMB != 0}, {"limit", w.Limit != nil}, {"bytesPerSecond", w.BytesPerSecond != 0}, {"perSecond", w.PerSecond != 0},
+		{"memoryMB", w.MemoryMB != 0}, {"leftMB", w.LeftMB != 0}, {"filledMB", w.FilledMB != 0}, {"effect", len(w.Effect) > 0}, {"limit", w.Limit != nil}, {"bytesPerSecond", w.BytesPerSecond != 0}, {"perSecond", w.PerSecond != 0},
 	} {
 		if f.set {
 			names = append(names, f.name)
@@ -201,6 +206,9 @@ func (f *Fault) Validate() error {
 		if !slices.Contains(r.takes, name) {
 			errs = append(errs, fmt.Errorf("with.%s: a %s fault does not take it%s", name, f.Kind, orTakes(r.takes)))
 		}
+	}
+	if f.Kind == Flag && f.With.Name == "" {
+		errs = append(errs, errors.New("with.name: a flag fault needs the flag's name"))
 	}
 	if r.needs != "" && !slices.Contains(given, r.needs) {
 		errs = append(errs, fmt.Errorf("with.%s: a %s fault needs it", r.needs, f.Kind))
@@ -255,6 +263,9 @@ func (w *With) validate() []error {
 	check(len(w.Code) > codeBytesMax || strings.ContainsFunc(w.Code, func(r rune) bool { return r <= ' ' || r > '~' }), "with.code: it is not a word of at most %d letters", codeBytesMax)
 	check(w.MemoryMB < 0, "with.memoryMB: %d is not above 0", w.MemoryMB)
 	check(w.LeftMB < 0, "with.leftMB: %d is below 0", w.LeftMB)
+	check(w.FilledMB < 0, "with.filledMB: %d is below 0", w.FilledMB)
+	check(w.FilledMB != 0 && w.LeftMB != 0, "with.filledMB: leftMB says how much is left already")
+	check(len(w.Effect) > 0 && (w.Effect[0] != '{' || len(w.Effect) > textBytesMax), "with.effect: it is no object of at most %d bytes", textBytesMax)
 	check(w.Limit != nil && *w.Limit < 0, "with.limit: it is below 0")
 	check(w.BytesPerSecond < 0, "with.bytesPerSecond: %d is not above 0", w.BytesPerSecond)
 	check(w.PerSecond < 0, "with.perSecond: %g is not above 0", w.PerSecond)

@@ -47,6 +47,7 @@ type forces struct {
 	places   []*Running
 	services []*Running
 	hosts    []*Running
+	flags    []*Running
 }
 
 // New returns a Faults with no fault in force.
@@ -238,6 +239,8 @@ func (s *Faults) arrange() {
 			list = &f.hosts
 		case r.fault.Target.scope() == onService:
 			list = &f.services
+		case r.fault.Kind == Flag:
+			list = &f.flags
 		case onPlaces(r.fault.Kind):
 			list = &f.places
 		case early(r.fault.Kind):

@@ -76,14 +76,26 @@ func (r *Running) pace() int64 {
 // reaches says whether a dial is one that the fault is for.
 func (r *Running) reaches(d *Dial) bool {
 	t := &r.fault.Target
-	return like(t.Host, d.Host) && (t.Port == 0 || d.Port == 0 || t.Port == d.Port) && like(t.Function, d.Function)
+	return r.lens.names(t, d.Host) && (t.Port == 0 || d.Port == 0 || t.Port == d.Port) && like(t.Function, d.Function)
+}
+
+// names says whether a host is the target's.
+func (l *lens) names(t *Target, host string) bool {
+	if l.host != nil {
+		return l.host.MatchString(host)
+	}
+	return like(t.Host, host)
 }
 
 // Reaches says whether a fault on hosts is for connections of a function to a host.
 func (f *Fault) Reaches(function, host string, port int) bool {
 	t := &f.Target
-	return t.scope() == onHost && like(t.Host, host) && (t.Port == 0 || t.Port == port) && like(t.Function, function)
+	l, err := t.compile()
+	return err == nil && t.scope() == onHost && l.names(t, host) && (t.Port == 0 || t.Port == port) && like(t.Function, function)
 }
+
+// OnHosts says whether a fault is on hosts outside.
+func (f *Fault) OnHosts() bool { return f.Target.scope() == onHost }
 
 // OnPlaces says whether a fault meets environments as they are made, so that
 // those there are have to be replaced.

@@ -29,7 +29,11 @@ func (s *Faults) Place(w Who, p Place) Place {
 			p.MemoryBytes = int64(f.fault.With.MemoryMB) << 20
 			s.note(f, w, "the environment has less memory than the function asks for")
 		case Disk:
-			p.TmpBytes = max(pageBytes, int64(f.fault.With.LeftMB)<<20)
+			left := int64(f.fault.With.LeftMB) << 20
+			if filled := int64(f.fault.With.FilledMB) << 20; filled > 0 {
+				left = p.TmpBytes - filled
+			}
+			p.TmpBytes = max(pageBytes, left)
 			s.note(f, w, "the environment has less room in /tmp than the function asks for")
 		}
 	}

@@ -27,8 +27,9 @@ type Target struct {
 	Operation string `json:"operation,omitempty"` // as the service calls it; any when ""
 	Resource  string `json:"resource,omitempty"`  // the name of what it is asked about; any when ""
 
-	Host string `json:"host,omitempty"` // outside: "bank.example.com"
-	Port int    `json:"port,omitempty"` // any when 0
+	Host      string `json:"host,omitempty"`      // outside: "bank.example.com"
+	HostRegex string `json:"hostRegex,omitempty"` // an expression that is somewhere in the host's name, instead
+	Port      int    `json:"port,omitempty"`      // any when 0
 }
 
 // A Match says what one value of an event must be.
@@ -49,7 +50,7 @@ const (
 
 func (t *Target) scope() scope {
 	switch {
-	case t.Host != "" || t.Port != 0:
+	case t.Host != "" || t.HostRegex != "" || t.Port != 0:
 		return onHost
 	case t.Service != "" || t.Operation != "" || t.Resource != "":
 		return onService
@@ -76,6 +77,9 @@ func (t *Target) validate(k Kind, r rule) []error {
 	if at == onHost && (t.Service != "" || t.Operation != "" || t.Resource != "") {
 		errs = append(errs, errors.New("target.service: a target is a host or a service, not both"))
 	}
+	if t.Host != "" && t.HostRegex != "" {
+		errs = append(errs, errors.New("target.hostRegex: a host is named by one of host and hostRegex"))
+	}
 	if t.Port < 0 || t.Port > 65535 {
 		errs = append(errs, fmt.Errorf("target.port: %d is no port", t.Port))
 	}
@@ -96,6 +100,9 @@ func (t *Target) validate(k Kind, r rule) []error {
 func (t *Target) subject() *string {
 	switch t.scope() {
 	case onHost:
+		if t.HostRegex != "" {
+			return &t.HostRegex
+		}
 		return &t.Host
 	case onService:
 		return &t.Service
@@ -115,6 +122,9 @@ func (t *Target) String() string {
 	switch t.scope() {
 	case onHost:
 		text = "host " + t.Host
+		if t.HostRegex != "" {
+			text += "/" + t.HostRegex + "/"
+		}
 		if t.Port != 0 {
 			text += ":" + strconv.Itoa(t.Port)
 		}
@@ -165,6 +175,7 @@ func like(want, name string) bool {
 
 // A lens is a target that has been compiled: it looks at events.
 type lens struct {
+	host    *regexp.Regexp // nil: the target's own
 	matches []match
 	pattern *pattern.Pattern
 }
@@ -191,6 +202,12 @@ func (t *Target) compile() (*lens, error) {
 			errs = append(errs, fmt.Errorf("target.match[%d]%w", i, err))
 		}
 		l.matches = append(l.matches, c)
+	}
+	if t.HostRegex != "" {
+		var err error
+		if l.host, err = expression(t.HostRegex); err != nil {
+			errs = append(errs, fmt.Errorf("target.hostRegex: %w", err))
+		}
 	}
 	if len(t.Pattern) > 0 {
 		p, err := pattern.Compile(string(t.Pattern))
@@ -228,20 +245,29 @@ func (m Match) compile() (match, error) {
 			return c, errors.New(".value: it is no text")
 		}
 	case "regex":
-		if !isText || len(text) > regexBytesMax {
-			return c, fmt.Errorf(".value: it is no text of at most %d bytes", regexBytesMax)
+		if !isText {
+			return c, errors.New(".value: it is no text")
 		}
-		if c.regex, err = regexp.Compile(text); err != nil {
-			why := err.Error()
-			if e, ok := errors.AsType[*syntax.Error](err); ok {
-				why = e.Code.String()
-			}
-			return c, fmt.Errorf(".value: %s", why)
+		if c.regex, err = expression(text); err != nil {
+			return c, fmt.Errorf(".value: %w", err)
 		}
 	default:
 		return c, fmt.Errorf(".operator: %q is none of eq, exists, startsWith, regex", m.Operator)
 	}
 	return c, nil
+}
+
+// expression compiles a regular expression (RE2: it takes time in proportion
+// to what it looks at, whatever it is).
+func expression(text string) (*regexp.Regexp, error) {
+	if len(text) > regexBytesMax {
+		return nil, fmt.Errorf("it has more than %d bytes", regexBytesMax)
+	}
+	e, err := regexp.Compile(text)
+	if bad, ok := errors.AsType[*syntax.Error](err); ok {
+		return nil, fmt.Errorf("%s: %s", bad.Expr, bad.Code)
+	}
+	return e, err
 }
 
 // steps reads "$.a.b[0]['c d']".

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/door/egress"
+	"github.com/daruma-io/daruma/door/flags"
 	"github.com/daruma-io/daruma/door/runtime"
 	"github.com/daruma-io/daruma/door/wire"
 	"github.com/daruma-io/daruma/fault"
@@ -80,7 +82,7 @@ func (n *Node) lacksFor(f *fault.Fault) string {
 		needs = []string{sandbox.NoMemoryLimit}
 	case f.Kind == fault.Disk:
 		needs = []string{sandbox.NoTmpLimit}
-	case f.Target.Host != "":
+	case f.OnHosts():
 		needs = []string{sandbox.NoNetwork, sandbox.NoRedirect}
 	}
 	for _, line := range n.maker.Missing() {
@@ -104,7 +106,7 @@ func (n *Node) faultChanged(s fault.State) {
 			}
 		}
 	}
-	if begins && s.Fault.Target.Host != "" && s.Fault.Kind != fault.DNS {
+	if begins && s.Fault.OnHosts() && s.Fault.Kind != fault.DNS {
 		n.egress.Cut(func(d egress.Dial) bool { return s.Fault.Reaches(d.Ref.Function, d.Host, int(d.Port)) })
 	}
 	if begins {
@@ -187,6 +189,18 @@ func (t *troubled) ServeAWS(w http.ResponseWriter, r *wire.Request) {
 	default:
 		t.Handler.ServeAWS(w, r)
 	}
+}
+
+// flags answers the failure flags of an environment's own code.
+func (n *Node) flags() run.Service {
+	return run.Service{Address: flags.Address, Env: flags.Environ, Serve: func(ctx context.Context, ln net.Listener, ref run.Ref) error {
+		return flags.Serve(ctx, ln, func(name string, labels json.RawMessage) (found []flags.Experiment) {
+			for _, e := range n.faults.Flag(whoOf(environment(ref)), name, labels) {
+				found = append(found, flags.Experiment{ID: e.ID.String(), Flag: name, Rate: 1, Effect: e.Effect})
+			}
+			return found
+		})
+	}}
 }
 
 // faultCounts tells what faults met, and how many are in force.

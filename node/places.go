@@ -74,7 +74,7 @@ func (n *Node) poolConfig() run.Config {
 			n.place(f, spec)
 		},
 	}
-	cfg.Services = ways(n.egress, n.own())
+	cfg.Services = append(ways(n.egress, n.own()), n.flags())
 	return cfg
 }
 

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ Every kind of fault, with an example, is in docs/faults.md.`,
 // faultFlags are a fault as it is given on the command line.
 type faultFlags struct {
 	fault                               fault.Fault
-	target, from, of, pattern           string
+	target, from, of, pattern, effect   string
 	match                               []string
 	limit                               int
 	latency, latencyMax, lasts, rampFor time.Duration
@@ -63,7 +64,7 @@ func (f *faultFlags) add(c *cobra.Command) {
 	v.IntVar(&f.fault.Dose.Max, "max", 0, "at most so many are met")
 	v.Uint64Var(&f.fault.Seed, "seed", 0, "make the same choices again")
 	v.StringVar(&f.fault.Why, "why", "", "what it is for, for people who see it")
-	v.StringVar(&f.from, "from", "", "a file with the fault instead, or - for standard input")
+	v.StringVar(&f.from, "from", "", "a file with the fault instead, or - for standard input; with --target FUNCTION, one of failure-lambda's or chaos-lambda's configuration")
 	with := &f.fault.With
 	v.DurationVar(&f.latency, "latency", 0, "latency, cold-start: how much longer")
 	v.DurationVar(&f.latencyMax, "latency-max", 0, "latency, cold-start: at most so much longer")
@@ -73,30 +74,43 @@ func (f *faultFlags) add(c *cobra.Command) {
 	v.StringVar(&with.Message, "message", "", "error: its message")
 	v.IntVar(&with.Status, "status", 0, "status, error of a service: the HTTP status")
 	v.StringVar(&with.Body, "body", "", "status, corrupt, malformed: what is answered, or handed over, instead")
-	v.StringVar(&with.Name, "name", "", "variable: its name")
+	v.StringVar(&with.Name, "name", "", "variable, flag: its name")
+	v.StringVar(&f.effect, "effect", "", "flag: its effect, an object for its SDK: {\"latency\": 300}")
 	v.StringVar(&with.Value, "value", "", "variable: what it seems to be (default empty)")
 	v.IntVar(&with.MemoryMB, "memory", 0, "memory: how many MB there are")
 	v.IntVar(&with.LeftMB, "left", 0, "disk: how many MB of /tmp there are")
+	v.IntVar(&with.FilledMB, "filled", 0, "disk: how many MB of /tmp are taken")
 	v.IntVar(&f.limit, "limit", 0, "concurrency: so many events at once")
 	v.Int64Var(&with.BytesPerSecond, "bytes-per-second", 0, "slow: so many bytes a second")
 	v.Float64Var(&with.PerSecond, "per-second", 0, "capacity: so many requests a second")
 }
 
-// document is what the flags or the file ask for, as it is sent.
-func (f *faultFlags) document(w world, c *cobra.Command, args []string) ([]byte, error) {
+// faults are what the flags or the file ask for.
+func (f *faultFlags) faults(w world, c *cobra.Command, args []string) ([]fault.Fault, error) {
 	if f.from != "" {
-		if len(args) > 0 || c.Flags().NFlag() > countSet(c, "from", "data", "json") {
+		if len(args) > 0 || c.Flags().NFlag() > countSet(c, "from", "target", "data", "json") {
 			return nil, errUsage{errors.New("--from brings the whole fault: leave the kind and other flags out")}
 		}
-		return f.read(w)
+		doc, err := f.read(w)
+		if err != nil {
+			return nil, err
+		}
+		return fault.Read(doc, f.target)
 	}
+	one, err := f.one(c, args)
+	return []fault.Fault{one}, err
+}
+
+// one is the fault that the flags ask for.
+func (f *faultFlags) one(c *cobra.Command, args []string) (fault.Fault, error) {
+	var none fault.Fault
 	if len(args) == 0 {
-		return nil, errUsage{fmt.Errorf("name a kind of fault\nSee: %s --help", c.CommandPath())}
+		return none, errUsage{fmt.Errorf("name a kind of fault\nSee: %s --help", c.CommandPath())}
 	}
 	f.fault.Kind = fault.Kind(args[0])
 	var err error
 	if f.fault.Target, err = fault.ParseTarget(f.target); err != nil {
-		return nil, errUsage{err}
+		return none, errUsage{err}
 	}
 	if f.of != "" {
 		f.fault.Target.Function = f.of
@@ -104,13 +118,13 @@ func (f *faultFlags) document(w world, c *cobra.Command, args []string) ([]byte,
 	for _, m := range f.match {
 		path, value, ok := strings.Cut(m, "=")
 		if !ok {
-			return nil, errUsage{fmt.Errorf("match: %q is not of the form $.path=value", m)}
+			return none, errUsage{fmt.Errorf("match: %q is not of the form $.path=value", m)}
 		}
 		f.fault.Target.Match = append(f.fault.Target.Match, fault.Match{Path: path, Value: value})
 	}
 	if f.pattern != "" {
 		if !json.Valid([]byte(f.pattern)) {
-			return nil, errUsage{errors.New("pattern: it is no JSON")}
+			return none, errUsage{errors.New("pattern: it is no JSON")}
 		}
 		f.fault.Target.Pattern = json.RawMessage(f.pattern)
 	}
@@ -119,11 +133,13 @@ func (f *faultFlags) document(w world, c *cobra.Command, args []string) ([]byte,
 	}
 	f.fault.With.Latency, f.fault.With.LatencyMax = fault.Duration(f.latency), fault.Duration(f.latencyMax)
 	f.fault.Dose.For, f.fault.Dose.Ramp = fault.Duration(f.lasts), fault.Duration(f.rampFor)
-	checked := f.fault
-	if err := checked.Validate(); err != nil {
-		return nil, err
+	if f.effect != "" {
+		if !json.Valid([]byte(f.effect)) {
+			return none, errUsage{errors.New("effect: it is no JSON")}
+		}
+		f.fault.With.Effect = json.RawMessage(f.effect)
 	}
-	return json.Marshal(f.fault)
+	return f.fault, f.fault.Validate()
 }
 
 func countSet(c *cobra.Command, names ...string) (n int) {
@@ -169,7 +185,7 @@ does, however that happens, and at the latest after --for. Kinds are
 	var f faultFlags
 	f.add(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		doc, err := f.document(w, c, args)
+		all, err := f.faults(w, c, args)
 		if err != nil {
 			return err
 		}
@@ -177,7 +193,7 @@ does, however that happens, and at the latest after --for. Kinds are
 		if err != nil {
 			return err
 		}
-		return holdFault(c.Context(), w, a, doc, *asJSON)
+		return holdFaults(c.Context(), w, a, all, *asJSON)
 	}
 	return c
 }
@@ -200,6 +216,43 @@ func wrap(text string, width int) string {
 		at += len(word)
 	}
 	return b.String()
+}
+
+// holdFaults starts faults and stays until all have ended. When one cannot be
+// started the others end.
+func holdFaults(ctx context.Context, w world, a node.Address, all []fault.Fault, asJSON bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var said sync.Mutex
+	out := w
+	out.out = &lines{to: w.out, mu: &said}
+	errs := make([]error, len(all))
+	var held sync.WaitGroup
+	for i, f := range all {
+		held.Go(func() {
+			doc, err := json.Marshal(f)
+			if err == nil {
+				err = holdFault(ctx, out, a, doc, asJSON)
+			}
+			if errs[i] = err; err != nil {
+				cancel()
+			}
+		})
+	}
+	held.Wait()
+	return errors.Join(errs...)
+}
+
+// lines is a writer for several at once, of a line at a time.
+type lines struct {
+	to io.Writer
+	mu *sync.Mutex
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.to.Write(p)
 }
 
 // holdFault starts a fault and stays until it has ended.

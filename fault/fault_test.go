@@ -3,6 +3,7 @@ package fault_test
 import (
 	"context"
 	"errors"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -287,4 +288,182 @@ func BenchmarkNoFaultInForce(b *testing.B) {
 	for b.Loop() {
 		runner.Run(context.Background(), inv)
 	}
+}
+
+// life is a life of processes that takes whatever its runtime says.
+type life struct {
+	deliver func(*daruma.Delivery) error
+	said    []string
+}
+
+func (l *life) Attach(deliver func(*daruma.Delivery) error) uint64 { l.deliver = deliver; return 1 }
+func (l *life) Detach(uint64)                                      {}
+func (l *life) Next(uint64) error                                  { return nil }
+func (l *life) Respond(_, _ string, body []byte) error {
+	l.said = append(l.said[:0], string(body))
+	return nil
+}
+func (l *life) RespondStream(_, _ string, body io.Reader, _ func() (string, []byte)) error {
+	b, err := io.ReadAll(body)
+	l.said = append(l.said[:0], string(b))
+	return err
+}
+func (l *life) Fail(_, errType string, body []byte) error {
+	l.said = append(l.said[:0], errType+" "+string(body))
+	return nil
+}
+func (l *life) InitFail(string, []byte) error { return nil }
+
+func TestAnEventThatIsAskedForTwiceIsMetOnce(t *testing.T) {
+	s := fault.New(fault.Config{})
+	r := start(t, s, `{"kind":"corrupt","target":{"function":"F"}}`)
+	l := &life{}
+	station := s.Station(t.Context(), l, fault.Who{Function: "F"}, func() {})
+	link := station.Attach(func(*daruma.Delivery) error { return nil })
+	for range 2 {
+		if err := station.Next(link); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.deliver(&daruma.Delivery{ID: "r-1", Payload: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := station.Respond("r-1", "application/json", []byte(`{"a":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.said[0]; got != `{"a` || r.State().Met != 1 {
+		t.Errorf("got %q and %d met, want half of it and 1", got, r.State().Met)
+	}
+}
+
+func TestAStreamedAnswerBreaksOff(t *testing.T) {
+	s := fault.New(fault.Config{})
+	start(t, s, `{"kind":"corrupt","target":{"function":"F"}}`)
+	l := &life{}
+	station := s.Station(t.Context(), l, fault.Who{Function: "F"}, func() {})
+	station.Attach(func(*daruma.Delivery) error { return nil })
+	if err := l.deliver(&daruma.Delivery{ID: "r-1", Payload: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	err := station.RespondStream("r-1", "text/plain", strings.NewReader(strings.Repeat("x", 1000)), func() (string, []byte) { return "", nil })
+	if !errors.Is(err, io.ErrUnexpectedEOF) || len(l.said[0]) != 64 {
+		t.Errorf("got %v after %d bytes, want a stream that breaks off after 64", err, len(l.said[0]))
+	}
+}
+
+func TestAProcessThatIsKilledSaysNothingMore(t *testing.T) {
+	s := fault.New(fault.Config{})
+	start(t, s, `{"kind":"kill","target":{"function":"F"},"with":{"when":"after"}}`)
+	l := &life{}
+	kills := 0
+	station := s.Station(t.Context(), l, fault.Who{Function: "F"}, func() { kills++ })
+	link := station.Attach(func(*daruma.Delivery) error { return nil })
+	if err := l.deliver(&daruma.Delivery{ID: "r-1", Payload: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	if station.Respond("r-1", "", []byte("{}")) == nil || station.Next(link) == nil || kills != 1 || len(l.said) != 0 {
+		t.Errorf("got %d kills and %q said, want one kill and refusals", kills, l.said)
+	}
+}
+
+func TestOneVersionOrAliasIsMetAlone(t *testing.T) {
+	s := fault.New(fault.Config{})
+	version := start(t, s, `{"kind":"corrupt","target":{"function":"F","version":"2"}}`)
+	alias := start(t, s, `{"kind":"corrupt","target":{"function":"F","alias":"live"}}`)
+	for _, v := range []string{"1", "2"} {
+		l := &life{}
+		s.Station(t.Context(), l, fault.Who{Function: "F", Version: v}, func() {}).Attach(func(*daruma.Delivery) error { return nil })
+		for _, arn := range []string{"arn:aws:lambda:eu-west-1:0:function:F:live", "arn:aws:lambda:eu-west-1:0:function:F"} {
+			if err := l.deliver(&daruma.Delivery{ID: v + arn, ARN: arn, Payload: []byte("{}")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if v, a := version.State().Met, alias.State().Met; v != 2 || a != 2 {
+		t.Errorf("got %d by version and %d by alias, want 2 each", v, a)
+	}
+}
+
+func TestACapacityIsSoManyASecond(t *testing.T) {
+	s := fault.New(fault.Config{})
+	synctest.Test(t, func(t *testing.T) {
+		f, err := fault.Parse([]byte(`{"kind":"capacity","target":{"service":"s","resource":"Orders"},"with":{"perSecond":5}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Start(t.Context(), f, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Stop()
+		for second := range 3 {
+			served := 0
+			for range 20 {
+				if s.Call(t.Context(), fault.Call{Service: "s", Operation: "Put", Resources: []string{"Orders"}}) == (fault.Answer{}) {
+					served++
+				}
+			}
+			if served != 5 {
+				t.Errorf("second %d: got %d served, want 5", second, served)
+			}
+			if s.Call(t.Context(), fault.Call{Service: "s", Operation: "Put", Resources: []string{"Stock"}}) != (fault.Answer{}) {
+				t.Error("another table is over capacity")
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+func TestDurationsAreDrawnAsTheirDistributionSays(t *testing.T) {
+	for distribution, spread := range map[string][2]time.Duration{"": {0, 0}, "normal": {250, 250}, "exponential": {1000, 1000}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := fault.New(fault.Config{})
+			f, err := fault.Parse([]byte(`{"kind":"latency","target":{"service":"s"},"with":{"latency":"1s","distribution":"` + distribution + `"},"dose":{"for":"24h"},"seed":4}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := s.Start(t.Context(), f, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Stop()
+			const n = 4000
+			var sum, squares float64
+			for range n {
+				began := time.Now()
+				s.Call(t.Context(), fault.Call{Service: "s"})
+				took := time.Since(began).Seconds()
+				sum += took
+				squares += took * took
+			}
+			mean := sum / n
+			deviation := math.Sqrt(max(0, squares/n-mean*mean)) * 1000
+			if math.Abs(mean-1) > 0.07 || math.Abs(deviation-float64(spread[0])) > 100 {
+				t.Errorf("%q: got a mean of %.3f s and a deviation of %.0f ms, want 1 s and %d ms", distribution, mean, deviation, spread[0])
+			}
+		})
+	}
+}
+
+func BenchmarkAnEventThatNoFaultMeets(b *testing.B) {
+	l := &life{}
+	d := &daruma.Delivery{ID: "r", Payload: []byte("{}")}
+	event := func(r fault.Runtime, link uint64) {
+		_ = r.Next(link)
+		_ = l.deliver(d)
+		_ = r.Respond("r", "", nil)
+	}
+	b.Run("without a station", func(b *testing.B) {
+		link := l.Attach(func(*daruma.Delivery) error { return nil })
+		for b.Loop() {
+			event(l, link)
+		}
+	})
+	b.Run("with one", func(b *testing.B) {
+		station := fault.New(fault.Config{}).Station(b.Context(), l, fault.Who{Function: "F"}, func() {})
+		link := station.Attach(func(*daruma.Delivery) error { return nil })
+		for b.Loop() {
+			event(station, link)
+		}
+	})
 }

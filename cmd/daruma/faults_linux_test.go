@@ -20,7 +20,7 @@ import (
 )
 
 const faultsTemplate = `Transform: AWS::Serverless-2016-10-31
-Globals: { Function: { Timeout: 1, MemorySize: 256, Environment: { Variables: { GREETING: hello } } } }
+Globals: { Function: { Timeout: 1, MemorySize: 512, Environment: { Variables: { GREETING: hello } } } }
 Resources:
   Go: { Type: AWS::Serverless::Function, Properties: { CodeUri: go/, Handler: bootstrap, Runtime: provided.al2023 } }
   Node: { Type: AWS::Serverless::Function, Properties: { CodeUri: node/, Handler: index.handler, Runtime: nodejs22.x } }
@@ -118,7 +118,7 @@ var faultCases = []struct {
 	{"concurrency", `{"kind":"concurrency","target":{"function":%q},"with":{"limit":0}}`, `{"do":"x"}`, `fine`, `Rate Exceeded`, 0},
 	{"cold start", `{"kind":"cold-start","target":{"function":%q},"dose":{"max":2},"with":{"latency":"350ms"}}`, `{"do":"x"}`, `fine`, `^late .*fine`, 0},
 	{"disk", `{"kind":"disk","target":{"function":%q}}`, `{"do":"write"}`, `fine`, `ENOSPC`, 0},
-	{"memory", `{"kind":"memory","target":{"function":%q},"with":{"memoryMB":90}}`, `{"do":"memory","mb":110}`, `"110"`, `OutOfMemory|signal: killed`, 0},
+	{"memory", `{"kind":"memory","target":{"function":%q},"with":{"memoryMB":90}}`, `{"do":"memory","mb":150}`, `"150"`, `OutOfMemory|signal: killed`, 0},
 	{"variable", `{"kind":"variable","target":{"function":%q},"with":{"name":"GREETING","value":"bye"}}`, `{"do":"variable"}`, `hello`, `bye`, 0},
 	{"dns", `{"kind":"dns","target":{"host":"host.daruma.internal","function":%q}}`, `{"do":"get","url":"%s/"}`, `fine`, `unreachable`, 0},
 	{"refused", `{"kind":"refused","target":{"host":"*.daruma.internal","function":%q}}`, `{"do":"get","url":"%s/"}`, `fine`, `unreachable`, 0},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 )
@@ -37,6 +38,7 @@ func handle(_ context.Context, e event) (answer, error) {
 		for i := 0; i < len(b); i += 4096 {
 			b[i] = 1
 		}
+		time.Sleep(200 * time.Millisecond) // it is held, not only touched
 		return answer{200, strconv.Itoa(len(b) >> 20)}, nil
 	case "variable":
 		return answer{200, os.Getenv("GREETING")}, nil

@@ -16,8 +16,11 @@ exports.handler = async (event) => {
     case 'write':
       try { fs.writeFileSync('/tmp/f', Buffer.alloc(64 << 10)) } catch (e) { return answer(e.code) }
       break
-    case 'memory':
-      return answer(String(Buffer.alloc(event.mb << 20, 1).length >> 20))
+    case 'memory': {
+      const held = Buffer.alloc(event.mb << 20, 1)
+      await new Promise((resolve) => setTimeout(resolve, 200))
+      return answer(String(held.length >> 20))
+    }
     case 'variable':
       return answer(process.env.GREETING)
     case 'get':

@@ -1,6 +1,7 @@
 """A function that does what its event says, so that faults can be seen from outside."""
 import errno
 import os
+import time
 import urllib.request
 
 
@@ -16,7 +17,9 @@ def handler(event, context):
         except OSError as e:
             return answer(errno.errorcode[e.errno])
     elif do == "memory":
-        return answer(str(len(bytearray(b"\x01" * (event["mb"] << 20))) >> 20))
+        held = bytearray(b"\x01") * (event["mb"] << 20)
+        time.sleep(0.2)
+        return answer(str(len(held) >> 20))
     elif do == "variable":
         return answer(os.environ["GREETING"])
     elif do == "get":

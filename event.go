@@ -47,6 +47,8 @@ type Invocation struct {
 	// asks for the whole answer in Outcome.Payload. A function that answers
 	// buffered is written to Stream in one piece.
 	Stream Stream
+
+	Links []Link // the messages it hands over, up to LinksMax; nil when it is no batch of a queue
 }
 
 // A Stream takes a streamed answer. Begin comes first and once, then any

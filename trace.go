@@ -44,6 +44,14 @@ func NewTrace(now time.Time) Trace {
 	return Trace{Root: rootOf(hex.EncodeToString(id[:]))}
 }
 
+// TraceOfMessage is the trace of a message whose sender names none: it follows
+// from the message's ID, so that everybody who has the message knows it, and the
+// message need not show a header that nobody gave. Its parent is what sent it.
+func TraceOfMessage(id [16]byte) Trace {
+	digits := hex.EncodeToString(id[:])
+	return Trace{Root: rootOf(digits), Parent: digits[16:]}
+}
+
 // NewSpanID returns a random identifier of a span: 16 hexadecimal digits, not all of them zero.
 func NewSpanID() string {
 	var id [8]byte

@@ -45,6 +45,11 @@ type Record struct {
 	Until  time.Time // when it is not held any more
 	Trace  string    // of its sender
 	Body   any       // what it is, for who encodes it
+
+	ID       string    // a message's, for its story
+	Since    time.Time // when it came, or was taken last
+	Receives int       // the how manyth time it is taken
+	From     string    // the failure whose event it is, sent back: "F-17"; or ""
 }
 
 // A Fate is what becomes of a record.
@@ -510,8 +515,36 @@ func (s *Mappings) count(l *lot, n int) {
 func (s *Mappings) item(l *lot) Item {
 	first := slices.MinFunc(l.records, func(a, b Record) int { return cmp.Compare(a.Number, b.Number) })
 	m := l.mapping
-	return Item{Number: l.number, Event: first.Event,
-		Invocation: daruma.Invocation{ID: daruma.NewID(), Target: m.Target(), Payload: l.payload, At: s.clock.Now(), Trace: l.records[0].Trace, Source: m.Source.Kind},
-		Read:       func(o daruma.Outcome) daruma.Outcome { return s.read(l, o) },
-		Doubted:    func() { s.doubted(l) }}
+	inv := daruma.Invocation{ID: daruma.NewID(), Target: m.Target(), Payload: l.payload, At: s.clock.Now(), Source: m.Source.Kind + " " + m.Source.Name}
+	l.join(&inv)
+	return Item{Number: l.number, Event: first.Event, Invocation: inv,
+		Read:    func(o daruma.Outcome) daruma.Outcome { return s.read(l, o) },
+		Doubted: func() { s.doubted(l) }}
+}
+
+// join makes the run of a batch a part of its first record's trace, as AWS does,
+// and has it tell of the records that belong to others. How often a batch was
+// tried is not told, but for each of its records.
+func (l *lot) join(inv *daruma.Invocation) {
+	first := &l.records[0]
+	inv.Trace, inv.Since = first.Trace, first.Since
+	if first.ID == "" {
+		return
+	}
+	own := daruma.TraceRoot(first.Trace)
+	inv.Links = make([]daruma.Link, 0, min(len(l.records), daruma.LinksMax))
+	for i := range l.records[:cap(inv.Links)] {
+		r := &l.records[i]
+		link := daruma.Link{Message: r.ID, Receives: r.Receives}
+		if t, ok := daruma.ParseTrace(r.Trace); ok && t.Root != own {
+			link.Trace, link.Span = t.Root, t.Parent
+		}
+		if r.Since.Before(inv.Since) {
+			inv.Since = r.Since
+		}
+		inv.Links = append(inv.Links, link)
+	}
+	if len(l.records) == 1 {
+		inv.Attempt, inv.From = first.Receives, first.From
+	}
 }

@@ -40,6 +40,7 @@ type mapped struct {
 	tallies *once.Records
 	mu      sync.Mutex // guards the rest
 	batches [][]string
+	runs    []daruma.Invocation
 	at      []time.Time
 	now     int
 	most    int
@@ -52,7 +53,7 @@ func (x *mapped) Run(ctx context.Context, inv daruma.Invocation) daruma.Outcome 
 		x.Error(err)
 	}
 	x.mu.Lock()
-	x.batches, x.at = append(x.batches, bodies), append(x.at, time.Now())
+	x.batches, x.at, x.runs = append(x.batches, bodies), append(x.at, time.Now()), append(x.runs, inv)
 	x.now++
 	x.most = max(x.most, x.now)
 	x.mu.Unlock()
@@ -475,6 +476,47 @@ func TestMessagesThatWereHeldByAProcessThatIsGoneComeBack(t *testing.T) {
 		}
 		if a := x.account(); a.Visible != 1 || a.InFlight != 0 {
 			x.Fatalf("%+v", a)
+		}
+	})
+}
+
+func TestARunTellsOfEveryMessageOfItsBatch(t *testing.T) {
+	const one, other = "1-5759e988-000000000000000000000001", "1-5759e988-000000000000000000000002"
+	flow(t, queue.Settings{Hide: time.Minute}, mapping.Settings{Batch: 3, Window: time.Second}, &mapped{answer: failing}, func(x *mapped) {
+		began := time.Now()
+		var ids []string
+		for _, trace := range []string{"Root=" + one + ";Parent=00000000000000aa;Sampled=1", "Root=" + one + ";Parent=00000000000000bb", "Root=" + other + ";Parent=00000000000000cc"} {
+			sent, err := x.q.Send(x.Context(), "Q", queue.Message{Body: []byte("a"), Trace: trace})
+			if err != nil {
+				x.Fatal(err)
+			}
+			ids = append(ids, sent[0].ID.String())
+		}
+		pass(x.T, 2*time.Second)
+		if len(x.runs) != 1 {
+			x.Fatalf("%d runs", len(x.runs))
+		}
+		inv := x.runs[0]
+		want := []daruma.Link{{Message: ids[0], Receives: 1}, {Message: ids[1], Receives: 1}, {Message: ids[2], Receives: 1, Trace: other, Span: "00000000000000cc"}}
+		if !slices.Equal(inv.Links, want) || inv.Trace != "Root="+one+";Parent=00000000000000aa;Sampled=1" || !inv.Since.Equal(began) || inv.Attempt != 0 || inv.Source != "queue Q" {
+			x.Errorf("got %+v, want links %+v", inv, want)
+		}
+
+		// Of one message alone it is known how often it was tried, and since when it waited for this try.
+		sent, err := x.q.Send(x.Context(), "Q", queue.Message{Body: []byte("bad")})
+		if err != nil {
+			x.Fatal(err)
+		}
+		pass(x.T, 3*time.Minute)
+		if len(x.runs) < 3 {
+			x.Fatalf("%d runs", len(x.runs))
+		}
+		first, second := x.runs[1], x.runs[2]
+		if trace := daruma.TraceOfMessage(sent[0].ID).String(); first.Trace != trace || second.Trace != trace {
+			x.Errorf("got %s and %s, want the trace of its ID: %s", first.Trace, second.Trace, trace)
+		}
+		if first.Attempt != 1 || second.Attempt != 2 || second.Links[0].Receives != 2 || !second.Since.Equal(x.at[1]) {
+			x.Errorf("got attempts %d and %d, waiting since %v, tried before at %v", first.Attempt, second.Attempt, second.Since, x.at[1])
 		}
 	})
 }

@@ -57,7 +57,14 @@ func (o *Queues) Take(ctx context.Context, m *mapping.Mapping, n int, hold time.
 	}
 	records := make([]Record, len(got))
 	for i, r := range got {
-		records[i] = Record{Event: fmt.Sprintf("%s/%d", is.Name, r.Number), Number: r.Number, Lease: r.Lease, Again: now.Add(is.Hide), Until: r.Until, Trace: r.Trace, Body: r}
+		records[i] = Record{Event: fmt.Sprintf("%s/%d", is.Name, r.Number), Number: r.Number, Lease: r.Lease, Again: now.Add(is.Hide), Until: r.Until, Trace: r.TraceHeader(), Body: r,
+			ID: r.ID.String(), Since: r.Sent, Receives: r.Count}
+		if r.Before.After(r.Sent) {
+			records[i].Since = r.Before
+		}
+		if r.Failure != 0 && r.From == "" {
+			records[i].From = r.Failure.String()
+		}
 		if is.FIFO {
 			records[i].Group = r.Group
 		}

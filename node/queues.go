@@ -20,7 +20,7 @@ const queueKind = "queue"
 
 // openQueueDoor makes the way in to queues.
 func (n *Node) openQueueDoor(place catalog.Place) error {
-	door, err := sqs.New(sqs.Config{Queues: n.queues, Place: place, End: n.ending})
+	door, err := sqs.New(sqs.Config{Queues: n.queues, Place: place, End: n.ending, Spanned: n.spanned})
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,8 @@ func ensureNotary(data string) (*sns.Notary, error) {
 // sendLetter is how a topic puts a letter into a queue. A queue that is not
 // FIFO knows nothing of what was sent before.
 func sendLetter(name string, l topic.Letter) (cell.Command, error) {
-	m := queue.Message{Body: l.Body, Group: l.Group, Trace: l.Trace, Sender: l.Sender}
+	id, _ := queue.ParseID(l.ID) // a dead letter has none: it is given one
+	m := queue.Message{ID: id, Body: l.Body, Group: l.Group, Trace: l.Trace, Sender: l.Sender}
 	if strings.HasSuffix(name, ".fifo") {
 		m.Once = l.Once
 	}
@@ -73,7 +74,7 @@ func sendLetter(name string, l topic.Letter) (cell.Command, error) {
 // openTopicDoor makes the way in to topics, and what posts to URLs.
 func (n *Node) openTopicDoor(place catalog.Place) error {
 	n.topics = topic.New(n.cell, n.topical, n.clock)
-	door, err := sns.New(sns.Config{Topics: n.topics, Place: place, Notary: n.notary})
+	door, err := sns.New(sns.Config{Topics: n.topics, Place: place, Notary: n.notary, Spanned: n.spanned})
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (n *Node) openTopicDoor(place catalog.Place) error {
 		}
 		cfg.Allow = append(cfg.Allow, a)
 	}
-	n.poster = post.New(post.Config{Source: n.topics, Client: outside.New(cfg).Client(outside.Limits{Time: post.TimeMax}), Clock: n.clock, Logger: n.cfg.Log})
+	n.poster = post.New(post.Config{Source: n.topics, Client: outside.New(cfg).Client(outside.Limits{Time: post.TimeMax}), Clock: n.clock, Logger: n.cfg.Log, Spanned: n.watch.Spanned})
 	return nil
 }
 
@@ -157,10 +158,12 @@ func (n *Node) topicRows(ctx context.Context) ([]console.Topic, error) {
 
 // publish publishes what a person gives to a topic.
 func (n *Node) publish(ctx context.Context, name string, m topic.Message) (topic.Published, error) {
-	m.Sender = "console"
+	p := sns.Begin(name, m.Trace, time.Now())
+	m.Sender, m.Trace = "console", p.Trace()
 	got, err := n.topics.Publish(ctx, name, m)
 	if err != nil {
 		return topic.Published{}, err
 	}
+	n.spanned(p.End(time.Now(), got))
 	return got[0], nil
 }

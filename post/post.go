@@ -19,6 +19,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -51,6 +52,8 @@ type Config struct {
 	Client *http.Client // whose connections somebody guards; its redirects are not followed
 	Clock  daruma.Clock // the system's when nil
 	Logger *slog.Logger // nowhere when nil
+
+	Spanned func(daruma.Span) // is told of each try; may be nil
 }
 
 // A Poster posts. Run may be called once.
@@ -211,40 +214,75 @@ func (p *Poster) listen(ctx context.Context) {
 func (p *Poster) post(ctx context.Context, is topic.Posting) {
 	defer p.give(is)
 	r := topic.Report{Topic: is.Topic, Subscription: is.Subscription, Number: is.Number, Posts: is.Posts, Started: p.cfg.Clock.Now()}
-	r.Verdict, r.Outcome = p.exchange(ctx, is.Request)
+	began := daruma.SystemClock{}.Now() // what the exchange took is real, whatever the app's time does
+	status, err := p.exchange(ctx, is.Request)
+	r.Verdict, r.Outcome = verdict(status, err)
 	r.Duration = p.cfg.Clock.Now().Sub(r.Started)
 	if ctx.Err() != nil {
 		return
 	}
+	p.tell(is, r, status, daruma.SystemClock{}.Now().Sub(began))
 	if err := p.cfg.Source.Settle(ctx, r); err != nil && ctx.Err() == nil {
 		p.cfg.Logger.Error("what came of a post cannot be kept: it will be posted again", "url", is.URL, "outcome", r.Outcome, "error", err)
 	}
 }
 
-func (p *Poster) exchange(ctx context.Context, is topic.Request) (topic.Verdict, string) {
+// tell tells of a try, by its message's trace.
+func (p *Poster) tell(is topic.Posting, r topic.Report, status int, took time.Duration) {
+	t, ok := daruma.ParseTrace(is.Trace)
+	if !ok || p.cfg.Spanned == nil {
+		return
+	}
+	s := daruma.Span{ID: daruma.NewSpanID(), Trace: t.Root, Parent: t.Parent, Kind: daruma.SpanPost, Name: "POST " + placeOf(is.URL), At: r.Started, Duration: took,
+		Attempt: is.Posts + 1, Status: status, Outcome: daruma.Done, Links: []daruma.Link{{Message: is.Message}}}
+	switch {
+	case r.Verdict == topic.Never:
+		s.Outcome = daruma.Refused
+	case r.Verdict != topic.Delivered:
+		s.Outcome = daruma.FunctionError
+	}
+	if status == 0 {
+		s.ErrorType = r.Outcome
+	}
+	p.cfg.Spanned(s)
+}
+
+// placeOf is a URL without what may be secret in it.
+func placeOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host + u.Path
+}
+
+// exchange posts, and returns what was answered.
+func (p *Poster) exchange(ctx context.Context, is topic.Request) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, TimeMax)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, is.URL, bytes.NewReader(is.Body))
 	if err != nil {
-		return topic.Never, err.Error()
+		return 0, fmt.Errorf("%w: %w", errURL, err)
 	}
 	for k, v := range is.Header {
 		q.Header.Set(k, v)
 	}
 	a, err := p.cfg.Client.Do(q)
 	if err != nil {
-		return verdict(0, err)
+		return 0, err
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(a.Body, answerMax)) // what it says does not matter
 	a.Body.Close()
-	return verdict(a.StatusCode, nil)
+	return a.StatusCode, nil
 }
+
+var errURL = errors.New("nothing can be posted to it")
 
 // verdict is what an answer, or its failing to come, means: what the receiver
 // does wrong may pass, what it says is wrong with the message does not.
 func verdict(status int, err error) (topic.Verdict, string) {
 	if err != nil {
-		if _, refused := errors.AsType[*outside.Refused](err); refused {
+		if _, refused := errors.AsType[*outside.Refused](err); refused || errors.Is(err, errURL) {
 			return topic.Never, err.Error()
 		}
 		return topic.Again, err.Error()

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/outside"
 	"github.com/daruma-io/daruma/post"
 	"github.com/daruma-io/daruma/topic"
@@ -205,5 +206,27 @@ func TestARateIsKept(t *testing.T) {
 	}
 	if took := time.Since(begin); took < 100*time.Millisecond {
 		t.Errorf("three posts in %v at 20 a second", took)
+	}
+}
+
+func TestATryToPostIsASpan(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) }))
+	defer server.Close()
+	is := to(server.URL+"/hook?secret=1", "s", 1)
+	is.Message, is.Posts, is.Trace = "m-1", 2, "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8"
+	s := newSource(is)
+	told := make(chan daruma.Span, 10)
+	p := post.New(post.Config{Source: s, Client: server.Client(), Spanned: func(s daruma.Span) { told <- s }})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	got := <-told
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got.Name != "POST "+server.URL+"/hook" || got.Kind != daruma.SpanPost || got.Trace != "1-5759e988-bd862e3fe1be46a994272793" || got.Parent != "53995c3f42cd8ad8" ||
+		got.Attempt != 3 || got.Status != 503 || got.Outcome == daruma.Done || !got.About("m-1") || got.Duration <= 0 {
+		t.Errorf("got %+v", got)
 	}
 }

@@ -50,6 +50,17 @@ func (id ID) String() string {
 	return string(b[:])
 }
 
+// ParseID reads what [ID.String] writes.
+func ParseID(s string) (id ID, ok bool) {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return ID{}, false
+	}
+	if _, err := hex.Decode(id[:], []byte(s[:8]+s[9:13]+s[14:18]+s[19:23]+s[24:])); err != nil {
+		return ID{}, false
+	}
+	return id, true
+}
+
 // stamped gives an ID its version and variant.
 func (id ID) stamped() ID {
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80

@@ -109,7 +109,7 @@ func (w *work) fail(q, to *live, n int64, r *record, s *state, report *Report) (
 // failure is what is known of a message that is given up.
 func failure(q *live, m *Message, r *record, s *state, report *Report) ledger.Failure {
 	f := ledger.Failure{Hop: ledger.Queued, Function: s.tries.Function, Condition: conditionReceives, Attempts: s.tries.Each, Runs: s.count, Accepted: moment(r.sent),
-		Request: r.id.String(), Trace: traceRoot(m.Trace), TraceHeader: m.Trace, Source: "queue " + q.is.Name, Client: m.Sender, From: ledger.ID(r.failure)}
+		Request: r.id.String(), Trace: daruma.TraceRoot(m.TraceHeader()), TraceHeader: m.TraceHeader(), Source: "queue " + q.is.Name, Client: m.Sender, From: ledger.ID(r.failure)}
 	if f.Function == "" {
 		f.Function = q.is.Name
 	}
@@ -128,16 +128,6 @@ func failure(q *live, m *Message, r *record, s *state, report *Report) ledger.Fa
 		f.Condition = report.Condition
 	}
 	return f
-}
-
-// traceRoot is the root of a trace header: "1-5759e988-bd862e3fe1be46a994272793".
-func traceRoot(header string) string {
-	for part := range strings.SplitSeq(header, ";") {
-		if root, ok := strings.CutPrefix(strings.TrimSpace(part), "Root="); ok {
-			return root
-		}
-	}
-	return ""
 }
 
 type redriving struct {

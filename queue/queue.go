@@ -39,6 +39,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/ledger"
 )
 
 // Limits of queues.
@@ -222,8 +223,20 @@ type Received struct {
 	Sent   time.Time // of a dead letter without order: when it was sent at first
 	Count  int       // receives, this one included
 	First  time.Time // of the first receive
+	Before time.Time // of the receive before this one; zero for none
 	Until  time.Time // when the message is visible again
 	From   string    // the queue it is a dead letter of; "" when it is none
+
+	Failure ledger.ID // of a dead letter, or of one that was sent back; 0 for others
+}
+
+// TraceHeader is the trace a message belongs to: its sender's, or the one that
+// follows from its ID.
+func (m *Message) TraceHeader() string {
+	if _, ok := daruma.ParseTrace(m.Trace); ok {
+		return m.Trace
+	}
+	return daruma.TraceOfMessage(m.ID).String()
 }
 
 // A Held names a lease of a message.

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/ledger"
 )
 
 const (
@@ -268,6 +269,7 @@ func (r *receiving) give(n int64, rec *record, s *state) (bool, error) {
 		s.flags |= flagInternal
 	}
 	s.count++
+	before := s.taken
 	s.taken = r.now
 	if s.first == 0 {
 		s.first = r.now
@@ -277,13 +279,16 @@ func (r *receiving) give(n int64, rec *record, s *state) (bool, error) {
 	q.Received++
 	r.left--
 	r.bytes += s.size
-	r.answer.add(n, rec, s)
+	r.answer.add(n, rec, s, before)
 	return true, nil
 }
 
-// add answers a message.
-func (a *received) add(n int64, rec *record, s *state) {
-	a.messages = append(a.messages, Received{Held: Held{Number: uint64(n), Lease: s.lease}, Sent: moment(rec.sent), Count: s.count, First: moment(s.first), Until: moment(s.due), From: rec.from})
+// add answers a message; before is when it was received last before.
+func (a *received) add(n int64, rec *record, s *state, before int64) {
+	a.messages = append(a.messages, Received{Held: Held{Number: uint64(n), Lease: s.lease}, Sent: moment(rec.sent), Count: s.count, First: moment(s.first), Until: moment(s.due), From: rec.from, Failure: ledger.ID(rec.failure)})
+	if before > 0 {
+		a.messages[len(a.messages)-1].Before = moment(before)
+	}
 	a.parts = append(a.parts, rec.rest)
 }
 
@@ -340,7 +345,7 @@ func (w *work) replay(q *live, again string, until int64) (any, error) {
 		}
 		w.tx.Delete(timed(spaceDue, q.is.ID, s.due, uint64(n)))
 		w.conceal(q, n, s, until)
-		a.add(n, rec, s)
+		a.add(n, rec, s, s.taken)
 	}
 	q.changed = true
 	return a, nil

@@ -10,7 +10,7 @@ import (
 // place in the invocation's trace. An invocation without a trace begins one.
 func begin(inv daruma.Invocation) daruma.Span {
 	s := daruma.Span{ID: daruma.NewSpanID(), Kind: daruma.SpanRun, Function: inv.Target.Function, Request: inv.ID, Source: inv.Source,
-		Attempt: inv.Attempt, From: inv.From}
+		Attempt: inv.Attempt, From: inv.From, Links: inv.Links}
 	if t, ok := daruma.ParseTrace(inv.Trace); ok {
 		s.Trace, s.Parent = t.Root, t.Parent
 	} else {

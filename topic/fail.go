@@ -151,5 +151,6 @@ func (w *work) redrive(c redriving) (any, error) {
 		return nil, err
 	}
 	b.Matched++
-	return Redriven{Request: m.ID}, w.hand(k, b, s, &m, uint64(c.ID))
+	_, err = w.hand(k, b, s, &m, uint64(c.ID))
+	return Redriven{Request: m.ID}, err
 }

@@ -77,6 +77,8 @@ type Posting struct {
 	Number       uint64
 	Posts        int // tries before this one
 	PerSecond    int // how many may be posted to this subscription in a second; 0: any
+	Message      string
+	Trace        string // of the message; "" for a request to confirm
 }
 
 // A Report says what came of a try. It counts when nobody has reported on the
@@ -232,7 +234,7 @@ func (m *Machine) posting(k *known, s *subscribed, p *post) Posting {
 		n.Text = nil
 	}
 	retry := s.RetryWithin(k.topic)
-	return Posting{Request: m.cfg.Composer.Request(n), Topic: p.Topic, Subscription: s.ID, Number: p.Number, Posts: p.Posts, PerSecond: retry.PerSecond}
+	return Posting{Request: m.cfg.Composer.Request(n), Topic: p.Topic, Subscription: s.ID, Number: p.Number, Posts: p.Posts, PerSecond: retry.PerSecond, Message: p.Message.ID, Trace: p.Message.Trace}
 }
 
 // Settle says what came of a post. Said again it does nothing.

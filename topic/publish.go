@@ -62,6 +62,7 @@ func (w *work) publishOne(k *known, b *book, m *Message) (Published, error) {
 		return Published{}, invalid(k.topic.Name, "only a FIFO topic knows messages by something")
 	}
 	b.Published++
+	done := Published{ID: m.ID, Number: m.Number}
 	var looks looks
 	for _, s := range k.subs {
 		if s.Pending {
@@ -72,11 +73,15 @@ func (w *work) publishOne(k *known, b *book, m *Message) (Published, error) {
 			continue
 		}
 		b.Matched++
-		if err := w.hand(k, b, s, m, 0); err != nil {
+		id, err := w.hand(k, b, s, m, 0)
+		if err != nil {
 			return Published{}, err
 		}
+		if id != "" && len(done.Handed) < daruma.LinksMax {
+			done.Handed = append(done.Handed, Handed{To: s.Endpoint.Kind + " " + daruma.Target{Function: s.Endpoint.Name, Qualifier: s.Endpoint.Qualifier}.String(), ID: id})
+		}
 	}
-	return Published{ID: m.ID, Number: m.Number}, nil
+	return done, nil
 }
 
 // known is what a FIFO topic knows a message by: version 1 is its number, then its ID.
@@ -162,22 +167,24 @@ func attributesOf(m *Message) pattern.Value {
 }
 
 // hand hands a message to a subscription. What the subscription cannot take is
-// given up; from is the failure it was redriven from.
-func (w *work) hand(k *known, b *book, s *subscribed, m *Message, from uint64) error {
+// given up; from is the failure it was redriven from. It returns what the
+// message is known by where it is now, "" when it was not taken or waits to be posted.
+func (w *work) hand(k *known, b *book, s *subscribed, m *Message, from uint64) (id string, err error) {
 	n := w.notification(k.topic, s, m)
 	var cmd cell.Command
-	var err error
+	id = w.tx.NewID()
 	switch s.Endpoint.Kind {
 	case Post:
-		return w.addPost(b, s, n, from)
+		return "", w.addPost(b, s, n, from)
 	case Queue:
 		l := w.letter(n)
+		l.ID = id
 		if len(l.Attributes) > QueueAttributes {
-			return w.giveUp(b, n, ending{condition: conditionRefused, message: "it has more than 10 attributes, and a queue takes no more", from: from})
+			return "", w.giveUp(b, n, ending{condition: conditionRefused, message: "it has more than 10 attributes, and a queue takes no more", from: from})
 		}
 		cmd, err = w.m.cfg.Send(s.Endpoint.Name, l)
 	case Function:
-		cmd, err = delivery.AcceptCommand(delivery.Event{Request: w.tx.NewID(), Target: daruma.Target{Function: s.Endpoint.Name, Qualifier: s.Endpoint.Qualifier},
+		cmd, err = delivery.AcceptCommand(delivery.Event{Request: id, Target: daruma.Target{Function: s.Endpoint.Name, Qualifier: s.Endpoint.Qualifier},
 			Payload: w.m.cfg.Composer.Event(n), Source: Kind, Trace: m.Trace, Client: k.topic.Name, Depth: m.Depth})
 	}
 	if err == nil {
@@ -186,17 +193,17 @@ func (w *work) hand(k *known, b *book, s *subscribed, m *Message, from uint64) e
 	switch daruma.KindOf(err) {
 	case daruma.KindCorrupt, daruma.KindFull, daruma.KindThrottled, daruma.KindUnavailable:
 		if err != nil {
-			return err // nothing is wrong with the message or its endpoint: nothing was published
+			return "", err // nothing is wrong with the message or its endpoint: nothing was published
 		}
 	}
 	if err != nil {
-		return w.giveUp(b, n, ending{condition: conditionRefused, message: err.Error(), from: from})
+		return "", w.giveUp(b, n, ending{condition: conditionRefused, message: err.Error(), from: from})
 	}
 	b.Delivered++
 	if from != 0 {
-		return ledger.Resolve(w.tx, ledger.ID(from), "it was redriven and "+s.Endpoint.String()+" has taken it")
+		return id, ledger.Resolve(w.tx, ledger.ID(from), "it was redriven and "+s.Endpoint.String()+" has taken it")
 	}
-	return nil
+	return id, nil
 }
 
 // notification is a message on its way to a subscription, signed.

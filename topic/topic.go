@@ -157,6 +157,7 @@ type Request struct {
 
 // A Letter is what is sent to a queue.
 type Letter struct {
+	ID         string // of the queue's message
 	Body       []byte
 	Attributes []Attribute
 	Group      string
@@ -170,6 +171,14 @@ type Published struct {
 	ID        string `json:"id"`                  // that of the first one when it was published before
 	Number    uint64 `json:"number,omitempty"`    // of a FIFO topic
 	Duplicate bool   `json:"duplicate,omitempty"` // it was published before, and was not taken again
+
+	Handed []Handed `json:"-"` // the queues and functions that have taken it, up to daruma.LinksMax
+}
+
+// A Handed is a message that a queue or a function has taken.
+type Handed struct {
+	To string // "queue orders", "function Charge:live"
+	ID string // of the message in the queue, or of the function's request
 }
 
 // Topics is the topics of one cell.

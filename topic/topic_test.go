@@ -224,19 +224,22 @@ func TestPublishingHandsAMessageToEverySubscription(t *testing.T) {
 	w.subscribe(toPost("t", "http://example.com/"))
 	m := text("hello")
 	m.Attributes = []topic.Attribute{{Name: "k", Type: "String", Value: []byte("v")}}
-	w.publish("t", m)
+	done := w.publish("t", m)
 
+	if h := done[0].Handed; len(h) != 3 || h[0].To != "queue a" || h[2].To != "function f" || h[0].ID == h[1].ID {
+		t.Fatalf("it was handed to %+v", h)
+	}
 	if got, want := w.bodies("a"), []string{"letter hello sig:hello"}; !slices.Equal(got, want) {
 		t.Errorf("the queue got %q, want %q", got, want)
 	}
 	if a := w.letters("a")[0].Attributes; a != nil {
 		t.Errorf("attributes %v went along, and only raw ones do", a)
 	}
-	if got, want := w.letters("b"), []topic.Letter{{Body: []byte("hello"), Attributes: m.Attributes, Sender: "t"}}; !cmp.Equal(got, want) {
+	if got, want := w.letters("b"), []topic.Letter{{ID: done[0].Handed[1].ID, Body: []byte("hello"), Attributes: m.Attributes, Sender: "t"}}; !cmp.Equal(got, want) {
 		t.Errorf("raw: %s", cmp.Diff(want, got))
 	}
 	waiting, err := w.deliveries.Lease(context.Background(), delivery.Want{N: 10, For: time.Minute})
-	if err != nil || len(waiting.Events) != 1 || string(waiting.Events[0].Payload) != `{"event":"hello sig:hello"}` || waiting.Events[0].Source != "topic" {
+	if err != nil || len(waiting.Events) != 1 || string(waiting.Events[0].Payload) != `{"event":"hello sig:hello"}` || waiting.Events[0].Source != "topic" || waiting.Events[0].Request != done[0].Handed[2].ID {
 		t.Errorf("got deliveries %+v, %v", waiting.Events, err)
 	}
 	if due := w.due(); len(due) != 1 || string(due[0].Body) != "post hello" || due[0].URL != "http://example.com/" {

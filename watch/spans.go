@@ -26,6 +26,7 @@ func (w *Watch) Spanned(s daruma.Span) {
 		w.metrics.ran(&s)
 	}
 	s.Name, s.ErrorType = cut(s.Name), cut(s.ErrorType) // clients and functions write them
+	s.Links = s.Links[:min(len(s.Links), daruma.LinksMax)]
 	if !w.told.add(s) {
 		w.metrics.spansLost.Inc()
 	}
@@ -107,13 +108,13 @@ func (w *Watch) keepSpans() {
 	w.told.put(taken)
 }
 
-// Spans returns the spans of a trace, named by its root, in the order in which
+// Spans returns the spans of a trace, named by its root, and those about its messages, in the order in which
 // they began, every one told before the call among them. more is how many there
 // are beyond SpansMax: those told first are returned.
 func (w *Watch) Spans(ctx context.Context, root string) (spans []daruma.Span, more int, err error) {
 	err = w.look(ctx, root, func(s daruma.Span) {
 		switch {
-		case s.Trace != root:
+		case !s.In(root):
 		case len(spans) == SpansMax:
 			more++
 		default:
@@ -125,14 +126,18 @@ func (w *Watch) Spans(ctx context.Context, root string) (spans []daruma.Span, mo
 }
 
 // Traces returns the first span of each trace in which id is the ID of a
-// request or of a span, or one of the values that events are found by. Of more
+// request, of a message or of a span, or one of the values that events are found by. Of more
 // than TracesMax traces the last ones are returned, the newest first.
 func (w *Watch) Traces(ctx context.Context, id string) ([]daruma.Span, error) {
 	var found []daruma.Span
 	at := map[string]int{} // by root, in found
 	err := w.look(ctx, id, func(s daruma.Span) {
-		if s.Request != id && s.ID != id && !slices.Contains(s.Keys, id) {
+		link := slices.IndexFunc(s.Links, func(l daruma.Link) bool { return l.Message == id })
+		if s.Request != id && s.ID != id && link < 0 && !slices.Contains(s.Keys, id) {
 			return
+		}
+		if link >= 0 && s.Links[link].Trace != "" {
+			s.Trace = s.Links[link].Trace // the story is the message's, not that of the batch it is in
 		}
 		if i, ok := at[s.Trace]; ok {
 			if s.At.Before(found[i].At) {
@@ -207,7 +212,7 @@ func appendSpan(b []byte, s *daruma.Span) []byte {
 	b = appendNumber(b, "memoryBytes", s.MemoryBytes)
 	b = appendList(b, "faults", s.Faults)
 	b = appendList(b, "keys", s.Keys)
-	return append(b, "}\n"...)
+	return append(appendLinks(b, s.Links), "}\n"...)
 }
 
 // appendList appends a field, unless it has nothing in it.
@@ -225,6 +230,27 @@ func appendList(b []byte, name string, values []string) []byte {
 		b = appendString(b, v)
 	}
 	return append(b, ']')
+}
+
+func appendLinks(b []byte, links []daruma.Link) []byte {
+	for i := range links {
+		l := &links[i]
+		if i == 0 {
+			b = append(b, `,"links":[{"message":`...)
+		} else {
+			b = append(b, `,{"message":`...)
+		}
+		b = appendString(b, l.Message)
+		b = appendField(b, "to", cut(l.To), false)
+		b = appendNumber(b, "receives", int64(l.Receives))
+		b = appendField(b, "trace", l.Trace, false)
+		b = appendField(b, "span", l.Span, false)
+		b = append(b, '}')
+	}
+	if len(links) > 0 {
+		b = append(b, ']')
+	}
+	return b
 }
 
 // appendNumber appends a field, unless it is zero.

@@ -293,6 +293,30 @@ func TestTextsFromOutsideAreCut(t *testing.T) {
 	}
 }
 
+func TestASpanIsInTheStoryOfEveryMessageItIsAbout(t *testing.T) {
+	w, stop := start(t, Config{Dir: t.TempDir()})
+	defer stop()
+	const one, other = "1-5759e988-bd862e3fe1be46a994272793", "1-5759e988-000000000000000000000002"
+	links := []daruma.Link{{Message: "m-1", Receives: 2}, {Message: "m-2", To: "queue \"q\"", Trace: other, Span: "00000000000000aa"}}
+	run := daruma.Span{ID: "00000000000000bb", Trace: one, Kind: daruma.SpanRun, At: time.Unix(1, 0).UTC(), Outcome: daruma.Done, Links: links}
+	w.Spanned(run)
+	for _, root := range []string{one, other} {
+		if got, _, err := w.Spans(t.Context(), root); err != nil || len(got) != 1 || !cmp.Equal(got[0], run) {
+			t.Errorf("%s: got %+v, %v", root, got, err)
+		}
+	}
+	for id, root := range map[string]string{"m-1": one, "m-2": other} {
+		if got, err := w.Traces(t.Context(), id); err != nil || len(got) != 1 || got[0].Trace != root {
+			t.Errorf("%s: got %+v, %v, want the trace %s", id, got, err, root)
+		}
+	}
+	run.ID, run.Links = "00000000000000cc", make([]daruma.Link, 3*daruma.LinksMax)
+	w.Spanned(run)
+	if got, _, err := w.Spans(t.Context(), one); err != nil || len(got) != 2 || len(got[1].Links) != daruma.LinksMax {
+		t.Errorf("got %d spans, %v: more links than %d are kept", len(got), err, daruma.LinksMax)
+	}
+}
+
 func BenchmarkSpanned(b *testing.B) {
 	w, err := New(Config{Dir: b.TempDir()})
 	if err != nil {

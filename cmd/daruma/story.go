@@ -16,27 +16,31 @@ import (
 type story struct {
 	console.Trace
 	began, ended time.Time
-	chapters     []*chapter        // in the order in which they began
-	loose        []*ledger.Failure // failures that belong to no span that is kept
-	all          []*chapter        // every chapter with a span, in order
+	chapters     []*chapter          // in the order in which they began
+	loose        []*ledger.Failure   // failures that belong to no span that is kept
+	all          []*chapter          // every chapter with a span, in order
+	of           map[string]*chapter // where the runs about a message belong, by its ID
 }
 
 // A chapter is a span with what is a part of it.
 type chapter struct {
 	span     daruma.Span
-	missing  bool // it is not kept, or has not ended; only its parts are known
+	missing  bool   // it is not kept, or has not ended; only its parts are known
+	handed   string // whom a published message was handed to, when that is all it tells
+	also     bool   // a run that is told elsewhere, because it is about other messages, too
 	parts    []*chapter
 	failures []*ledger.Failure
 	lines    []daruma.Line
 }
 
 func newStory(t console.Trace) *story {
-	s := &story{Trace: t}
+	s := &story{Trace: t, of: map[string]*chapter{}}
 	by := map[string]*chapter{}
 	for _, span := range t.Spans {
 		c := &chapter{span: span}
 		by[span.ID] = c
 		s.all = append(s.all, c)
+		s.sent(c)
 		if from := span.At.Add(-span.Init - span.Wait); s.began.IsZero() || from.Before(s.began) {
 			s.began = from
 		}
@@ -45,9 +49,15 @@ func newStory(t console.Trace) *story {
 		}
 	}
 	for _, c := range s.all {
-		parent := by[c.span.Parent]
+		parent := s.carried(c)
+		if parent == nil {
+			parent = by[c.span.Parent]
+		}
 		if parent == nil && c.span.Kind == daruma.SpanRun && c.span.Parent != "" {
-			parent = &chapter{span: daruma.Span{ID: c.span.Parent, At: c.span.At.Add(-c.span.Init - c.span.Wait), Request: c.span.Request}, missing: true}
+			parent = &chapter{span: daruma.Span{ID: c.span.Parent, At: c.span.At.Add(-c.span.Init - c.span.Wait), Request: c.span.Request, Links: c.span.Links}, missing: true}
+			for _, l := range c.span.Links {
+				s.of[l.Message] = parent
+			}
 			by[c.span.Parent] = parent
 			s.chapters = append(s.chapters, parent)
 		}
@@ -58,6 +68,9 @@ func newStory(t console.Trace) *story {
 		parent.parts = append(parent.parts, c)
 	}
 	for _, c := range by {
+		c.settleWaits()
+	}
+	for _, c := range s.of {
 		c.settleWaits()
 	}
 	slices.SortStableFunc(t.Failures, func(a, b *ledger.Failure) int { return a.At.Compare(b.At) })
@@ -77,22 +90,34 @@ func (c *chapter) settleWaits() {
 	ends := map[string]time.Time{}
 	for _, p := range c.parts {
 		s := &p.span
-		if s.Attempt == 0 {
-			continue
+		for _, event := range eventsOf(s) {
+			if end, ok := ends[event]; ok {
+				s.Wait = min(s.Wait, max(0, s.At.Add(-s.Init).Sub(end)))
+			}
+			ends[event] = s.End()
 		}
-		if end, ok := ends[s.Request]; ok {
-			s.Wait = min(s.Wait, max(0, s.At.Add(-s.Init).Sub(end)))
-		}
-		ends[s.Request] = s.End()
 	}
+}
+
+// eventsOf is what a run or a post is an attempt at.
+func eventsOf(s *daruma.Span) []string {
+	switch {
+	case s.Source == daruma.Reproduction:
+		return nil
+	case len(s.Links) > 0 && (s.Kind == daruma.SpanRun || s.Kind == daruma.SpanPost):
+		return messagesOf(s.Links)
+	case s.Kind == daruma.SpanRun && s.Attempt > 0:
+		return []string{s.Request}
+	}
+	return nil
 }
 
 // last returns the last run of a request that began by then, or what the request is when none has.
 func (s *story) last(request string, then time.Time) (found *chapter) {
 	for _, c := range s.all {
 		switch {
-		case c.span.Request != request || c.span.At.After(then) || c.span.Source == daruma.Reproduction:
-		case found == nil || c.span.Kind == daruma.SpanRun:
+		case c.span.Request != request && !c.span.About(request) || c.span.At.After(then) || c.span.Source == daruma.Reproduction:
+		case found == nil || c.span.Kind == daruma.SpanRun || c.span.Kind == daruma.SpanPost:
 			found = c
 		}
 	}
@@ -141,22 +166,31 @@ func account(l daruma.Line) bool {
 }
 
 // unended says whether nothing is known of the end of an event that nobody waited for.
-func (c *chapter) unended() bool {
-	event := c.span.Kind == daruma.SpanAccept && c.span.Outcome == daruma.Done
-	var last *chapter
+func (s *story) unended(c *chapter) bool {
+	waits := c.span.Kind == daruma.SpanAccept && c.span.Outcome == daruma.Done
+	events := []string{c.span.Request}
+	if c.span.Kind == daruma.SpanSend {
+		waits, events = s.of[firstMessage(c.span)] == c, messagesOf(c.span.Links)
+	}
+	last := map[string]*chapter{}
 	for _, p := range c.parts {
-		if p.span.Kind == daruma.SpanRun && p.span.Request == c.span.Request && p.span.Source != daruma.Reproduction {
-			last = p
-			event = event || p.span.Attempt > 0
+		if p.span.Kind != daruma.SpanRun || p.span.Source == daruma.Reproduction {
+			continue
+		}
+		for _, e := range append(messagesOf(p.span.Links), p.span.Request) {
+			last[e] = p
+		}
+		waits = waits || p.span.Attempt > 0 && slices.Contains(events, p.span.Request)
+	}
+	if !waits {
+		return false
+	}
+	for _, e := range events {
+		if p := last[e]; !s.failed(e) && (p == nil || p.span.Outcome != daruma.Done && !p.also) {
+			return true
 		}
 	}
-	switch {
-	case !event || len(c.failures) > 0:
-		return false
-	case last == nil:
-		return true
-	}
-	return last.span.Outcome != daruma.Done && len(last.failures) == 0
+	return false
 }
 
 // Widths of a story's columns.
@@ -170,10 +204,11 @@ const (
 type teller struct {
 	w     world
 	began time.Time
+	story *story
 }
 
 func (s *story) show(w world) {
-	t := teller{w, s.began}
+	t := teller{w, s.began, s}
 	if len(s.Spans) > 0 {
 		fmt.Fprintf(w.out, "%s  %s, %s\n\n", t.colour(1, s.Trace.Trace), s.began.Local().Format("2006-01-02 15:04:05.000"), took(s.ended.Sub(s.began)))
 	} else {
@@ -193,17 +228,23 @@ func (s *story) show(w world) {
 // tell prints a chapter: what it waited for, itself, what it logged, its parts.
 // first and rest stand in front of its own line and of those below it.
 func (t teller) tell(c *chapter, first, rest string) {
-	s := c.span
-	if s.Kind == daruma.SpanRun && s.Wait >= time.Millisecond {
-		t.line(s.At.Add(-s.Init-s.Wait), between(first), "⋯ waited", 2, took(s.Wait), nil)
+	s, open := c.span, t.story.unended(c)
+	if s.Kind == daruma.SpanRun && s.Wait >= time.Millisecond && !c.also {
+		t.line(s.At.Add(-s.Init-s.Wait), between(first), waitOf(s), 2, took(s.Wait), nil)
 	}
-	if s.Cold {
+	if s.Cold && !c.also {
 		t.line(s.At.Add(-s.Init), between(first), "⋯ cold start of "+s.Environment, 2, took(s.Init), nil)
 	}
 	label, paint, duration := labelOf(s), 0, took(s.Duration)
 	switch {
+	case c.missing && len(s.Links) > 0:
+		label, paint, duration = "message "+firstMessage(s)+", of which no more is kept", 2, ""
 	case c.missing:
 		label, paint, duration = "request "+s.Request+", of which no more is kept yet", 2, ""
+	case c.handed != "":
+		label, paint, duration = "→ "+c.handed, 32, ""
+	case c.also:
+		label, paint, duration = s.Function+", in the batch that is told above", 2, ""
 	case s.Outcome == daruma.Done && s.Status < 400:
 		paint = 32
 	case s.Outcome.Ran() || s.Status >= 500:
@@ -216,7 +257,7 @@ func (t teller) tell(c *chapter, first, rest string) {
 	}
 	t.line(s.At, first, label, paint, duration, c.failures)
 	bar := " "
-	if len(c.parts) > 0 || c.unended() {
+	if len(c.parts) > 0 || open {
 		bar = "│"
 	}
 	for _, l := range c.lines {
@@ -225,13 +266,13 @@ func (t teller) tell(c *chapter, first, rest string) {
 		}
 	}
 	for i, p := range c.parts {
-		if i == len(c.parts)-1 && !c.unended() {
+		if i == len(c.parts)-1 && !open {
 			t.tell(p, rest+"└─ ", rest+"   ")
 		} else {
 			t.tell(p, rest+"├─ ", rest+"│  ")
 		}
 	}
-	if c.unended() {
+	if open {
 		t.line(time.Time{}, rest+"└─ ", "⋯ no end is known yet", 2, "", nil)
 	}
 }
@@ -260,6 +301,9 @@ func (t teller) line(at time.Time, lead, text string, paint int, duration string
 		if f.Hop == ledger.Destination || f.Hop == ledger.DeadLetter {
 			what += ", " + string(f.Hop)
 		}
+		if letter := letterOf(f); letter != "" {
+			what += ", dead letter in " + letter
+		}
 		if f.Message != "" {
 			what += ": " + firstLine(f.Message)
 		}
@@ -277,7 +321,16 @@ func (t teller) colour(code int, text string) string {
 // labelOf says what a span is, and how it ended.
 func labelOf(s daruma.Span) string {
 	if s.Kind != daruma.SpanRun {
-		label := fmt.Sprintf("%s → %d", s.Name, s.Status)
+		label := s.Name
+		if s.Kind == daruma.SpanPost {
+			label += fmt.Sprintf(", attempt %d", s.Attempt)
+		}
+		if s.Status != 0 {
+			label += fmt.Sprintf(" → %d", s.Status)
+		}
+		if n := len(s.Links); s.Kind == daruma.SpanSend && n > 1 && s.Links[1].To == "" {
+			label += fmt.Sprintf(", %d messages", n)
+		}
 		if s.Kind == daruma.SpanAccept && s.Outcome == daruma.Done {
 			label += " accepted"
 		}
@@ -298,7 +351,12 @@ func labelOf(s daruma.Span) string {
 	case s.Source == "destination":
 		label += ", destination"
 	}
-	if s.Attempt > 0 {
+	switch n := len(s.Links); {
+	case n == daruma.LinksMax:
+		label += fmt.Sprintf(", batch of %d or more", n)
+	case n > 1:
+		label += fmt.Sprintf(", batch of %d", n)
+	case s.Attempt > 0:
 		label += fmt.Sprintf(", attempt %d", s.Attempt)
 	}
 	label += ": " + s.Outcome.String()

@@ -99,3 +99,54 @@ func TestAReproductionIsToldAndDecidesNothing(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+func TestAStoryFollowsMessages(t *testing.T) {
+	at := func(ms int) time.Time {
+		return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(time.Duration(ms) * time.Millisecond)
+	}
+	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	about := func(ids ...string) (links []daruma.Link) {
+		for _, id := range ids {
+			links = append(links, daruma.Link{Message: id})
+		}
+		return links
+	}
+	s := newStory(console.Trace{Trace: "1-5759e988-bd862e3fe1be46a994272793", Spans: []daruma.Span{
+		{ID: "a", Kind: daruma.SpanSend, Name: "Send in", Source: "queue in", At: at(0), Duration: ms(1), Status: 200, Outcome: daruma.Done, Links: about("m1", "m2")},
+		{ID: "b", Kind: daruma.SpanSend, Name: "Send in", Source: "queue in", At: at(1), Duration: ms(1), Status: 200, Outcome: daruma.Done, Links: about("m3")},
+		{ID: "c", Parent: "a", Kind: daruma.SpanRun, Function: "W", Source: "queue in", At: at(100), Wait: ms(100), Duration: ms(10), Request: "r1", Outcome: daruma.FunctionError, Links: about("m1", "m3")},
+		{ID: "d", Parent: "a", Kind: daruma.SpanRun, Function: "W", Source: "queue in", At: at(2000), Wait: ms(1900), Duration: ms(10), Request: "r2", Attempt: 2, Outcome: daruma.Done, Links: about("m1")},
+		{ID: "e", Kind: daruma.SpanSend, Name: "Publish t", Source: "topic t", At: at(2100), Duration: ms(1), Status: 200, Outcome: daruma.Done, Links: []daruma.Link{{Message: "p1"}, {Message: "m4", To: "queue shelf"}, {Message: "r3", To: "function F"}}},
+		{ID: "f", Parent: "e", Kind: daruma.SpanRun, Function: "F", Source: "topic", At: at(2200), Duration: ms(1), Request: "r3", Attempt: 1, Outcome: daruma.Done},
+		{ID: "g", Parent: "e", Kind: daruma.SpanPost, Name: "POST http://x/", At: at(2300), Duration: ms(5), Attempt: 1, Status: 500, Outcome: daruma.FunctionError, Links: about("p1")},
+		{ID: "h", Parent: "gone", Kind: daruma.SpanRun, Function: "W", Source: "queue in", At: at(2400), Duration: ms(1), Request: "r4", Attempt: 1, From: "F-1", Outcome: daruma.Done, Links: about("m9")},
+	}, Failures: []*ledger.Failure{
+		{Number: 1, At: at(2350), Request: "m3", State: ledger.Open, Hop: ledger.Queued, Message: "no price", Handover: []byte(`{"deadLetter":"dead"}`)},
+		{Number: 2, At: at(2360), Request: "p1", State: ledger.Open, Hop: ledger.Published, Message: "HTTP 500"},
+	}})
+	var out bytes.Buffer
+	s.show(world{out: &out})
+	_, got, _ := bytes.Cut(out.Bytes(), []byte("\n\n"))
+	want := `  0.00 ms  Send in → 200, 2 messages                                                          1.0 ms
+  0.00 ms  │  ⋯ waited in in                                                                  100 ms
+   100 ms  ├─ W, batch of 2: function error                                                  10.0 ms
+           │  → F-1 open, dead letter in dead: no price
+   110 ms  │  ⋯ waited in in                                                                   1.9 s
+    2.0 s  ├─ W, attempt 2: done                                                             10.0 ms
+           └─ ⋯ no end is known yet
+   1.0 ms  Send in → 200                                                                      1.0 ms
+   100 ms  └─ W, in the batch that is told above
+    2.1 s  Publish t → 200                                                                    1.0 ms
+    2.1 s  ├─ → queue shelf
+           │  └─ ⋯ no end is known yet
+    2.1 s  ├─ → function F
+    2.2 s  │  └─ F, attempt 1: done                                                           1.0 ms
+    2.3 s  └─ POST http://x/, attempt 1 → 500                                                 5.0 ms
+              → F-2 open: HTTP 500
+    2.4 s  message m9, of which no more is kept
+    2.4 s  └─ W, F-1 sent back, attempt 1: done                                               1.0 ms
+`
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

@@ -48,6 +48,7 @@ func (d *Door) publish(c *call) *wire.Error {
 	if failed != nil {
 		return fromError(failed)
 	}
+	d.join(c, name)
 	m, err := c.message(t, "")
 	if err != nil {
 		return err
@@ -59,6 +60,7 @@ func (d *Door) publish(c *call) *wire.Error {
 	if failed != nil {
 		return fromError(failed)
 	}
+	d.tell(c, got)
 	c.result.element("MessageId", got[0].ID)
 	if t.FIFO {
 		c.result.element("SequenceNumber", sequence(got[0].Number))
@@ -69,7 +71,7 @@ func (d *Door) publish(c *call) *wire.Error {
 // message reads what is published. prefix is "" or that of an entry of a batch.
 func (c *call) message(t *topic.Topic, prefix string) (topic.Message, *wire.Error) {
 	get := func(name string) string { return c.form.Get(prefix + name) }
-	m := topic.Message{ID: daruma.NewID(), Body: []byte(get("Message")), Group: get("MessageGroupId"), Once: get("MessageDeduplicationId"), Trace: c.HTTP.Header.Get("X-Amzn-Trace-Id"), Sender: c.Caller.ARN}
+	m := topic.Message{ID: daruma.NewID(), Body: []byte(get("Message")), Group: get("MessageGroupId"), Once: get("MessageDeduplicationId"), Trace: c.trace(), Sender: c.Caller.ARN}
 	if len(m.Body) == 0 {
 		return m, invalidParameter("Empty message")
 	}
@@ -264,6 +266,7 @@ func (d *Door) publishBatch(c *call) *wire.Error {
 	if err != nil {
 		return err
 	}
+	d.join(c, name)
 	type outcome struct {
 		refused *wire.Error
 		at      int // among the messages
@@ -291,6 +294,7 @@ func (d *Door) publishBatch(c *call) *wire.Error {
 		if done, failed = d.cfg.Topics.Publish(c.HTTP.Context(), name, messages...); failed != nil {
 			return fromError(failed)
 		}
+		d.tell(c, done)
 	}
 	c.result.WriteString("<Successful>")
 	for i, id := range ids {

@@ -32,11 +32,13 @@ const (
 	pageMax      = 100     // topics or subscriptions in one answer
 )
 
-// Config says what the door needs. All must be given.
+// Config says what the door needs. All but Spanned must be given.
 type Config struct {
 	Topics *topic.Topics
 	Place  catalog.Place
 	Notary *Notary
+	// Spanned is told of requests that publish, by the machine's clock; it may be nil.
+	Spanned func(daruma.Span)
 }
 
 // A Door answers the SNS API.
@@ -89,6 +91,8 @@ type call struct {
 	form   url.Values
 	result answer
 	place  catalog.Place
+
+	publishing *Publishing // nil when nobody is told
 }
 
 // An answer is the XML within a Result.

@@ -27,6 +27,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sns/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/daruma-io/daruma"
@@ -61,10 +62,12 @@ type world struct {
 	deliveries *delivery.Deliveries
 	ledger     *ledger.Ledger
 	medium     memory.Medium
+	spans      chan daruma.Span
 }
 
 func send(name string, l topic.Letter) (cell.Command, error) {
-	m := queue.Message{Body: l.Body, Group: l.Group, Trace: l.Trace, Sender: l.Sender}
+	id, _ := queue.ParseID(l.ID)
+	m := queue.Message{ID: id, Body: l.Body, Group: l.Group, Trace: l.Trace, Sender: l.Sender}
 	if strings.HasSuffix(name, ".fifo") {
 		m.Once = l.Once
 	}
@@ -88,7 +91,13 @@ func newWorld(t testing.TB) *world {
 	var front *wire.Front
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { front.ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
-	w := &world{TB: t, url: server.URL}
+	w := &world{TB: t, url: server.URL, spans: make(chan daruma.Span, 100)}
+	told := func(s daruma.Span) {
+		select {
+		case w.spans <- s:
+		default: // nobody looks
+		}
+	}
 	m := topic.NewMachine(topic.Config{Composer: sns.NewComposer(notary, place, server.URL), Send: send})
 	q, d := queue.NewMachine(), delivery.NewMachine(delivery.Config{ARN: place.FunctionARN})
 	c, err := cell.Open(ctx, cell.Config{Journal: &w.medium, Machines: []cell.Machine{ledger.Machine{}, d, q, m}})
@@ -100,7 +109,7 @@ func newWorld(t testing.TB) *world {
 	if w.queues, err = queue.Open(ctx, c, q, nil); err != nil {
 		t.Fatal(err)
 	}
-	door, err := sns.New(sns.Config{Topics: w.topics, Place: place, Notary: notary})
+	door, err := sns.New(sns.Config{Topics: w.topics, Place: place, Notary: notary, Spanned: told})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -655,6 +664,36 @@ func FuzzRequests(f *testing.F) {
 }
 
 // BenchmarkPublish is many publishers of 1 KiB messages through the topics, with the signatures that queues' envelopes need.
+func TestWhatIsPublishedIsOneSpanWithWhomItWasHandedTo(t *testing.T) {
+	w := newWorld(t)
+	arn := w.topic("t", nil)
+	w.subscribe(arn, "sqs", w.queue("q"), nil)
+	for _, given := range []string{"", "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0;Lineage=a:1"} {
+		out, err := w.client.Publish(t.Context(), &sdk.PublishInput{TopicArn: &arn, Message: aws.String("m")}, func(o *sdk.Options) {
+			o.APIOptions = append(o.APIOptions, smithyhttp.AddHeaderValue(daruma.TraceHeader, given))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.queues.Receive(t.Context(), "q", queue.Want{N: 1, Hide: new(time.Hour)})
+		if err != nil || len(got) != 1 {
+			t.Fatalf("got %v, %v", got, err)
+		}
+		s := <-w.spans
+		from, ok := daruma.ParseTrace(given)
+		if ok && (s.Trace != from.Root || s.Parent != from.Parent) || s.Kind != daruma.SpanSend || s.Name != "Publish t" || s.Source != "topic t" || s.Status != 200 {
+			t.Errorf("got %+v", s)
+		}
+		want := []daruma.Link{{Message: *out.MessageId}, {Message: got[0].ID.String(), To: "queue q"}}
+		if !slices.Equal(s.Links, want) {
+			t.Errorf("got links %+v, want %+v", s.Links, want)
+		}
+		if on, _ := daruma.ParseTrace(got[0].Trace); on.Root != s.Trace || on.Parent != s.ID || ok && !strings.HasSuffix(got[0].Trace, ";Sampled=0;Lineage=a:1") {
+			t.Errorf("the queue has %q, the span is %s of %s", got[0].Trace, s.ID, s.Trace)
+		}
+	}
+}
+
 func BenchmarkPublish(b *testing.B) {
 	for _, n := range []int{0, 1, 10} {
 		for _, raw := range []string{"true", "false"} {

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/queue"
 )
 
@@ -51,7 +52,7 @@ func (c *call) message(is *queue.Queue, e *entry, batch bool) (m queue.Message, 
 }
 
 // trace is the trace header that goes with a message: that of its system
-// attributes, or of the request.
+// attributes, or of the request, which is its parent then.
 func (c *call) trace(system map[string]attribute) (string, *failure) {
 	for _, name := range sorted(system) {
 		a := system[name]
@@ -65,7 +66,10 @@ func (c *call) trace(system map[string]attribute) (string, *failure) {
 		}
 		return *a.StringValue, nil
 	}
-	return c.HTTP.Header.Get("X-Amzn-Trace-Id"), nil
+	if c.handed != "" {
+		return c.handed, nil
+	}
+	return c.HTTP.Header.Get(daruma.TraceHeader), nil
 }
 
 // delay reads the delay of a message.

@@ -71,6 +71,7 @@ func (d *Door) sendMessage(c *call) (any, *failure) {
 	if err != nil {
 		return nil, failureOf(err)
 	}
+	d.tell(c, is, []queue.Message{m}, s)
 	return c.in.entry.answer(is, &m, s[0]), nil
 }
 
@@ -175,6 +176,7 @@ func (d *Door) sendMessageBatch(c *call) (any, *failure) {
 		if err != nil {
 			return nil, failureOf(err)
 		}
+		d.tell(c, is, messages, s)
 		for i := range s {
 			out.Successful = append(out.Successful, from[i].answer(is, &messages[i], s[i]))
 		}

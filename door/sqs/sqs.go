@@ -25,19 +25,22 @@ import (
 // bodyBytesMax is of a request: a message of the largest size, its characters escaped.
 const bodyBytesMax = 8 << 20
 
-// Config says what the door needs. All of it must be given.
+// Config says what the door needs. All of it but Spanned must be given.
 type Config struct {
 	Queues *queue.Queues
 	Place  catalog.Place // region and account of all queues
 	// End is closed when the node stops: long polls are answered then, empty.
 	End <-chan struct{}
+	// Spanned is told of messages that were sent, by the machine's clock; it may be nil.
+	Spanned func(daruma.Span)
 }
 
 // A Door answers the SQS API.
 type Door struct {
-	queues *queue.Queues
-	place  catalog.Place
-	end    <-chan struct{}
+	queues  *queue.Queues
+	place   catalog.Place
+	end     <-chan struct{}
+	spanned func(daruma.Span)
 }
 
 // New returns a door.
@@ -45,7 +48,7 @@ func New(cfg Config) (*Door, error) {
 	if cfg.Queues == nil || cfg.Place.Account == "" || cfg.Place.Region == "" || cfg.End == nil {
 		return nil, &daruma.Error{Op: "sqs door", Kind: daruma.KindInvalid, Hint: "Queues, Place and End must be given"}
 	}
-	return &Door{queues: cfg.Queues, place: cfg.Place, end: cfg.End}, nil
+	return &Door{queues: cfg.Queues, place: cfg.Place, end: cfg.End, spanned: cfg.Spanned}, nil
 }
 
 // Service is how the door is registered at a front, under "sqs".
@@ -73,6 +76,7 @@ type call struct {
 	op    string
 	query bool // it came in the query protocol
 	in    input
+	tracing
 }
 
 // ServeAWS finds the operation and answers it.
@@ -80,6 +84,7 @@ func (d *Door) ServeAWS(w http.ResponseWriter, r *wire.Request) {
 	c := &call{Request: r, ctx: r.HTTP.Context()}
 	out, fail := d.answer(c)
 	if fail != nil {
+		d.tellRefused(c, fail)
 		c.refuse(w, fail)
 		return
 	}
@@ -94,6 +99,7 @@ func (d *Door) answer(c *call) (any, *failure) {
 	if serve == nil {
 		return nil, fault(invalidAction, "The action "+c.op+" is not valid for this endpoint.")
 	}
+	d.join(c)
 	return serve(d, c)
 }
 

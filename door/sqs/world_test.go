@@ -63,11 +63,12 @@ type world struct {
 	q     *queue.Queues
 	sdk   *sqs.Client
 	end   chan struct{}
+	spans chan daruma.Span
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{}, end: make(chan struct{})}
+	w := &world{t: t, clock: &clock{}, end: make(chan struct{}), spans: make(chan daruma.Span, 100)}
 	m := queue.NewMachine()
 	c, err := cell.Open(t.Context(), cell.Config{Journal: &memory.Medium{}, Machines: []cell.Machine{ledger.Machine{}, m}, Clock: w.clock})
 	if err != nil {
@@ -76,7 +77,13 @@ func newWorld(t testing.TB) *world {
 	if w.q, err = queue.Open(t.Context(), c, m, w.clock); err != nil {
 		t.Fatal(err)
 	}
-	door, err := New(Config{Queues: w.q, Place: place, End: w.end})
+	told := func(s daruma.Span) {
+		select {
+		case w.spans <- s:
+		default: // nobody looks
+		}
+	}
+	door, err := New(Config{Queues: w.q, Place: place, End: w.end, Spanned: told})
 	if err != nil {
 		t.Fatal(err)
 	}

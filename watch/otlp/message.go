@@ -52,9 +52,23 @@ func message(s *daruma.Span) (*trace.Span, bool) {
 		StartTimeUnixNano: uint64(max(0, s.At.UnixNano())), EndTimeUnixNano: uint64(max(0, s.End().UnixNano())), Status: &trace.Status{}}
 	if s.Kind == daruma.SpanRun {
 		m.Name, m.Kind = valid(s.Function), trace.Span_SPAN_KIND_INTERNAL
-		if s.Attempt > 0 {
+		if s.Attempt > 0 || len(s.Links) > 0 {
 			m.Kind = trace.Span_SPAN_KIND_CONSUMER
 		}
+	}
+	switch s.Kind {
+	case daruma.SpanSend:
+		m.Kind = trace.Span_SPAN_KIND_PRODUCER
+	case daruma.SpanPost:
+		m.Kind = trace.Span_SPAN_KIND_CLIENT
+	}
+	for _, l := range s.Links {
+		if to, span := decode(daruma.Trace{Root: l.Trace}.ID(), 16), decode(l.Span, 8); to != nil && span != nil {
+			m.Links = append(m.Links, &trace.Span_Link{TraceId: to, SpanId: span, Attributes: []*common.KeyValue{text("messaging.message.id", l.Message)}})
+		}
+	}
+	if len(s.Links) == 1 {
+		m.Attributes = append(m.Attributes, text("messaging.message.id", s.Links[0].Message))
 	}
 	if s.Outcome != daruma.Done || s.Status >= 500 {
 		m.Status = &trace.Status{Code: trace.Status_STATUS_CODE_ERROR, Message: s.Outcome.String()}

@@ -293,22 +293,5 @@ func (d *Door) transactGet(c *call) *refusal {
 		}
 		gets = append(gets, g)
 	}
-	got, err := d.cfg.Tables.GetAll(c.ctx, gets)
-	if err != nil {
-		return d.refused(err)
-	}
-	b := []byte(`{"Responses":[`)
-	var used []table.Capacity
-	for _, g := range got {
-		b = append(comma(b), '{')
-		if g.Found {
-			b = append(b, `"Item":`...)
-			b = value.AppendItemJSON(b, g.Item)
-		}
-		b = append(b, '}')
-		used = table.AddCapacity(used, g.Capacity)
-	}
-	b = append(b, ']')
-	c.out = append(appendAllConsumed(b, n, used, true), '}')
-	return nil
+	return d.transactReads(c, gets)
 }

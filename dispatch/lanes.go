@@ -132,7 +132,9 @@ func (s *Streams) read(ctx context.Context, m *mapping.Mapping, k StreamKind, y 
 			}
 			continue
 		}
-		r := shard.Reader{Lanes: make([]shard.Lane, len(c.lanes)), Passed: c.passed}
+		s.mu.Lock()
+		r := shard.Reader{Lanes: make([]shard.Lane, len(c.lanes)), Passed: c.passed} // another lane's end may change that
+		s.mu.Unlock()
 		for _, one := range piece.Records {
 			if !r.Wants(l.number, one.Key, one.Sequence) || y.criteria != nil && !y.criteria.Match(k.View(one.Body)) {
 				continue

@@ -357,7 +357,10 @@ func (s *Streams) open(ctx context.Context, m *mapping.Mapping, k StreamKind, y 
 // hand hands out what the lanes of a mapping have, while there is room.
 func (s *Streams) hand(ctx context.Context, m *mapping.Mapping, k StreamKind, y *way, w Want, b *Batch) error {
 	for _, c := range y.courses {
-		if !y.follows(c) {
+		s.mu.Lock()
+		follows := y.follows(c)
+		s.mu.Unlock()
+		if !follows {
 			continue
 		}
 		for _, l := range c.lanes {
@@ -385,7 +388,7 @@ func (s *Streams) hand(ctx context.Context, m *mapping.Mapping, k StreamKind, y 
 	return nil
 }
 
-// follows says whether what comes before a course is done.
+// follows says whether what comes before a course is done. The source's mu is held.
 func (y *way) follows(c *course) bool {
 	for _, p := range y.courses {
 		if c.Parent != "" && p.ID == c.Parent {

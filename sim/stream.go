@@ -139,7 +139,9 @@ func (w *StreamWorld) Live(ctx context.Context) error {
 		if err := w.open(ctx, false); err != nil {
 			return err
 		}
+		w.mu.Lock()
 		w.Tally[t.Kind]++
+		w.mu.Unlock()
 	}
 	workload.Wait()
 	for i := range 6 * 60 {
@@ -167,7 +169,9 @@ func (w *StreamWorld) person(ctx context.Context) error {
 	if w.Poison == 0 {
 		return errors.New("nothing is wrong with what is left, and it does not go on")
 	}
+	w.mu.Lock()
 	w.Tally["closed by a person"]++
+	w.mu.Unlock()
 	_, err := w.g.Force(ctx, "F", hold.Closed, "they are broken")
 	return err
 }

@@ -69,6 +69,7 @@ type Failure struct {
 	Event      json.RawMessage `json:"event,omitempty"`
 	EventBytes int             `json:"eventBytes"`
 	EventWhy   string          `json:"eventOmitted,omitempty"` // why it is not here
+	Faults     []string        `json:"faults,omitempty"`       // asked for, that met it: "FT-3 error"
 }
 
 // A Repair is what the platform does by itself.
@@ -143,7 +144,7 @@ func (n *Notifier) detail(ctx context.Context, from *ledger.Notice) (Notice, err
 // failure is what is told of one failure. Its event comes along when it is
 // small and nothing in it may be sensitive.
 func (n *Notifier) failure(f *ledger.Failure, event []byte) *Failure {
-	out := &Failure{ID: f.Number, Hop: f.Hop, Condition: f.Condition, Request: f.Request, Trace: f.Trace, EventBytes: f.EventBytes}
+	out := &Failure{ID: f.Number, Hop: f.Hop, Condition: f.Condition, Request: f.Request, Trace: f.Trace, EventBytes: f.EventBytes, Faults: f.Faults}
 	switch {
 	case n.cfg.Subject(f.Function).Sensitive || len(f.Redacted) > 0:
 		out.EventWhy = "the function declares sensitive fields"
@@ -213,6 +214,9 @@ func (n Notice) text() string {
 	if f := n.Failure; f != nil {
 		line("failure", "%s, request %s", f.ID, f.Request)
 		line("trace", "%s", f.Trace)
+		if len(f.Faults) > 0 {
+			line("fault", "%s: somebody asked for it", strings.Join(f.Faults, ", "))
+		}
 		line("event", "%s", string(f.Event)+f.EventWhy)
 	}
 	for _, c := range n.Commands {

@@ -89,7 +89,7 @@ func begin(t *testing.T, medium *memory.Medium, ops *receiver, wrap func(Outbox)
 
 func (w *world) fail(function, kind string) {
 	w.t.Helper()
-	f := ledger.Failure{Hop: ledger.Async, Function: function, ErrorType: kind, Message: "it broke", Request: "r", Trace: "1-2-3", Owner: "me"}
+	f := ledger.Failure{Hop: ledger.Async, Function: function, ErrorType: kind, Message: "it broke", Request: "r", Trace: "1-2-3", Owner: "me", Faults: []string{"FT-3 error"}}
 	if _, err := w.l.Record(w.t.Context(), f, []byte(`{"a":1}`)); err != nil {
 		w.t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ func TestAnOwnerIsToldWithEverythingThatIsKnown(t *testing.T) {
 			t.Errorf("got %q for %s, want %q", m.Summary, m.Owner, want)
 		}
 		n := m.Notices[0]
-		if n.Failure.Trace != "1-2-3" || string(n.Failure.Event) != `{"a":1}` || fmt.Sprint(n.Commands) != "[daruma failures show F-1 daruma reproduce F-1 daruma failures redrive F-1]" {
+		if len(n.Failure.Faults) != 1 || n.Failure.Faults[0] != "FT-3 error" || n.Failure.Trace != "1-2-3" || string(n.Failure.Event) != `{"a":1}` || fmt.Sprint(n.Commands) != "[daruma failures show F-1 daruma reproduce F-1 daruma failures redrive F-1]" {
 			t.Errorf("got %+v %v", n.Failure, n.Commands)
 		}
 		if r := m.Notices[1].Repair; r == nil || r.ID != id || r.Outcome != "" {

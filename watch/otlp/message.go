@@ -96,11 +96,10 @@ func message(s *daruma.Span) (*trace.Span, bool) {
 		add(seconds("daruma.init_s", s.Init))
 	}
 	if len(s.Keys) > 0 {
-		list := &common.ArrayValue{}
-		for _, k := range s.Keys {
-			list.Values = append(list.Values, &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: valid(k)}})
-		}
-		add(attribute("daruma.keys", &common.AnyValue{Value: &common.AnyValue_ArrayValue{ArrayValue: list}}))
+		add(texts("daruma.keys", s.Keys))
+	}
+	if len(s.Faults) > 0 {
+		add(texts("daruma.faults", s.Faults))
 	}
 	return m, true
 }
@@ -123,6 +122,14 @@ func attribute(name string, v *common.AnyValue) *common.KeyValue {
 
 func text(name, value string) *common.KeyValue {
 	return attribute(name, &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: valid(value)}})
+}
+
+func texts(name string, values []string) *common.KeyValue {
+	list := &common.ArrayValue{}
+	for _, v := range values {
+		list.Values = append(list.Values, &common.AnyValue{Value: &common.AnyValue_StringValue{StringValue: valid(v)}})
+	}
+	return attribute(name, &common.AnyValue{Value: &common.AnyValue_ArrayValue{ArrayValue: list}})
 }
 
 func seconds(name string, d time.Duration) *common.KeyValue {

@@ -113,7 +113,7 @@ func spans() []daruma.Span {
 	return []daruma.Span{
 		{ID: "00000000000000aa", Parent: "53995c3f42cd8ad8", Trace: root, State: "v=1", Kind: daruma.SpanCall, Name: "POST /orders\xff", At: at(0), Duration: 400 * time.Millisecond, Function: "Orders", Request: "r1", Source: "http", Outcome: daruma.Done, Status: 201},
 		{ID: "00000000000000bb", Parent: "00000000000000aa", Trace: root, Kind: daruma.SpanRun, At: at(300), Wait: 50 * time.Millisecond, Init: 250 * time.Millisecond, Duration: 60 * time.Millisecond, Cold: true, MemoryBytes: 7,
-			Function: "Orders", Version: "3", Environment: "e1", Request: "r1", Source: "http", Outcome: daruma.Done, Keys: []string{"o-1", "c-2"}},
+			Function: "Orders", Version: "3", Environment: "e1", Request: "r1", Source: "http", Outcome: daruma.Done, Keys: []string{"o-1", "c-2"}, Faults: []string{"FT-3 error"}},
 		{ID: "00000000000000cc", Parent: "00000000000000aa", Trace: root, Kind: daruma.SpanRun, At: at(500), Function: "Charge", Request: "r2", Attempt: 2, From: "F-1", Outcome: daruma.TimedOut, ErrorType: "Sandbox.Timedout"},
 	}
 }
@@ -156,7 +156,7 @@ func TestTheCollectorGetsTheSameSpans(t *testing.T) {
 		if value(a, "faas.invocation_id").GetStringValue() != s.Request || value(a, "faas.version").GetStringValue() != s.Version || value(a, "http.response.status_code").GetIntValue() != int64(s.Status) ||
 			value(a, "daruma.attempt").GetIntValue() != int64(s.Attempt) || value(a, "daruma.sent_back_from").GetStringValue() != s.From || value(a, "error.type").GetStringValue() != s.ErrorType ||
 			value(a, "faas.coldstart").GetBoolValue() != s.Cold || value(a, "daruma.wait_s").GetDoubleValue() != s.Wait.Seconds() || value(a, "daruma.init_s").GetDoubleValue() != s.Init.Seconds() ||
-			len(value(a, "daruma.keys").GetArrayValue().GetValues()) != len(s.Keys) || value(a, "daruma.outcome").GetStringValue() != s.Outcome.String() {
+			len(value(a, "daruma.keys").GetArrayValue().GetValues()) != len(s.Keys) || len(value(a, "daruma.faults").GetArrayValue().GetValues()) != len(s.Faults) || value(a, "daruma.outcome").GetStringValue() != s.Outcome.String() {
 			t.Errorf("got attributes %v for %+v", a, s)
 		}
 	}

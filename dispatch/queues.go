@@ -103,6 +103,7 @@ func tried(t *Try) *queue.Report {
 	r := &queue.Report{Function: t.Target.Function, Qualifier: t.Target.Qualifier, CodeSHA256: t.Facts.CodeSHA256, Revision: t.Facts.Revision,
 		Owner: t.Facts.Declared.Owner, Tags: t.Facts.Declared.Tags, Sensitive: t.Facts.Declared.Sensitive, Correlate: t.Facts.Declared.Correlate}
 	o := t.Outcome
+	r.Recording = o.Recording
 	r.Attempt = ledger.Attempt{At: t.Started, Duration: o.Duration, Environment: o.Environment, Version: o.Version, Outcome: o.Kind.String()}
 	if f := o.Failure; f != nil {
 		r.ErrorType, r.Message = f.Type, f.Message

@@ -95,6 +95,9 @@ const (
 	Published   Hop = "topic"       // a message that was published could not be delivered to a subscription
 )
 
+// Runs says whether what fails at a hop is a function that runs.
+func (h Hop) Runs() bool { return h == Call || h == Async || h == Queued || h == Streamed }
+
 // A State is what became of a failure.
 type State string
 
@@ -188,16 +191,16 @@ func (f *Failure) trim() {
 		&f.Request, &f.Trace, &f.TraceHeader, &f.Source, &f.Client, &f.Did, &f.Next, &f.Reason, &f.Recording, &f.Location.File, &f.Location.Function} {
 		*s = Cut(*s, textBytesMax)
 	}
-	f.Faults = head(f.Faults, textBytesMax)
-	f.Stack = head(f.Stack, StackBytesMax)
-	f.Log = tail(f.Log, LogLinesMax, LogBytesMax)
+	f.Faults = Head(f.Faults, textBytesMax)
+	f.Stack = Head(f.Stack, StackBytesMax)
+	f.Log = Tail(f.Log, LogLinesMax, LogBytesMax)
 	if n := len(f.Attempts); n > AttemptsMax {
 		f.Attempts = append(f.Attempts[:AttemptsMax/2:AttemptsMax/2], f.Attempts[n-AttemptsMax/2:]...)
 	}
 	for i := range f.Attempts {
 		a := &f.Attempts[i]
 		a.Message, a.ErrorType, a.Environment, a.Version = Cut(a.Message, textBytesMax), Cut(a.ErrorType, textBytesMax), Cut(a.Environment, textBytesMax), Cut(a.Version, textBytesMax)
-		a.Faults = head(a.Faults, textBytesMax)
+		a.Faults = Head(a.Faults, textBytesMax)
 	}
 	f.Tags = trimTags(f.Tags)
 	if len(f.Handover) > handoverBytesMax {
@@ -216,8 +219,8 @@ func Cut(s string, n int) string {
 	return s[:n]
 }
 
-// head keeps the first lines, up to a number of bytes.
-func head(lines []string, bytes int) []string {
+// Head keeps the first lines, up to a number of bytes.
+func Head(lines []string, bytes int) []string {
 	for i, l := range lines {
 		if bytes -= len(l); bytes < 0 {
 			return lines[:i:i]
@@ -226,8 +229,8 @@ func head(lines []string, bytes int) []string {
 	return lines
 }
 
-// tail keeps the last lines, up to a number of them and of bytes.
-func tail(lines []string, n, bytes int) []string {
+// Tail keeps the last lines, up to a number of them and of bytes.
+func Tail(lines []string, n, bytes int) []string {
 	lines = lines[max(0, len(lines)-n):]
 	for i := len(lines) - 1; i >= 0; i-- {
 		if bytes -= len(lines[i]); bytes < 0 {

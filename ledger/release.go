@@ -36,7 +36,7 @@ func (l *Ledger) Releases(ctx context.Context) ([]Release, error) {
 
 // need counts the open failures of f's release up or down.
 func need(tx *cell.Tx, f *Failure, by int64) {
-	if f.Revision == "" || f.Hop != Call && f.Hop != Async {
+	if f.Revision == "" || !f.Hop.Runs() {
 		return
 	}
 	key := releaseKey(f.Function, f.Revision)

@@ -7,8 +7,9 @@ import (
 	"net/http"
 
 	"github.com/daruma-io/daruma"
-	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/door/sqs"
 	"github.com/daruma-io/daruma/ledger"
+	"github.com/daruma-io/daruma/queue"
 	"github.com/daruma-io/daruma/reproduce"
 )
 
@@ -26,16 +27,33 @@ type ReproduceAnswer struct {
 }
 
 // caseOf puts together what is needed to run a failure's event again.
-func caseOf(ctx context.Context, l *ledger.Ledger, v *catalog.View, s *reproduce.Shelf, id ledger.ID, current bool) (*reproduce.Case, error) {
-	f, event, err := l.Failure(ctx, id)
+func (n *Node) caseOf(ctx context.Context, id ledger.ID, current bool) (*reproduce.Case, error) {
+	f, event, err := n.ledger.Failure(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	v := n.catalog.View()
+	var note string
+	switch {
+	case f.Hop == ledger.Queued && f.Outcome != "":
+		in, message, err := n.queues.Buried(f, event)
+		if err != nil {
+			return nil, err
+		}
+		event, note = sqs.Event(v.Place, in, []queue.Received{message}), "the event is of this message alone, whatever batch it was in, and its receipt handle is one that has ended"
+	case f.Hop == ledger.Published:
+		if f, event, err = n.topics.Undelivered(f, event); err != nil {
+			return nil, err
+		}
+	}
 	c, err := reproduce.Of(f, event, v, current)
+	if err == nil && note != "" {
+		c.Notes = append(c.Notes, note)
+	}
 	if err != nil || f.Recording == "" {
 		return c, err
 	}
-	if c.Tape, err = s.Load(f.Recording); err != nil {
+	if c.Tape, err = n.recordings.Load(f.Recording); err != nil {
 		c.Notes = append(c.Notes, "what was recorded of it is not there: "+err.Error())
 	}
 	return c, nil
@@ -76,7 +94,7 @@ func (n *Node) serveBundle(w http.ResponseWriter, r *http.Request) {
 	err := id.UnmarshalText([]byte(r.URL.Query().Get("id")))
 	var c *reproduce.Case
 	if err == nil {
-		c, err = caseOf(r.Context(), n.ledger, n.catalog.View(), n.recordings, id, r.URL.Query().Get("current") == "true")
+		c, err = n.caseOf(r.Context(), id, r.URL.Query().Get("current") == "true")
 	}
 	if err != nil {
 		w.Header().Set("Content-Type", "application/json")
@@ -99,7 +117,7 @@ func (n *Node) Reproduce(ctx context.Context, id ledger.ID, o reproduce.Options,
 	default:
 		return nil, &daruma.Error{Op: "reproduce", Ref: id.String(), Kind: daruma.KindNoCapacity, Err: errTooMany}
 	}
-	c, err := caseOf(ctx, n.ledger, n.catalog.View(), n.recordings, id, o.Current)
+	c, err := n.caseOf(ctx, id, o.Current)
 	if err != nil {
 		return nil, err
 	}

@@ -268,6 +268,7 @@ type state struct {
 type tries struct {
 	Function string           `json:"function,omitempty"` // of the last one
 	Each     []ledger.Attempt `json:"each,omitempty"`
+	Last     *Report          `json:"last,omitempty"` // of the last one, without its attempt
 }
 
 func (s *state) is(flag byte) bool { return s.flags&flag != 0 }

@@ -22,6 +22,12 @@ type buried struct {
 	Number     int64       `json:"number,omitempty"`     // there
 	Group      string      `json:"group,omitempty"`
 	Attributes []Attribute `json:"attributes,omitempty"`
+
+	// As it was received last, for who hands it over as it was.
+	Once     string    `json:"once,omitempty"`
+	Sequence int64     `json:"sequence,omitempty"` // in its queue
+	First    time.Time `json:"first,omitzero"`     // received
+	From     string    `json:"from,omitempty"`     // the queue it was a dead letter of already
 }
 
 // letter makes a message that stands nowhere any more a dead letter, in its
@@ -76,7 +82,7 @@ func (w *work) fail(q, to *live, n int64, r *record, s *state, report *Report) (
 	if err != nil {
 		return 0, err
 	}
-	is := buried{Queue: q.is.Name, Group: m.Group, Attributes: m.Attributes}
+	is := buried{Queue: q.is.Name, Group: m.Group, Attributes: m.Attributes, Once: m.Once, Sequence: n, First: moment(s.first), From: r.from}
 	did := "kept it here"
 	if to != nil {
 		is.DeadLetter, is.Number = to.is.Name, to.Sent+1
@@ -119,15 +125,42 @@ func failure(q *live, m *Message, r *record, s *state, report *Report) ledger.Fa
 		f.Outcome, f.ErrorType, f.Message, f.Version, f.Duration = last.Outcome, last.ErrorType, last.Message, last.Version, last.Duration
 	}
 	if report == nil {
+		report = s.tries.Last
+	}
+	if report == nil {
 		return f
 	}
 	f.Qualifier, f.CodeSHA256, f.Revision, f.Owner, f.Tags = report.Qualifier, report.CodeSHA256, report.Revision, report.Owner, report.Tags
 	f.Sensitive, f.Correlate, f.Stack, f.Location, f.Log = report.Sensitive, report.Correlate, report.Stack, report.Location, report.Log
+	f.Recording = report.Recording
 	f.Message = report.Message // the one above is cut
 	if report.Condition != "" {
 		f.Condition = report.Condition
 	}
 	return f
+}
+
+// Buried returns the message of a failure of this hop as it was received last,
+// with a body, and the queue it was in, as it is or would be. Nobody holds it:
+// its handle is one that has ended.
+func (q *Queues) Buried(f *ledger.Failure, body []byte) (*Queue, Received, error) {
+	var is buried
+	if f.Hop != ledger.Queued || json.Unmarshal(f.Handover, &is) != nil || is.Queue == "" {
+		return nil, Received{}, &daruma.Error{Op: "read dead letter", Ref: f.Number.String(), Kind: daruma.KindUnsupported, Err: errors.New("it is no message of a queue, or how it was sent was too much to be kept")}
+	}
+	in := q.Queue(is.Queue)
+	if in == nil {
+		in = &Queue{Name: is.Queue}
+		in.FIFO = strings.HasSuffix(is.Queue, ".fifo")
+	}
+	id, _ := ParseID(f.Request)
+	r := Received{Message: Message{ID: id, Body: body, Attributes: is.Attributes, Group: is.Group, Once: is.Once, Trace: f.TraceHeader, Sender: f.Client},
+		Held: Held{Number: uint64(is.Sequence)}, Sent: f.Accepted, Count: f.Runs, First: is.First, From: is.From}
+	if f.TraceHeader == TraceOfID(id) {
+		r.Trace = "" // it showed none
+	}
+	r.Handle = q.seal.handle(in.ID, r.Held)
+	return in, r, nil
 }
 
 type redriving struct {

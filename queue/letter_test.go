@@ -3,8 +3,11 @@ package queue_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/ledger"
@@ -308,4 +311,36 @@ func TestDeadLettersAreMovedBackAtARate(t *testing.T) {
 		t.Error("it was moved")
 	}
 	w.audit()
+}
+
+func TestADeadLetterIsKnownAsItWasTriedLast(t *testing.T) {
+	w := newWorld(t)
+	w.create("dead", queue.Settings{})
+	w.create("q", queue.Settings{DeadLetter: &queue.DeadLetter{Queue: "dead", After: 1}})
+	m := text(`{"pin":"1234","order":7}`)
+	m.Attributes = []queue.Attribute{{Name: "k", Type: "String", Value: []byte("v")}}
+	w.send("q", m)
+	was := w.receive("q", 1)[0]
+	report := &queue.Report{Function: "f", Qualifier: "live", Revision: "r1", CodeSHA256: "c1", Sensitive: []string{"$.pin"}, Stack: []string{"at f"}, Recording: "tape"}
+	report.Outcome, report.ErrorType = "function error", "E"
+	if _, err := w.q.Settle(t.Context(), "q", queue.Settlement{Held: was.Held, Do: queue.Return, Report: report}); err != nil {
+		t.Fatal(err)
+	}
+	w.crash()
+	w.receive("q", 1) // it is given up here, where nobody has a report any more
+	f, event, err := w.ledger.Failure(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Function != "f" || f.Qualifier != "live" || f.Revision != "r1" || f.CodeSHA256 != "c1" || f.Recording != "tape" || len(f.Stack) != 1 || len(f.Redacted) != 1 || strings.Contains(string(event), "1234") {
+		t.Errorf("got %+v with %s", f, event)
+	}
+	in, got, err := w.q.Buried(f, was.Body)
+	if err != nil || in.Name != "q" || got.Handle == "" {
+		t.Fatalf("got %+v of %+v, %v", got, in, err)
+	}
+	got.Handle, got.Lease, got.Until = was.Handle, was.Lease, was.Until
+	if diff := cmp.Diff(was, got); diff != "" {
+		t.Errorf("it is not as it was received (-was +is)\n%s", diff)
+	}
 }

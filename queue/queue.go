@@ -236,8 +236,11 @@ func (m *Message) TraceHeader() string {
 	if _, ok := daruma.ParseTrace(m.Trace); ok {
 		return m.Trace
 	}
-	return daruma.TraceOfMessage(m.ID).String()
+	return TraceOfID(m.ID)
 }
+
+// TraceOfID is the trace header of a message that nobody names a trace for.
+func TraceOfID(id ID) string { return daruma.TraceOfMessage(id).String() }
 
 // A Held names a lease of a message.
 type Held struct {

@@ -215,6 +215,7 @@ type Report struct {
 	Location   ledger.Location   `json:"location,omitzero"`
 	Log        []string          `json:"log,omitempty"`
 	Condition  string            `json:"condition,omitempty"` // why it is given up
+	Recording  string            `json:"recording,omitempty"` // of its exchanges with hosts outside
 }
 
 // A Settled says what a settlement led to. Err is KindConflict ([ErrStale])
@@ -309,6 +310,13 @@ func (w *work) unspend(q *live, s *state) {
 	}
 }
 
+// Of what is known of a try, a message that waits for the next one carries this much.
+const (
+	stackBytesMax = 4 << 10
+	logBytesMax   = 4 << 10
+	logLinesMax   = 50
+)
+
 // note keeps what is known of a try.
 func (s *state) note(r *Report) {
 	if r == nil {
@@ -318,6 +326,10 @@ func (s *state) note(r *Report) {
 	a.At, a.Environment, a.Version = a.At.UTC(), ledger.Cut(a.Environment, 128), ledger.Cut(a.Version, 128)
 	a.ErrorType, a.Message = ledger.Cut(a.ErrorType, 256), ledger.Cut(a.Message, 512)
 	s.tries.Function = ledger.Cut(r.Function, 256)
+	last := *r
+	last.Attempt, last.Function = ledger.Attempt{Message: ledger.Cut(r.Message, ledger.MessageBytesMax)}, ""
+	last.Stack, last.Log = ledger.Head(r.Stack, stackBytesMax), ledger.Tail(r.Log, logLinesMax, logBytesMax)
+	s.tries.Last = &last
 	s.tries.Each = append(s.tries.Each, a)
 	if n := len(s.tries.Each); n > ledger.AttemptsMax {
 		s.tries.Each = append(s.tries.Each[:1], s.tries.Each[n-ledger.AttemptsMax+1:]...)

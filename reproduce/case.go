@@ -50,7 +50,7 @@ func Of(f *ledger.Failure, event []byte, v *catalog.View, current bool) (*Case, 
 	wrong := func(kind daruma.Kind, hint, format string, args ...any) (*Case, error) {
 		return nil, &daruma.Error{Op: "reproduce", Ref: f.Number.String(), Kind: kind, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
-	if f.Hop != ledger.Call && f.Hop != ledger.Async {
+	if !f.Hop.Runs() && f.Hop != ledger.Published || f.Hop == ledger.Queued && f.Outcome == "" {
 		return wrong(daruma.KindUnsupported, "send it on its way again: daruma failures redrive "+f.Number.String(), "no function failed here: %s", f.Did)
 	}
 	c := &Case{Failure: f, Event: event, Place: v.Place, Current: current}

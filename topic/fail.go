@@ -100,6 +100,41 @@ func traceRoot(header string) string {
 	return ""
 }
 
+// Undelivered returns a failure of this hop as one of the function that did not
+// get the message, with the event it would have got of a body.
+//
+// Errors: KindUnsupported when the subscription is no function's, KindNotFound
+// when the topic or the subscription is gone.
+func (t *Topics) Undelivered(f *ledger.Failure, body []byte) (*ledger.Failure, []byte, error) {
+	wrong := func(kind daruma.Kind, err error) (*ledger.Failure, []byte, error) {
+		return nil, nil, &daruma.Error{Op: "read undelivered message", Ref: f.Number.String(), Kind: kind, Err: err, Hint: "send it on its way again: daruma failures redrive " + f.Number.String()}
+	}
+	var is undelivered
+	if json.Unmarshal(f.Handover, &is) != nil || is.Endpoint.Kind != Function {
+		return wrong(daruma.KindUnsupported, errors.New("no function failed here: "+f.Did))
+	}
+	t.machine.mu.RLock()
+	k := t.machine.known[is.Topic]
+	t.machine.mu.RUnlock()
+	if k == nil {
+		return wrong(daruma.KindNotFound, ErrNoTopic)
+	}
+	s := k.find(is.Subscription)
+	if s == nil {
+		return wrong(daruma.KindNotFound, ErrNoSubscription)
+	}
+	m := is.Message
+	m.Body = body
+	n := Notification{Topic: k.topic, Subscription: s.Subscription, Message: &m}
+	n.Text, _ = m.text(s.Protocol)
+	if !k.topic.FIFO && !s.Raw {
+		n.Signature = t.machine.cfg.Composer.Sign(k.topic, &m, n.Text)
+	}
+	of := *f
+	of.Function, of.Qualifier = is.Endpoint.Name, is.Endpoint.Qualifier
+	return &of, t.machine.cfg.Composer.Event(n), nil
+}
+
 type redriving struct {
 	ID     ledger.ID `json:"id"`
 	Body   []byte    `json:"body,omitempty"`

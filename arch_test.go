@@ -51,6 +51,8 @@ var layers = map[string]int{
 	"sim":      6, // whole worlds for tests: nothing imports it
 
 	"reproduce": 3, // a verb
+
+	"experiment": 3, // a verb
 }
 
 // apart names folders whose packages are no Go library of the product.
@@ -74,6 +76,7 @@ var sideways = map[string]string{
 	"topic → ledger":            "what a subscription cannot take is in the ledger in the same step",
 	"dispatch → route":          "route is the table of what an outcome does, dispatch is who asks it",
 	"door/sns → door/wire":      "the same",
+	"experiment → template":     "an experiment is a document with places, read as templates are",
 	"dispatch → heal":           "heal says how much of a function may run, dispatch is who asks it",
 	"hold → ledger":             "a function is held and the repair written down in the same step",
 }
@@ -87,32 +90,33 @@ var tradeNamesAllowed = []string{"door/", "template/", "cmd/", "examples/", "ben
 // of a folder. Everything else waits on a daruma.Clock, so that --time-scale
 // keeps the proportions (docs/decisions/0008-one-clock.md).
 var machineTime = map[string]string{
-	"clock.go":           "it is the machine's clock",
-	"cell/cell.go":       "when something last reached the disk",
-	"cell/health.go":     "a disk is as fast as it is",
-	"cell/journal/disk/": "a disk is as fast as it is",
-	"cmd/daruma/demo/":   "it stands outside, and people wait for it",
-	"cmd/daruma/":        "what people wait for, and what their clients sign",
-	"door/console/":      "log lines have the time at which they were written",
-	"door/egress/":       "connections to elsewhere",
-	"door/runtime/":      "connections of functions' processes",
-	"door/web/":          "connections of clients, and what they wait for functions",
-	"door/wire/":         "connections of clients, and signatures",
-	"fault/":             "what functions and their clients wait for, and leases of processes",
-	"node/node.go":       "when the process started, and how long certificates hold",
-	"node/debug.go":      "a person and a process under a debugger",
-	"node/record.go":     "how long certificates hold",
-	"node/topics.go":     "how long certificates hold",
-	"node/reload.go":     "files on a disk",
-	"notify/channel.go":  "how long a person waits for a channel that is tried",
-	"notify/notify.go":   "connections that are given a moment to end",
-	"notify/webhook.go":  "signatures, and dates that other servers write",
-	"run/":               "processes: their starts, deadlines and ends",
-	"run/logs/":          "log lines have the time at which they were written",
-	"run/sandbox/":       "processes, and the kernel's own waits",
-	"tape/":              "connections to elsewhere, as they happened",
-	"watch/":             "log files on a disk",
-	"watch/otlp/":        "connections to a collector",
+	"clock.go":            "it is the machine's clock",
+	"cell/cell.go":        "when something last reached the disk",
+	"cell/health.go":      "a disk is as fast as it is",
+	"cell/journal/disk/":  "a disk is as fast as it is",
+	"cmd/daruma/demo/":    "it stands outside, and people wait for it",
+	"cmd/daruma/":         "what people wait for, and what their clients sign",
+	"experiment/conduct/": "loads, guards and what clients wait for; windows go by the app's clock",
+	"door/console/":       "log lines have the time at which they were written",
+	"door/egress/":        "connections to elsewhere",
+	"door/runtime/":       "connections of functions' processes",
+	"door/web/":           "connections of clients, and what they wait for functions",
+	"door/wire/":          "connections of clients, and signatures",
+	"fault/":              "what functions and their clients wait for, and leases of processes",
+	"node/node.go":        "when the process started, and how long certificates hold",
+	"node/debug.go":       "a person and a process under a debugger",
+	"node/record.go":      "how long certificates hold",
+	"node/topics.go":      "how long certificates hold",
+	"node/reload.go":      "files on a disk",
+	"notify/channel.go":   "how long a person waits for a channel that is tried",
+	"notify/notify.go":    "connections that are given a moment to end",
+	"notify/webhook.go":   "signatures, and dates that other servers write",
+	"run/":                "processes: their starts, deadlines and ends",
+	"run/logs/":           "log lines have the time at which they were written",
+	"run/sandbox/":        "processes, and the kernel's own waits",
+	"tape/":               "connections to elsewhere, as they happened",
+	"watch/":              "log files on a disk",
+	"watch/otlp/":         "connections to a collector",
 }
 
 var timeUse = regexp.MustCompile(`\btime\.(Now|Sleep|After|AfterFunc|NewTimer|NewTicker|Tick|Since|Until)\b`)

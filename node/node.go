@@ -31,6 +31,7 @@ import (
 	"github.com/daruma-io/daruma/door/lambda"
 	"github.com/daruma-io/daruma/door/web"
 	"github.com/daruma-io/daruma/door/wire"
+	"github.com/daruma-io/daruma/experiment/conduct"
 	"github.com/daruma-io/daruma/fault"
 	"github.com/daruma-io/daruma/heal"
 	"github.com/daruma-io/daruma/hold"
@@ -321,7 +322,7 @@ func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
 		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, QueueHeld: n.queueHeld, Topics: console.Topics{List: n.topicRows, Publish: n.publish, Redrive: n.topics.Redrive}, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Bundle: n.serveBundle, Now: n.clock.Now,
-		Faults:   n.faults,
+		Faults: n.faults, StopExperiment: func() error { return conduct.Stop(n.address.Data) },
 		Mappings: console.Mappings{All: n.mappingRows, Enable: n.enableMapping},
 		Breakers: console.Breakers{Statuses: func() any { return n.governor.Statuses() }, Force: breakers{n}.Force},
 	})

@@ -129,7 +129,7 @@ Falls seven times, stands up eight.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return errUsage{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(upCommand(w), demoCommand(w), downCommand(w), envCommand(w), failuresCommand(w), faultCommand(w), healingCommand(w), invokeCommand(w), logsCommand(w), notifyCommand(w), psCommand(w), queuesCommand(w), reproduceCommand(w), tablesCommand(w), topicsCommand(w), traceCommand(w), validateCommand(w), versionCommand(w))
+	root.AddCommand(upCommand(w), demoCommand(w), doctorCommand(w), downCommand(w), envCommand(w), experimentCommand(w), failuresCommand(w), faultCommand(w), healingCommand(w), invokeCommand(w), logsCommand(w), notifyCommand(w), psCommand(w), queuesCommand(w), reproduceCommand(w), tablesCommand(w), topicsCommand(w), traceCommand(w), validateCommand(w), versionCommand(w))
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {
 			c.Args = func(c *cobra.Command, given []string) error {

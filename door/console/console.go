@@ -49,6 +49,8 @@ type Config struct {
 	Queues     *queue.Queues
 	QueueHeld  func(queue string) string // why nothing is received from a queue for a function; may be nil
 	Topics     Topics
+	// StopExperiment ends every fault and asks the experiment under way to end.
+	StopExperiment func() error
 	// NotifyTest sends a sample through channels, all when none is named.
 	NotifyTest func(ctx context.Context, channels []string) ([]Tried, error)
 	Breakers   Breakers
@@ -116,6 +118,8 @@ func New(cfg Config) *Door {
 		"POST /api/faults":       {handle: d.startFault},
 		"DELETE /api/faults":     {handle: d.stopFaults},
 		"POST /api/faults/renew": {handle: d.renewFault},
+
+		"POST /api/experiment/stop": {handle: d.stopExperiment},
 
 		"GET /api/repairs":      {handle: d.repairs},
 		"GET /api/repair":       {handle: d.repair},

@@ -112,3 +112,9 @@ func faultID(r *http.Request) (id fault.ID, err error) {
 	}
 	return id, id.UnmarshalText([]byte(text))
 }
+
+// stopExperiment ends every fault at once, and has the experiment under way put everything back.
+func (d *Door) stopExperiment(w http.ResponseWriter, _ *http.Request) {
+	n := d.cfg.Faults.StopAll()
+	d.reply(w, Stopped{n}, d.cfg.StopExperiment())
+}

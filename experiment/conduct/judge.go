@@ -1,0 +1,242 @@
+package conduct
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/daruma-io/daruma/experiment"
+)
+
+// look runs the probes of a phase that are no metrics: they must be asked while it lasts.
+func (r *run) look(ctx context.Context, p experiment.Phase) {
+	for _, a := range r.e.InPhase(p) {
+		if a.Provider.Metric != nil {
+			continue
+		}
+		done := r.perform(ctx, a)
+		j := Judgement{Probe: a.Name, Phase: p, Value: done.Output, Tolerance: a.Tolerance.String(), Run: done}
+		if done.Status == "failed" {
+			j.Outcome, j.Why = Deviated, done.Error
+		} else {
+			r.weigh(ctx, a, &j)
+		}
+		r.out.Judged = append(r.out.Judged, j)
+	}
+}
+
+// weigh sets a value against its tolerance.
+func (r *run) weigh(ctx context.Context, a experiment.Activity, j *Judgement) {
+	if t := a.Tolerance; t.Form == "probe" {
+		out, err := r.do(ctx, *t.Probe)
+		status, _ := out.(map[string]any)
+		code, _ := experiment.Number(status["status"])
+		if t.Probe.Provider.Process != nil && code != 0 || t.Probe.Provider.HTTP != nil && code >= 400 {
+			err = errors.Join(err, fmt.Errorf("the probe %s answered %v", t.Probe.Name, code))
+		}
+		j.Outcome = Held
+		if err != nil {
+			j.Outcome, j.Why = Deviated, err.Error()
+		}
+		return
+	}
+	var before any
+	if a.Tolerance.Form == "relative" {
+		if a.Provider.Metric != nil && j.Phase == experiment.Before {
+			j.Outcome = Held // it is what the others are set against
+			return
+		}
+		i := slices.IndexFunc(r.out.Judged, func(o Judgement) bool { return o.Probe == a.Name && o.Phase == experiment.Before })
+		if i >= 0 {
+			before = r.out.Judged[i].Value
+		} else if m := a.Provider.Metric; m != nil && r.edges[experiment.Before] != nil {
+			if was := r.windowOf(experiment.Before, "phase").measure(*m); was.none == "" {
+				before = was.value
+			}
+		}
+		if _, ok := experiment.Number(before); !ok {
+			j.Outcome, j.Why = Unknown, "before anything was broken there was nothing to set it against"
+			return
+		}
+	}
+	ok, why := a.Tolerance.Within(j.Value, before)
+	j.Outcome, j.Why = Held, why
+	if !ok {
+		j.Outcome = Deviated
+	}
+}
+
+// windowOf returns a phase's window, or that since the faults began.
+func (r *run) windowOf(p experiment.Phase, over string) window {
+	w := *r.edges[p]
+	if over == "run" && p != experiment.Before {
+		w.from = r.broken
+	}
+	w.loads = r.samples()
+	if d := r.edges[experiment.During]; d != nil {
+		w.mended = d.to.real
+	}
+	return w
+}
+
+// measured judges the metrics of a phase.
+func (r *run) measured(ctx context.Context, p experiment.Phase) []Judgement {
+	var all []Judgement
+	for _, a := range r.e.InPhase(p) {
+		m := a.Provider.Metric
+		if m == nil || r.edges[p] == nil {
+			continue
+		}
+		kind, _ := experiment.MeasureNamed(m.Name)
+		j := Judgement{Probe: a.Name, Phase: p, Tolerance: a.Tolerance.String(), Unit: kind.Unit}
+		got := r.windowOf(p, m.Over).measure(*m)
+		j.Of = max(0, got.of)
+		switch {
+		case got.none != "":
+			j.Outcome, j.Why = Unknown, got.none
+		case kind.Share && got.of < int64(r.e.Samples):
+			j.Value = got.value
+			j.Outcome, j.Why = Unknown, fmt.Sprintf("too little traffic: it is of %d, and a share needs %d (samples)", got.of, r.e.Samples)
+		default:
+			j.Value = got.value
+			r.weigh(ctx, a, &j)
+		}
+		all = append(all, j)
+	}
+	return all
+}
+
+// steady judges the state before anything is broken.
+func (r *run) steady(ctx context.Context) bool {
+	for _, j := range slices.Concat(r.out.Judged, r.measured(ctx, experiment.Before)) {
+		if j.Outcome != Held {
+			return false
+		}
+	}
+	return true
+}
+
+// judge says what came of the run. ended is why it ended before its time, or nil.
+func (r *run) judge(ctx context.Context, ended error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	o := r.out
+	live := o.Judged
+	o.Judged = nil
+	for _, p := range experiment.Phases() {
+		for _, j := range live {
+			if j.Phase == p {
+				o.Judged = append(o.Judged, j)
+			}
+		}
+		if r.reached(p, ended) {
+			o.Judged = append(o.Judged, r.measured(ctx, p)...)
+		}
+	}
+	r.tell(ctx)
+	o.Status = statusOf(ended)
+	o.Outcome, o.Reasons = r.outcome(ended)
+	r.chain()
+	o.Ended = time.Now()
+}
+
+// reached says whether a phase came to its end, so that it can be judged.
+func (r *run) reached(p experiment.Phase, ended error) bool {
+	w := r.edges[p]
+	return w != nil && w.to.real.After(w.from.real) && (ended == nil || p == experiment.Before || !errors.Is(ended, errNotSteady))
+}
+
+func statusOf(ended error) string {
+	switch {
+	case ended == nil:
+		return "completed"
+	case errors.Is(ended, errGuard):
+		return "aborted"
+	case errors.Is(ended, errStopped), errors.Is(ended, context.Canceled):
+		return "interrupted"
+	}
+	return "failed"
+}
+
+// outcome is the verdict: what deviated while something was broken or after it is worse than what is not known;
+// what is not known is never taken for well.
+func (r *run) outcome(ended error) (Outcome, []string) {
+	var deviated, unknown []string
+	for _, j := range r.out.Judged {
+		text := fmt.Sprintf("%s, %s: %s", j.Probe, j.Phase, j.Why)
+		switch {
+		case j.Outcome == Unknown || j.Outcome == Deviated && j.Phase == experiment.Before:
+			unknown = append(unknown, text)
+		case j.Outcome == Deviated:
+			deviated = append(deviated, text)
+		}
+	}
+	if ended != nil {
+		text := ended.Error()
+		if errors.Is(ended, context.Canceled) {
+			text = "it was interrupted"
+		}
+		unknown = append([]string{text}, unknown...)
+	}
+	broken := true
+	for _, f := range r.out.Faults {
+		if f.Met == 0 {
+			broken = false
+			unknown = append(unknown, fmt.Sprintf("the fault %s met nothing (it saw %d): nothing was broken", f.Name, f.Seen))
+		}
+	}
+	for _, b := range r.out.Rollbacks {
+		if b.Status == "failed" {
+			unknown = append(unknown, fmt.Sprintf("the rollback %s failed: %s", b.Name, b.Error))
+		}
+	}
+	if r.unseen > 0 {
+		r.out.Warnings = append(r.out.Warnings, fmt.Sprintf("the platform did not say how it goes %d times", r.unseen))
+	}
+	if len(r.e.Probes) == 0 {
+		unknown = append(unknown, "there is no steady state to judge by")
+	}
+	switch {
+	case len(deviated) > 0 && broken:
+		return Deviated, append(deviated, unknown...)
+	case len(unknown) > 0: // what deviated while nothing was broken is no answer to the question
+		return Unknown, append(unknown, deviated...)
+	}
+	return Held, nil
+}
+
+// chain tells what led to what, in words.
+func (r *run) chain() {
+	o := r.out
+	for _, f := range o.Faults {
+		o.Chain = append(o.Chain, fmt.Sprintf("%s was broken: %s (%s). It met %d of %d.", f.Name, f.Text, f.ID, f.Met, f.Seen))
+	}
+	groups, order := map[string][]string{}, []string{}
+	for _, h := range o.Happened {
+		key := h.Text
+		if h.Function != "" {
+			key = h.Function + ": " + h.Text
+		}
+		if groups[key] == nil {
+			order = append(order, key)
+		}
+		groups[key] = append(groups[key], h.ID)
+	}
+	for _, key := range order {
+		ids := groups[key]
+		text := strings.Join(ids[:min(3, len(ids))], ", ")
+		if len(ids) > 3 {
+			text += fmt.Sprintf(" and %d like them", len(ids)-3)
+		}
+		o.Chain = append(o.Chain, fmt.Sprintf("Then %s (%s).", strings.TrimSuffix(key, "."), text))
+	}
+	if a := o.Account; a.PerEvent > 1.05 {
+		o.Chain = append(o.Chain, fmt.Sprintf("Each of %d events was tried %.2f times on average.", a.Accepted, a.PerEvent))
+	}
+	for _, reason := range o.Reasons {
+		o.Chain = append(o.Chain, "So: "+reason+".")
+	}
+}

@@ -1,0 +1,204 @@
+package conduct
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/daruma-io/daruma/experiment"
+)
+
+// A sample is one request of a load.
+type sample struct {
+	at   time.Time // by the machine's clock
+	took time.Duration
+	ok   bool
+}
+
+// A window is what happened between two moments.
+type window struct {
+	from, to Counts
+	loads    map[string][]sample // of all the run
+	mended   time.Time           // when the faults had ended, by the machine's clock; zero while they have not
+}
+
+// requests returns the requests of a load, or of all, that were begun in the window.
+func (w window) requests(of string) []sample {
+	var all []sample
+	for name, list := range w.loads {
+		if of != "" && of != name {
+			continue
+		}
+		for _, s := range list {
+			if !s.at.Before(w.from.real) && s.at.Before(w.to.real) {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+// A measured is what a metric amounts to. Of is how many requests or events a share is of; −1 when it is no share.
+type measured struct {
+	value float64
+	of    int64
+	none  string // why there is no value
+}
+
+// measure works out a metric.
+func (w window) measure(m experiment.Metric) measured {
+	kind, _ := experiment.MeasureNamed(m.Name)
+	if kind.Of != "load" && kind.Of != "fault" && m.Of != "" && !w.to.known(m.Of) {
+		return measured{none: fmt.Sprintf("there is no %s called %q", kind.Of, m.Of)}
+	}
+	if kind.Per == "function" && m.Per != "" && !w.to.known(m.Per) {
+		return measured{none: fmt.Sprintf("there is no function called %q", m.Per)}
+	}
+	switch kind.Of {
+	case "load":
+		return w.ofLoad(m)
+	case "fault":
+		return w.ofFault(m)
+	case "table":
+		return w.ofTable(m)
+	case "function":
+		return w.ofFunction(m)
+	}
+	return w.ofEvents(m)
+}
+
+func plain(n int64) measured { return measured{value: float64(n), of: -1} }
+
+func share(part, all int64) measured {
+	if all <= 0 {
+		return measured{none: "there was nothing to measure", of: 0}
+	}
+	return measured{value: float64(part) / float64(all), of: all}
+}
+
+func (w window) ofEvents(m experiment.Metric) measured {
+	grown := func(f func(Function) int64, q func(Queue) int64) int64 {
+		return w.to.events(m.Of, f, q) - w.from.events(m.Of, f, q)
+	}
+	accepted := grown(func(f Function) int64 { return f.Accepted }, func(q Queue) int64 { return q.Sent })
+	switch m.Name {
+	case "lost":
+		return plain(w.to.lost(m.Of) + w.to.unaccepted(m.Of))
+	case "accepted":
+		return plain(accepted)
+	case "done":
+		return plain(grown(func(f Function) int64 { return f.Done }, func(q Queue) int64 { return q.Deleted }))
+	case "failed":
+		return plain(grown(func(f Function) int64 { return f.Failed }, func(q Queue) int64 { return q.DeadLetters }))
+	case "dead-letters":
+		return plain(grown(func(f Function) int64 { return f.DeadLetters }, func(q Queue) int64 { return q.DeadLetters }))
+	case "in-progress":
+		return plain(w.to.inProgress(m.Of))
+	case "attempts-per-event":
+		return share(grown(func(f Function) int64 { return f.Attempts }, func(q Queue) int64 { return q.Received }), accepted)
+	case "duplicates":
+		return plain(grown(func(Function) int64 { return 0 }, func(q Queue) int64 { return q.Returned }))
+	}
+	oldest := 0.0 // age
+	for name, q := range w.to.Queues {
+		if m.Of == "" && !q.DeadLetterOf || m.Of == name {
+			oldest = math.Max(oldest, q.AgeS)
+		}
+	}
+	return measured{value: oldest, of: -1}
+}
+
+func (w window) ofFunction(m experiment.Metric) measured {
+	grown := func(f func(Function) int64) int64 {
+		none := func(Queue) int64 { return 0 }
+		return w.to.events(m.Of, f, none) - w.from.events(m.Of, f, none)
+	}
+	runs := func(f Function) int64 { return f.Runs }
+	bad := func(f Function) int64 { return f.Failures }
+	at := func(q float64) measured {
+		s, n := quantile(durations(w.from, w.to, m.Of), q)
+		if n == 0 {
+			return share(0, 0)
+		}
+		return measured{value: s * 1000, of: n}
+	}
+	switch m.Name {
+	case "runs":
+		return plain(grown(runs))
+	case "run-errors":
+		return plain(grown(bad))
+	case "run-error-share":
+		return share(grown(bad), grown(runs))
+	case "run-p50":
+		return at(0.5)
+	case "run-p99":
+		return at(0.99)
+	}
+	return plain(grown(func(f Function) int64 { return f.Throttled }))
+}
+
+func (w window) ofLoad(m experiment.Metric) measured {
+	all := w.requests(m.Of)
+	bad := int64(0)
+	var took []time.Duration
+	for _, s := range all {
+		if !s.ok {
+			bad++
+		}
+		took = append(took, s.took)
+	}
+	slices.Sort(took)
+	n := int64(len(all))
+	at := func(q float64) measured {
+		if n == 0 {
+			return share(0, 0)
+		}
+		i := min(len(took)-1, int(math.Ceil(q*float64(n)))-1)
+		return measured{value: float64(took[max(0, i)].Microseconds()) / 1000, of: n}
+	}
+	switch m.Name {
+	case "requests":
+		return plain(n)
+	case "errors":
+		return plain(bad)
+	case "p50":
+		return at(0.50)
+	case "p95":
+		return at(0.95)
+	case "p99":
+		return at(0.99)
+	}
+	return share(bad, n)
+}
+
+func (w window) ofTable(m experiment.Metric) measured {
+	if m.Name == "items" {
+		return plain(w.to.Tables[m.Of])
+	}
+	return share(w.to.Tables[m.Of]-w.from.Tables[m.Of], int64(len(w.requests(m.Per))))
+}
+
+func (w window) ofFault(m experiment.Metric) measured {
+	var met int64
+	for name, f := range w.to.faults {
+		if m.Of == "" || m.Of == name {
+			met += f.Met - w.from.faults[name].Met
+		}
+	}
+	if m.Name == "faults-met" {
+		return plain(met)
+	}
+	if m.Name == "met-per-run" {
+		runs := func(c Counts) int64 {
+			return c.events(m.Per, func(f Function) int64 { return f.Runs }, func(Queue) int64 { return 0 })
+		}
+		return share(met, runs(w.to)-runs(w.from))
+	}
+	// What came after the fault had ended could not meet it.
+	broken := w
+	if !w.mended.IsZero() && w.mended.Before(w.to.real) {
+		broken.to.real = w.mended
+	}
+	return share(met, int64(len(broken.requests(m.Per))))
+}

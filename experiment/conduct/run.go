@@ -1,0 +1,311 @@
+package conduct
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/daruma-io/daruma/experiment"
+)
+
+// A run is one experiment under way.
+type run struct {
+	cfg     Config
+	e       *experiment.Experiment
+	out     *Result
+	drivers []*driver
+	base    map[string]int64 // what functions and queues had accepted at the start
+	start   time.Time
+
+	loadEnd context.CancelFunc
+	loading sync.WaitGroup
+	unseen  int // ticks at which the platform did not answer; the watcher's
+
+	mu         sync.Mutex // guards what follows
+	frames     []Counts
+	injections []*injection
+	phaseFrom  Counts
+	broken     Counts // when the method began
+	edges      map[experiment.Phase]*window
+}
+
+// Run runs an experiment on a platform and says what came of it. What has to be
+// put back is put back when it returns, also when ctx has ended.
+//
+// An error means that it could not be run at all: nothing was touched then.
+func Run(ctx context.Context, e *experiment.Experiment, cfg Config) (*Result, error) {
+	r := &run{cfg: cfg, e: e, start: time.Now(), edges: map[experiment.Phase]*window{}, out: &Result{
+		File: e.File, Title: e.Title, Hypothesis: e.Hypothesis, Label: cfg.Label, Seed: e.Seed, Started: time.Now(), Scale: max(1, cfg.Scale), Document: e.Document,
+	}}
+	for r.out.Seed == 0 {
+		r.out.Seed = rand.Uint64N(1 << 53)
+	}
+	for _, w := range e.Warnings {
+		r.out.Warnings = append(r.out.Warnings, w.Error())
+	}
+	first, err := cfg.Platform.Count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.base = map[string]int64{}
+	for name, f := range first.Functions {
+		r.base[name] += f.Accepted
+	}
+	for name, q := range first.Queues {
+		r.base[name] += q.Sent
+	}
+	if cfg.Dir != "" {
+		u := Underway{File: e.File, Title: e.Title, PID: os.Getpid(), Started: r.start, Source: string(e.Source), Vars: cfg.Vars}
+		if err := u.write(cfg.Dir); err != nil {
+			return nil, err
+		}
+	}
+	for _, dir := range cfg.stopDirs() {
+		_ = os.Remove(StopFile(dir)) // somebody stopped what was run before
+	}
+	err = r.conduct(ctx, first)
+	err = errors.Join(err, r.mend(ctx))
+	r.putBack(ctx)
+	r.judge(ctx, err)
+	if cfg.Dir != "" {
+		if err := Clear(cfg.Dir); err != nil {
+			r.out.Warnings = append(r.out.Warnings, "what was under way is still written down: "+err.Error())
+		}
+	}
+	return r.out, nil
+}
+
+func (r *run) say(format string, args ...any) {
+	if r.cfg.Progress != nil {
+		r.cfg.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+// conduct goes through the phases until one of them ends the run.
+func (r *run) conduct(ctx context.Context, first Counts) error {
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	loads, endLoads := context.WithCancel(ctx)
+	defer r.loading.Wait()
+	defer endLoads()
+	for _, l := range r.e.Loads {
+		d := &driver{load: l, platform: r.cfg.Platform, seed: r.out.Seed, failures: map[string]int{}}
+		r.drivers = append(r.drivers, d)
+		r.loading.Go(func() { d.run(loads) })
+	}
+	first.real, first.base, first.acked, first.faults = r.start, r.base, map[string]int64{}, map[string]Injected{}
+	r.phaseFrom = first
+	r.loading.Go(func() { r.watch(loads, abort) })
+	err := r.phases(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	return err
+}
+
+// errNotSteady says that the state was not steady before anything was done.
+var errNotSteady = errors.New("the state was not steady before anything was broken")
+
+func (r *run) phases(ctx context.Context) error {
+	w := r.e.Windows
+	r.say("before     %v", w.Before)
+	if err := r.phase(ctx, experiment.Before, w.Before, true, nil); err != nil {
+		return err
+	}
+	if !r.steady(ctx) {
+		return errNotSteady
+	}
+	r.say("during     %v", w.During)
+	if err := r.phase(ctx, experiment.During, w.During, false, r.method); err != nil {
+		return err
+	}
+	if err := r.mend(ctx); err != nil {
+		return err
+	}
+	mended := r.now(ctx)
+	r.pause(true)
+	settled := r.settle(ctx, w.Settle)
+	if settled {
+		at := r.now(ctx)
+		s := at.At.Sub(mended.At).Seconds()
+		r.out.Times.Recover = &s
+	}
+	r.pause(false)
+	r.say("after      %v", w.After)
+	return r.phase(ctx, experiment.After, w.After, true, nil)
+}
+
+// phase is one phase: its work, its time, enough requests, what is in progress when it is to be
+// drained, and its probes.
+func (r *run) phase(ctx context.Context, p experiment.Phase, least time.Duration, drain bool, work func(context.Context) error) error {
+	from := r.now(ctx)
+	r.mu.Lock()
+	r.phaseFrom = from
+	if p == experiment.During {
+		r.broken = from
+	}
+	r.edges[p] = &window{from: from, to: from}
+	r.mu.Unlock()
+	began := time.Now()
+	over := make(chan struct{})
+	stop := r.cfg.Clock.AfterFunc(least, func() { close(over) })
+	defer stop()
+	if work != nil {
+		if err := work(ctx); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-over:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := r.enough(ctx, began); err != nil {
+		return err
+	}
+	r.pause(true)
+	if err := r.answered(ctx); err != nil {
+		return err
+	}
+	if drain {
+		r.settle(ctx, r.e.Windows.Settle)
+	}
+	to := r.now(ctx)
+	r.mu.Lock()
+	r.edges[p].to = to
+	r.mu.Unlock()
+	r.look(ctx, p)
+	r.pause(false)
+	return ctx.Err()
+}
+
+// now reads what is counted; when the platform does not answer, what it said last.
+func (r *run) now(ctx context.Context) Counts {
+	for _, in := range r.inForce() {
+		r.ask(ctx, in)
+	}
+	c, err := r.frame(ctx)
+	if err == nil {
+		return c
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.frames) > 0 {
+		c = r.frames[len(r.frames)-1]
+	}
+	c.real = time.Now()
+	return c
+}
+
+func (r *run) pause(yes bool) {
+	for _, d := range r.drivers {
+		d.paused.Store(yes)
+	}
+}
+
+// until looks again and again whether something is so, for a bounded time of the machine's clock.
+func (r *run) until(ctx context.Context, most time.Duration, so func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	pause := time.NewTicker(20 * time.Millisecond)
+	defer pause.Stop()
+	for !so() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-pause.C:
+		}
+	}
+	return true
+}
+
+// enough waits until each load has had as many requests as a share needs.
+func (r *run) enough(ctx context.Context, since time.Time) error {
+	r.until(ctx, waitMax, func() bool {
+		for _, d := range r.drivers {
+			if d.since(since) < r.e.Samples {
+				return false
+			}
+		}
+		return true
+	})
+	return ctx.Err()
+}
+
+// answered waits until no request waits for its answer.
+func (r *run) answered(ctx context.Context) error {
+	r.until(ctx, waitMax, func() bool {
+		for _, d := range r.drivers {
+			if d.waiting.Load() > 0 {
+				return false
+			}
+		}
+		return true
+	})
+	return ctx.Err()
+}
+
+// settle waits until nothing is in progress, and says whether that came about.
+func (r *run) settle(ctx context.Context, most time.Duration) bool {
+	limit := min(waitMax, most/time.Duration(r.out.Scale)+time.Second)
+	return r.until(ctx, limit, func() bool {
+		c, err := r.cfg.Platform.Count(ctx)
+		return err == nil && c.inProgress("") == 0
+	})
+}
+
+// method does what the experiment is about.
+func (r *run) method(ctx context.Context) error {
+	var behind sync.WaitGroup
+	defer behind.Wait()
+	do := func(a experiment.Activity) ActivityRun {
+		if err := r.cfg.Clock.Sleep(ctx, a.Pauses[0]); err != nil {
+			return ActivityRun{Name: a.Name, Status: "failed", Error: err.Error(), Document: a.Document}
+		}
+		done := r.perform(ctx, a)
+		_ = r.cfg.Clock.Sleep(ctx, a.Pauses[1]) // the run has ended, and says so itself
+		return done
+	}
+	add := func(done ActivityRun) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.out.Method = append(r.out.Method, done)
+	}
+	for _, a := range r.e.Method {
+		if a.Background {
+			behind.Go(func() { add(do(a)) })
+			continue
+		}
+		done := do(a)
+		add(done)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if done.Status == "failed" && !a.Probe {
+			return fmt.Errorf("%s: %s", a.Name, done.Error)
+		}
+	}
+	return nil
+}
+
+// putBack plays the rollbacks, whatever has happened.
+func (r *run) putBack(ctx context.Context) {
+	r.out.Rollbacks = PutBack(ctx, r.e, r.cfg)
+}
+
+// PutBack plays an experiment's rollbacks, also when ctx has ended; for at most two minutes.
+func PutBack(ctx context.Context, e *experiment.Experiment, cfg Config) []ActivityRun {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putBackMax)
+	defer cancel()
+	r := &run{cfg: cfg, e: e}
+	all := []ActivityRun{}
+	for _, a := range e.Rollbacks {
+		r.say("rollback   %s", a.Name)
+		all = append(all, r.perform(ctx, a))
+	}
+	return all
+}

@@ -148,7 +148,7 @@ func down(f *wiring.Function, way wiring.Way, n wiring.Need) draft {
 		}
 		d.probes = append(d.probes, probe{"nothing claims to be done without it", "[during]", "0", "done", "of: " + quote(of)})
 	}
-	d.probes = append(d.probes, probe{"a run does not ask again and again", "[during]", "[0, 4]", "met-per-run", "of: " + quote(name) + ", per: " + quote(f.ID)})
+	d.probes = append(d.probes, probe{"a run does not ask again and again", "[after]", "[0, 3]", "met-per-run", "of: " + quote(name) + ", per: " + quote(f.ID) + ", over: run"})
 	return d
 }
 

@@ -45,6 +45,7 @@ func (l *loader) build() {
 	l.each(l.topicSubscriptions, snsTopic)
 	l.each(l.subscription, snsSubscription)
 	l.each(l.topicPolicy, snsTopicPolicy)
+	l.policiesKept()
 	l.each(l.lambdaMapping, lambdaMapping)
 	l.each(l.connector, "AWS::Serverless::Connector")
 	for _, r := range l.order {

@@ -121,6 +121,23 @@ func (l *loader) queuePolicy(r *resource) {
 	}
 }
 
+// policiesKept says once which resource policies are kept and enforce nothing.
+func (l *loader) policiesKept() {
+	var named []string
+	var at tree.Pos
+	for _, r := range l.order {
+		if r.exists && (r.typ == sqsPolicy || r.typ == snsTopicPolicy) {
+			if named == nil {
+				at = r.at
+			}
+			named = append(named, r.id)
+		}
+	}
+	if len(named) > 0 {
+		l.warn(at, "resource policies are kept, not enforced: "+strings.Join(named, ", "), "whoever has a key of this node may use each of its queues and topics: allow and deny at the application, or on AWS")
+	}
+}
+
 // queueARN returns the ARN of a queue of this template, and false for any other.
 func (l *loader) queueARN(arn string) bool {
 	for _, r := range l.order {

@@ -37,6 +37,22 @@ func TestQueuesAreReadWithTheirAttributesAsTheServiceHasThem(t *testing.T) {
 	}
 }
 
+func TestResourcePoliciesAreSaidToBeKeptAndNotEnforced(t *testing.T) {
+	app := loads(t, sam+`
+Resources:
+  Q: { Type: AWS::SQS::Queue }
+  T: { Type: AWS::SNS::Topic }
+  OfQ: { Type: AWS::SQS::QueuePolicy, Properties: { Queues: [!Ref Q], PolicyDocument: { Statement: [] } } }
+  OfT: { Type: AWS::SNS::TopicPolicy, Properties: { Topics: [!Ref T], PolicyDocument: { Statement: [] } } }
+`)
+	if len(app.Warnings) != 1 || !strings.Contains(app.Warnings.Error(), "kept, not enforced: OfQ, OfT") {
+		t.Errorf("got %v, want one warning that names both", app.Warnings)
+	}
+	if app := loads(t, sam+"Resources: { Q: { Type: AWS::SQS::Queue } }\n"); len(app.Warnings) != 0 {
+		t.Errorf("got %v, want no warning without a policy", app.Warnings)
+	}
+}
+
 func TestWrongQueuesAreRefused(t *testing.T) {
 	q := func(properties string) string {
 		return sam + "Resources: { Q: { Type: AWS::SQS::Queue, Properties: { " + properties + " } } }\n"

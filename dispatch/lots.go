@@ -22,7 +22,7 @@ func (s *Mappings) read(l *lot, o daruma.Outcome) daruma.Outcome {
 	}
 	failed, err := s.kind(l).Report(o.Payload, l.records)
 	switch {
-	case err != nil:
+	case err != nil && !plantedReportBelieved():
 		o.Failure = &daruma.Failure{Kind: daruma.KindInvalid, Type: reportType, Message: "the report of failed records cannot be used, so all of them count as failed: " + err.Error()}
 	case len(failed) == len(l.records):
 		o.Failure = &daruma.Failure{Kind: daruma.KindInvalid, Type: reportType, Message: fmt.Sprintf("the function reported that all %d records failed", len(l.records))}
@@ -153,7 +153,7 @@ func (s *Mappings) fates(l *lot, o daruma.Outcome, started, now time.Time) []Fat
 			all[i] = Fate{Record: r, Do: Finished}
 		case o.Kind == daruma.Held:
 			all[i] = Fate{Record: r, Do: Untried, After: o.Failure.After}
-		case notRun(o.Kind):
+		case notRun(o.Kind) && !plantedThrottleSpends():
 			all[i] = Fate{Record: r, Do: Untried, After: notRunPause}
 		case o.Kind == daruma.Refused && !s.cfg.Strict:
 			all[i] = Fate{Record: r, Do: Untried, After: problemPause}

@@ -311,6 +311,9 @@ func (s *Mappings) problem(ctx context.Context, m *mapping.Mapping, err error) {
 // when to look again without being told.
 func (s *Mappings) take(ctx context.Context, m *mapping.Mapping, k Kind, w Want) (*lot, time.Time, error) {
 	now := s.clock.Now()
+	if plantedHeldReceives() {
+		w.Limits = nil
+	}
 	s.mu.Lock()
 	f := s.flow(m)
 	room := limitOf(w.Limits, m.Function, w.Each) - s.of[m.Function]
@@ -407,6 +410,8 @@ func (s *Mappings) gather(ctx context.Context, m *mapping.Mapping, k Kind, f *fl
 		for _, r := range taken {
 			if f.criteria == nil || f.criteria.Match(k.View(m, r)) {
 				l.records = append(l.records, r)
+			} else if plantedUnwantedStays() {
+				fates = append(fates, Fate{Record: r, Do: Untried})
 			} else {
 				fates = append(fates, Fate{Record: r, Do: Finished})
 			}

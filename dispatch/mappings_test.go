@@ -149,7 +149,7 @@ func flow(t *testing.T, q queue.Settings, s mapping.Settings, x *mapped, f func(
 		}, clock)
 		x.tallies = once.New(c)
 		x.source = dispatch.NewMappings(dispatch.MappingsConfig{Store: x.m, Strict: x.strict, Guard: guard, Clock: clock, Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} },
-			Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {JSON: messageJSON, Origin: dispatch.NewQueues(x.q, clock), Encode: bodiesOf, View: viewOf, Report: reportOf}}})
+			Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {JSON: messageJSON, Origin: &bounded{Origin: dispatch.NewQueues(x.q, clock), t: t}, Encode: bodiesOf, View: viewOf, Report: reportOf}}})
 		ctx, stop := context.WithCancel(t.Context())
 		var both sync.WaitGroup
 		both.Go(func() { _ = x.source.Run(ctx) })
@@ -165,6 +165,27 @@ func flow(t *testing.T, q queue.Settings, s mapping.Settings, x *mapped, f func(
 		}()
 		f(x)
 	})
+}
+
+// A bounded origin is taken from so often at one moment. Then it refuses, and
+// time goes on: a loop that would never end fails its test.
+type bounded struct {
+	dispatch.Origin
+	t     *testing.T
+	at    time.Time
+	taken int
+}
+
+func (o *bounded) Take(ctx context.Context, m *mapping.Mapping, n int, hold time.Duration) ([]dispatch.Record, error) {
+	const most = 1000
+	if now := time.Now(); !now.Equal(o.at) {
+		o.at, o.taken = now, 0
+	}
+	if o.taken++; o.taken > most {
+		o.t.Errorf("records are taken more than %d times at one moment", most)
+		return nil, errors.New("taken too often")
+	}
+	return o.Origin.Take(ctx, m, n, hold)
 }
 
 func bodiesOf(_ *mapping.Mapping, records []dispatch.Record) ([]byte, int, error) {
@@ -409,6 +430,28 @@ func TestAThrottleSpendsNoReceiveUnlessSemanticsAreStrict(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNothingIsReceivedForAFunctionThatIsHeld(t *testing.T) {
+	flow(t, queue.Settings{Hide: time.Second, DeadLetter: &queue.DeadLetter{Queue: "D", After: 3}}, mapping.Settings{Batch: 1}, &mapped{answer: func([]string) daruma.Outcome { return broken }}, func(x *mapped) {
+		for i := range 40 {
+			x.send(fmt.Sprint("m", i))
+		}
+		pass(x.T, time.Minute)
+		before, ran := x.account(), len(x.ran())
+		pass(x.T, 20*time.Second)
+		a, probes := x.account(), len(x.ran())-ran
+		x.Logf("%+v, %d", a, probes)
+		if a.DeadLetters != 0 || probes < 1 || probes > 40 {
+			x.Errorf("%d probes in 20 s and %d dead letters, want 2 a second at most and none", probes, a.DeadLetters)
+		}
+		if n := a.Received - before.Received; n > int64(probes) {
+			x.Errorf("%d receives are spent, %d were tried", n, probes)
+		}
+		if n := a.Released - before.Released; n > 40*int64(probes) {
+			x.Errorf("%d messages are received and released for %d probes", n, probes)
+		}
+	})
 }
 
 func TestAMappingThatIsDeletedLetsWhatRunsEnd(t *testing.T) {

@@ -135,7 +135,7 @@ func (l Limits) Check(s Settings) error {
 
 // What a mapping refuses, beside settings. Match with errors.Is.
 var (
-	ErrFilter = errors.New("Invalid filter pattern definition.") //nolint:staticcheck // AWS's words
+	ErrFilter = errors.New("Invalid filter pattern definition.") //nolint:staticcheck,revive // AWS's words
 	ErrExists = errors.New("there is a mapping of this source to this function already")
 )
 

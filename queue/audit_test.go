@@ -104,14 +104,15 @@ func audit(r *cell.Reader, is *Queue) error {
 			}
 			break
 		}
-		if l.turn != 0 {
+		switch {
+		case l.turn != 0:
 			ring++
 			if raw, ok := r.Get(at(spaceRing, is.ID, uint64(l.turn))); !ok || string(raw) != g || l.turn < b.turn {
 				return fmt.Errorf("the turn %d of %q is that of %q; the ring begins at %d", l.turn, g, raw, b.turn)
 			}
-		} else if !is.FIFO {
+		case !is.FIFO:
 			return fmt.Errorf("the line of %q is not in the ring", g)
-		} else if l.hidden == 0 { // then its first message is delayed
+		case l.hidden == 0: // then its first message is delayed
 			for key := range r.Scan(cell.Prefix(places(is.ID, g))) {
 				raw, ok := r.Get(at(spaceState, is.ID, last(key)))
 				if s, err := decodeState(raw); !ok || err != nil || !s.is(flagDelayed) {

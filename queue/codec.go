@@ -315,7 +315,7 @@ func flag(is bool) byte {
 	return 0
 }
 
-func unseal(kind string, version byte, raw []byte) ([]byte, error) {
+func unseal(kind string, version byte, raw []byte) ([]byte, error) { //nolint:unparam // each kind of record has a version of its own
 	got, body, err := cell.Unseal(raw)
 	if err != nil {
 		return nil, corrupt(kind, err)

@@ -99,7 +99,7 @@ func (w *work) fail(q, to *live, n int64, r *record, s *state, report *Report) (
 	}
 	w.drop(q, n, s)
 	q.DeadLetters++
-	if to == nil {
+	if to == nil || plantedCopiedAfter() { // a crash comes before the copy
 		return id, nil
 	}
 	moved := *r

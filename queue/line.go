@@ -59,7 +59,7 @@ func (w *work) line(q *live, group string) (*line, error) {
 // put writes a line, in the ring when it has something to receive.
 func (w *work) put(q *live, group string, l *line) {
 	id := q.is.ID
-	open := l.count > l.hidden && (l.hidden == 0 || !q.is.FIFO)
+	open := l.count > l.hidden && (l.hidden == 0 || !q.is.FIFO || plantedGroupTwice())
 	switch {
 	case open && l.turn == 0:
 		q.turns++

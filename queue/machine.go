@@ -222,7 +222,7 @@ func (w *work) queue(name string) (*live, error) {
 			return q, nil
 		}
 	}
-	is := (*Queue)(nil)
+	var is *Queue
 	if k := w.m.known[name]; k != nil {
 		is = k.queue
 	} else {

@@ -260,7 +260,7 @@ func (m *model) delete(rt *rapid.T, w *world) {
 		rt.Fatal(err)
 	case m.fifo && late && !gone && !errors.Is(each[0], queue.ErrStale):
 		rt.Fatalf("%s was deleted after its time: %v", x.body, each[0])
-	case !(m.fifo && late) && each[0] != nil:
+	case (!m.fifo || !late) && each[0] != nil:
 		rt.Fatal(each[0])
 	case gone || m.fifo && late:
 		return // it may have expired before

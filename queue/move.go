@@ -14,8 +14,8 @@ import (
 const (
 	moveEvery    = 100 * time.Millisecond // between two steps of a move, or longer when it is slow
 	moveRate     = 500                    // messages a second when nothing else is asked for
-	MoveRateMax  = 500
-	MovesKept    = 10 // moves of a queue that are remembered
+	MoveRateMax  = 500                    // and at most
+	MovesKept    = 10                     // moves of a queue that are remembered
 	moveBytesMax = 8 << 20
 	moveLookMax  = 10_000 // messages one step looks at
 )

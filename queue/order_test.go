@@ -14,7 +14,11 @@ import (
 func TestTheOrderOfAGroupIsNeverInvertedIn50000Messages(t *testing.T) {
 	w := newWorld(t)
 	w.create("q.fifo", queue.Settings{FIFO: true, Keep: 24 * time.Hour})
-	const groups, each = 100, 500
+	const groups = 100
+	each := 500
+	if race || testing.Short() {
+		each = 20 // all of them run without the race detector
+	}
 	for i := range each {
 		batch := make([]queue.Message, groups)
 		for g := range batch {
@@ -73,18 +77,22 @@ func TestTheOrderOfAGroupIsNeverInvertedIn50000Messages(t *testing.T) {
 			w.crash()
 		}
 	}
-	if a := w.account("q.fifo"); a.Messages() != 0 || a.Deleted != groups*each || !a.Closes() {
+	if a := w.account("q.fifo"); a.Messages() != 0 || a.Deleted != int64(groups*each) || !a.Closes() {
 		t.Errorf("got %+v", a)
 	}
 	w.audit()
 }
 
 func TestAGroupWithManyMessagesDoesNotKeepAnotherWaiting(t *testing.T) {
+	batches := 50
+	if race || testing.Short() {
+		batches = 5
+	}
 	for _, fifo := range []bool{false, true} {
 		t.Run(fmt.Sprint("fifo ", fifo), func(t *testing.T) {
 			w := newWorld(t)
 			w.create("q", queue.Settings{FIFO: fifo})
-			for i := range 50 {
+			for i := range batches {
 				batch := make([]queue.Message, 1000)
 				for k := range batch {
 					batch[k] = in("loud", text("loud %d", i*1000+k))

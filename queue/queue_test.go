@@ -285,6 +285,9 @@ func TestWhatWasAnsweredSurvivesACrashAtEveryCommand(t *testing.T) {
 func (w *world) accountCloses(name string) bool { a := w.account(name); return a.Closes() }
 
 func TestNoMoreThanSoManyMessagesAreInFlight(t *testing.T) {
+	if race || testing.Short() {
+		t.Skip("has 120,000 messages in flight: not with -race or -short")
+	}
 	w := newWorld(t)
 	w.create("q", queue.Settings{})
 	w.create("q.fifo", queue.Settings{FIFO: true})

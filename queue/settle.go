@@ -179,7 +179,7 @@ func (w *work) giveBack(q *live, n int64, s *state, after int64) error {
 	return nil
 }
 
-// What is done with a message that the platform holds.
+// Do is what is done with a message that the platform holds.
 type Do string
 
 // The ways to settle a lease.

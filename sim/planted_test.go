@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/daruma-io/daruma/delivery"
+	"github.com/daruma-io/daruma/dispatch"
+	"github.com/daruma-io/daruma/queue"
 )
 
 var plant = flag.String("plant", "", "the bug that is planted")
@@ -15,5 +17,7 @@ var plant = flag.String("plant", "", "the bug that is planted")
 func TestMain(m *testing.M) {
 	flag.Parse()
 	delivery.Plant(*plant)
+	dispatch.Plant(*plant)
+	queue.Plant(*plant)
 	os.Exit(m.Run())
 }

@@ -40,9 +40,8 @@ func (a *Account) numbers() []*int64 {
 // message and of its last post, and the numbers of Account in their order.
 type book struct {
 	Account
-	number  uint64 // of the last message of a FIFO topic
-	post    uint64 // of the last post
-	changed bool
+	number uint64 // of the last message of a FIFO topic
+	post   uint64 // of the last post
 }
 
 const bookVersion = 1

@@ -38,10 +38,7 @@ type undelivered struct {
 func (w *work) giveUp(b *book, n Notification, e ending) error {
 	b.Failed++
 	s, m := n.Subscription, n.Message
-	body, err := w.delivered(n)
-	if err != nil {
-		return err
-	}
+	body := w.delivered(n)
 	did := "gave it up and kept it here"
 	if s.DeadLetter != "" {
 		if why := w.deadLetter(n, body); why != nil {
@@ -57,6 +54,7 @@ func (w *work) giveUp(b *book, n Notification, e ending) error {
 	f := ledger.Failure{Hop: ledger.Published, Function: n.Topic.Name, Condition: e.condition, ErrorType: e.condition, Message: e.message, Attempts: e.tried, Runs: e.posts,
 		Accepted: m.At, Request: m.ID, Trace: traceRoot(m.Trace), TraceHeader: m.Trace, Source: "subscription of " + s.Endpoint.String(), Client: m.Sender, Depth: m.Depth,
 		Did: did, Next: "make " + s.Endpoint.String() + " able to take it, then redrive it", From: ledger.ID(e.from)}
+	var err error
 	if f.Handover, err = json.Marshal(undelivered{n.Topic.Name, s.ID, s.Endpoint, kept}); err != nil {
 		return err
 	}
@@ -65,16 +63,16 @@ func (w *work) giveUp(b *book, n Notification, e ending) error {
 }
 
 // delivered is what would have been delivered.
-func (w *work) delivered(n Notification) ([]byte, error) {
+func (w *work) delivered(n Notification) []byte {
 	switch {
 	case n.Subscription.Raw:
-		return n.Text, nil
+		return n.Text
 	case n.Subscription.Endpoint.Kind == Function:
-		return w.m.cfg.Composer.Event(n), nil
+		return w.m.cfg.Composer.Event(n)
 	case n.Subscription.Endpoint.Kind == Post:
-		return w.m.cfg.Composer.Request(n).Body, nil
+		return w.m.cfg.Composer.Request(n).Body
 	}
-	return w.m.cfg.Composer.Letter(n), nil
+	return w.m.cfg.Composer.Letter(n)
 }
 
 // deadLetter sends what would have been delivered to the dead-letter queue, or says why not.

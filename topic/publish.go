@@ -35,7 +35,7 @@ func (w *work) publish(body []byte) (any, error) {
 			return nil, invalid(p.Topic, "a message is cut short")
 		}
 		m.Body, rest = rest[:m.Bytes:m.Bytes], rest[m.Bytes:]
-		if err := m.Message.validate(p.Topic); err != nil {
+		if err := m.validate(p.Topic); err != nil {
 			return nil, err
 		}
 		is, err := w.publishOne(k, b, &m.Message)

@@ -77,7 +77,8 @@ func OpenNotary(text []byte) (*Notary, error) {
 
 // sign returns the signature of a text: PKCS #1, over SHA-1 in version 1 and SHA-256 in version 2.
 func (n *Notary) sign(version int, text []byte) string {
-	hash, sum := crypto.SHA1, []byte(nil)
+	hash := crypto.SHA1
+	var sum []byte
 	if version == 2 {
 		hash = crypto.SHA256
 		s := sha256.Sum256(text)

@@ -165,18 +165,14 @@ func (c *call) reply(w http.ResponseWriter) {
 }
 
 // pairs reads a map: prefix.entry.1.key and .value, or others of those names.
-func (c *call) pairs(prefix, key, value string) (names []string, all map[string]string) {
-	all = map[string]string{}
+func (c *call) pairs(prefix, key, value string) map[string]string {
+	all := map[string]string{}
 	for i := 1; ; i++ {
 		at := prefix + "." + strconv.Itoa(i) + "."
 		if !c.form.Has(at + key) {
-			return names, all
+			return all
 		}
-		name := c.form.Get(at + key)
-		if _, twice := all[name]; !twice {
-			names = append(names, name)
-		}
-		all[name] = c.form.Get(at + value)
+		all[c.form.Get(at+key)] = c.form.Get(at + value)
 	}
 }
 

@@ -173,7 +173,7 @@ func (d *Door) subscribe(c *call) *wire.Error {
 	if failed != nil {
 		return fromError(failed)
 	}
-	_, attributes := c.pairs("Attributes.entry", "key", "value")
+	attributes := c.pairs("Attributes.entry", "key", "value")
 	s, failed := SubscriptionOf(c.place, t, protocol, endpoint, attributes)
 	if failed != nil {
 		return fromError(failed)

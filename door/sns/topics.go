@@ -149,7 +149,7 @@ func tooManyTags() *wire.Error {
 }
 
 func (d *Door) createTopic(c *call) *wire.Error {
-	_, attributes := c.pairs("Attributes.entry", "key", "value")
+	attributes := c.pairs("Attributes.entry", "key", "value")
 	t, failed := TopicOf(c.form.Get("Name"), attributes)
 	if failed != nil {
 		return fromError(failed)

@@ -54,12 +54,15 @@ func Settings(place catalog.Place, name string, attributes map[string]string) (q
 	return s, nil
 }
 
+// nameRune says whether names and IDs may have a character.
+func nameRune(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_'
+}
+
 // nameFault says what is wrong with a new queue's name.
 func nameFault(name, fifo string) *failure {
 	base, isFIFO := strings.CutSuffix(name, ".fifo")
-	bad := strings.IndexFunc(base, func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
-	})
+	bad := strings.IndexFunc(base, func(r rune) bool { return !nameRune(r) })
 	switch {
 	case base == "" || len(name) > 80 || bad >= 0, isFIFO && fifo != "true":
 		return fault(invalidParameter, "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")

@@ -64,6 +64,8 @@ func (c *call) trace(system map[string]attribute) (string, *failure) {
 		case a.StringValue == nil || *a.StringValue == "":
 			return "", faultf(invalidParameter, "Message (system) attribute '%s' must contain a non-empty value of type 'String'.", name)
 		}
+	}
+	if a, ok := system[traceHeader]; ok {
 		return *a.StringValue, nil
 	}
 	if c.handed != "" {
@@ -201,9 +203,7 @@ func messageAttribute(name string, a attribute) (queue.Attribute, *failure) {
 }
 
 func attributeName(name string) *failure {
-	bad := func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.')
-	}
+	bad := func(r rune) bool { return !nameRune(r) && r != '.' }
 	lower := strings.ToLower(name)
 	switch {
 	case name == "":

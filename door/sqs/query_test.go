@@ -89,7 +89,8 @@ func FuzzRequest(f *testing.F) {
 		if strings.ContainsAny(op, "\r\n\x00") || len(op) > 100 || op != url.QueryEscape(op) {
 			return
 		}
-		status, got := 0, ""
+		var status int
+		var got string
 		if op != "" {
 			status, _, got = w.json(op, body)
 			if !json.Valid([]byte(got)) {

@@ -307,11 +307,11 @@ func (b batch[T]) appendDone(out []byte, id func(T) string) []byte {
 }
 
 func (m deletedBatch) appendJSON(b []byte) []byte {
-	return m.batch.appendDone(b, func(x done) string { return x.ID })
+	return m.appendDone(b, func(x done) string { return x.ID })
 }
 
 func (m changedBatch) appendJSON(b []byte) []byte {
-	return m.batch.appendDone(b, func(x done) string { return x.ID })
+	return m.appendDone(b, func(x done) string { return x.ID })
 }
 
 func (d *Door) changeMessageVisibility(c *call) (any, *failure) {
@@ -324,7 +324,7 @@ func (d *Door) changeMessageVisibility(c *call) (any, *failure) {
 	case c.in.VisibilityTimeout == nil:
 		return nil, missing("VisibilityTimeout")
 	}
-	h, fail := c.in.entry.hiding()
+	h, fail := c.in.hiding()
 	if fail != nil {
 		return nil, fail
 	}

@@ -72,7 +72,7 @@ func (d *Door) sendMessage(c *call) (any, *failure) {
 		return nil, failureOf(err)
 	}
 	d.tell(c, is, []queue.Message{m}, s)
-	return c.in.entry.answer(is, &m, s[0]), nil
+	return c.in.answer(is, &m, s[0]), nil
 }
 
 // A batch is what is answered of a batch: what was done and what failed.
@@ -126,7 +126,7 @@ func (c *call) batch() *failure {
 	for i := range entries {
 		id := entries[i].ID
 		for k := range len(id) {
-			if ch := id[k]; !('a' <= ch && ch <= 'z' || 'A' <= ch && ch <= 'Z' || '0' <= ch && ch <= '9' || ch == '-' || ch == '_') {
+			if !nameRune(rune(id[k])) {
 				return badEntryID()
 			}
 		}

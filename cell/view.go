@@ -83,16 +83,17 @@ func (r *Reader) fail(err error) {
 }
 
 // Changed waits until a machine's part of the state is no longer what it was
-// at the position after, and returns the position of the last change. With
-// after 0 it returns at once. Changes that follow one another quickly may be
-// seen as one. It ends with KindExpired when ctx ends, with KindUnavailable
+// when after was returned, and returns a mark of the last change, to be given
+// the next time. Marks grow. With after 0 it returns at once, and with what it
+// returns it waits, even if nothing has changed yet. Changes that follow one
+// another quickly may be seen as one. It ends with KindExpired when ctx ends, with KindUnavailable
 // when the cell is closed.
 func (c *Cell) Changed(ctx context.Context, machine string, after uint64) (uint64, error) {
 	for {
-		last, changed, closed := c.watch.last(machine)
+		mark, changed, closed := c.watch.last(machine)
 		switch {
-		case last > after || after == 0:
-			return last, nil
+		case mark > after:
+			return mark, nil
 		case closed:
 			return 0, &daruma.Error{Op: "watch", Ref: machine, Kind: daruma.KindUnavailable, Err: errors.New("the cell is closed")}
 		}
@@ -119,13 +120,15 @@ type watch struct {
 	closed  bool
 }
 
-func (w *watch) last(machine string) (position uint64, changed <-chan struct{}, closed bool) {
+// last returns the mark of a machine's last change, one more than its
+// position: it is never 0, which is what one asks with who has seen nothing.
+func (w *watch) last(machine string) (mark uint64, changed <-chan struct{}, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.changed == nil && !w.closed {
 		w.changed = make(chan struct{})
 	}
-	return max(w.lasts[machine], w.since), w.changed, w.closed
+	return max(w.lasts[machine], w.since) + 1, w.changed, w.closed
 }
 
 // advance notes that the machines touched have changed at position.

@@ -173,7 +173,7 @@ func TestChangedWaitsForTheMachineAndNoOther(t *testing.T) {
 		}
 		var seen uint64
 		go func() {
-			seen, err = c.Changed(t.Context(), "counter", max(first, 1))
+			seen, err = c.Changed(t.Context(), "counter", first)
 		}()
 		if _, err := c.Do(t.Context(), cell.Command{Machine: "putter", Body: make([]byte, 8)}); err != nil {
 			t.Fatal(err)
@@ -187,7 +187,7 @@ func TestChangedWaitsForTheMachineAndNoOther(t *testing.T) {
 		}
 		synctest.Wait()
 		if seen <= first || err != nil {
-			t.Errorf("got %d, %v, want a position after %d", seen, err, first)
+			t.Errorf("got %d, %v, want a mark after %d", seen, err, first)
 		}
 		_ = c.Close()
 		if _, err := c.Changed(t.Context(), "counter", seen); daruma.KindOf(err) != daruma.KindUnavailable {

@@ -89,7 +89,7 @@ func (l *Ledger) Told(ctx context.Context, t Telling) error {
 	return nil
 }
 
-// Changed waits until the ledger is not what it was at a position; see [cell.Cell.Changed].
+// Changed waits until the ledger is not what it was when after was returned; see [cell.Cell.Changed].
 func (l *Ledger) Changed(ctx context.Context, after uint64) (uint64, error) {
 	return l.cell.Changed(ctx, machineName, after)
 }

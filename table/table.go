@@ -328,8 +328,8 @@ func (t *Tables) Bounds(ctx context.Context, stream uint32) (first, last uint64,
 	return first, max(last, first-1), err
 }
 
-// Changed waits until tables are no longer what they were at a position, and
-// returns the position of the last change. See [cell.Cell.Changed].
+// Changed waits until tables are no longer what they were when after was returned, and
+// returns a mark of the last change. See [cell.Cell.Changed].
 func (t *Tables) Changed(ctx context.Context, after uint64) (uint64, error) {
 	return t.cell.Changed(ctx, machineName, after)
 }

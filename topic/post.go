@@ -243,8 +243,8 @@ func (t *Topics) Settle(ctx context.Context, r Report) error {
 	return wrap("settle", r.Subscription, err)
 }
 
-// Changed waits until topics are no longer what they were at the position
-// after, and returns the position of the last change; with after 0 it returns at
+// Changed waits until topics are no longer what they were when after was
+// returned, and returns a mark of the last change; with after 0 it returns at
 // once. What it tells of is durable: [Topics.Due] sees it.
 func (t *Topics) Changed(ctx context.Context, after uint64) (uint64, error) {
 	return t.cell.Changed(ctx, machineName, after)

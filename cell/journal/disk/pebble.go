@@ -12,10 +12,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 )
 
-// What the store is given. It is small: memory at rest is the cache and two
-// memtables at most.
+// What the store is given. Memtables are counted as part of the cache: what is
+// left for blocks is the cache less twelve megabytes at most.
 const (
-	cacheBytesDefault = 8 << 20
+	cacheBytesDefault = 32 << 20
 	memTableBytes     = 4 << 20
 	manifestBytesMax  = 4 << 20
 	openFilesMax      = 128

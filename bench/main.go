@@ -28,6 +28,7 @@ func main() {
 	duration := flag.Duration("d", 3*time.Second, "measured time per figure")
 	rounds := flag.Int("rounds", 3, "rounds; the median of each figure is printed")
 	only := flag.String("only", "", "measure only what contains this text, and its floors; \"pending events\" and \"at rest\" are the last lines")
+	deep := flag.Bool("deep", false, "measure a queue and a table with a million in them too")
 	floor := flag.String("floor", "", "be this floor, until standard input ends (used by the benchmark itself)")
 	function := flag.String("function", "", "the floor's function")
 	work := flag.String("inside", "", "do this inside of the product's parts and print what was measured (used by the benchmark itself)")
@@ -49,7 +50,7 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := bench(ctx, *duration, *rounds, *only)
+	err := bench(ctx, *duration, *rounds, *only, *deep)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -57,7 +58,7 @@ func main() {
 	}
 }
 
-func bench(ctx context.Context, duration time.Duration, rounds int, only string) error {
+func bench(ctx context.Context, duration time.Duration, rounds int, only string, deep bool) error {
 	dir, err := os.MkdirTemp("", "daruma-bench-")
 	if err != nil {
 		return err
@@ -97,6 +98,16 @@ func bench(ctx context.Context, duration time.Duration, rounds int, only string)
 	}
 	print(os.Stdout, subjects, results)
 	fmt.Print(alone(results))
+	if deep && (strings.Contains("queues", only) || strings.HasPrefix(only, "queues")) {
+		if err := w.deepQueue(ctx, duration, os.Stdout); err != nil {
+			return err
+		}
+	}
+	if deep && (strings.Contains("tables", only) || strings.HasPrefix(only, "tables")) {
+		if err := w.deepTable(ctx, os.Stdout); err != nil {
+			return err
+		}
+	}
 	if strings.Contains("at rest", only) {
 		if err := w.atRest(ctx, os.Stdout); err != nil {
 			return err

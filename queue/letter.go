@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -115,7 +116,7 @@ func (w *work) fail(q, to *live, n int64, r *record, s *state, report *Report) (
 // failure is what is known of a message that is given up.
 func failure(q *live, m *Message, r *record, s *state, report *Report) ledger.Failure {
 	f := ledger.Failure{Hop: ledger.Queued, Function: s.tries.Function, Condition: conditionReceives, Attempts: s.tries.Each, Runs: s.count, Accepted: moment(r.sent),
-		Request: r.id.String(), Trace: daruma.TraceRoot(m.TraceHeader()), TraceHeader: m.TraceHeader(), Source: "queue " + q.is.Name, Client: m.Sender, From: ledger.ID(r.failure)}
+		Request: r.id.String(), Trace: daruma.TraceRoot(m.TraceHeader()), TraceHeader: cmp.Or(m.Trace, m.TraceHeader()), Source: "queue " + q.is.Name, Client: m.Sender, From: ledger.ID(r.failure)}
 	if f.Function == "" {
 		f.Function = q.is.Name
 	}

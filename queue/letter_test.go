@@ -46,14 +46,14 @@ func (w *world) exhaust(times int) {
 func TestADeadLetterIsInItsQueueAndInTheLedger(t *testing.T) {
 	w := letters(t, 2)
 	sent := w.clock.Now()
-	m := w.send("q", queue.Message{Body: []byte(`{"item":"brush"}`), Trace: "Root=1-a;Parent=b", Sender: "AKID", Attributes: []queue.Attribute{{Name: "k", Type: "String", Value: []byte("v")}}})[0]
+	m := w.send("q", queue.Message{Body: []byte(`{"item":"brush"}`), Trace: "Root=1-5759e988-000000000000000000000001;Parent=b", Sender: "AKID", Attributes: []queue.Attribute{{Name: "k", Type: "String", Value: []byte("v")}}})[0]
 	w.exhaust(2)
 	got := w.receive("dead", 1)
-	if len(got) != 1 || got[0].ID != m.ID || !got[0].Sent.Equal(sent) || got[0].Count != 3 || got[0].From != "q" || !got[0].First.Equal(sent) || got[0].Trace != "Root=1-a;Parent=b" || len(got[0].Attributes) != 1 {
+	if len(got) != 1 || got[0].ID != m.ID || !got[0].Sent.Equal(sent) || got[0].Count != 3 || got[0].From != "q" || !got[0].First.Equal(sent) || got[0].Trace != "Root=1-5759e988-000000000000000000000001;Parent=b" || len(got[0].Attributes) != 1 {
 		t.Fatalf("got %+v", got)
 	}
 	f := w.failures()
-	if len(f) != 1 || f[0].Hop != ledger.Queued || f[0].Condition != "MaximumReceivesExceeded" || f[0].Function != "q" || f[0].Runs != 2 || f[0].Request != m.ID.String() || f[0].Trace != "1-a" || f[0].Source != "queue q" || f[0].State != ledger.Open || !f[0].Accepted.Equal(sent) {
+	if len(f) != 1 || f[0].Hop != ledger.Queued || f[0].Condition != "MaximumReceivesExceeded" || f[0].Function != "q" || f[0].Runs != 2 || f[0].Request != m.ID.String() || f[0].Trace != "1-5759e988-000000000000000000000001" || f[0].Source != "queue q" || f[0].State != ledger.Open || !f[0].Accepted.Equal(sent) {
 		t.Fatalf("got %+v", f[0])
 	}
 	// Who takes it out of there and is done with it has made it good.
@@ -319,6 +319,7 @@ func TestADeadLetterIsKnownAsItWasTriedLast(t *testing.T) {
 	w.create("q", queue.Settings{DeadLetter: &queue.DeadLetter{Queue: "dead", After: 1}})
 	m := text(`{"pin":"1234","order":7}`)
 	m.Attributes = []queue.Attribute{{Name: "k", Type: "String", Value: []byte("v")}}
+	m.Trace = "no trace" // what a sender gave is shown as it was
 	w.send("q", m)
 	was := w.receive("q", 1)[0]
 	report := &queue.Report{Function: "f", Qualifier: "live", Revision: "r1", CodeSHA256: "c1", Sensitive: []string{"$.pin"}, Stack: []string{"at f"}, Recording: "tape"}

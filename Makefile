@@ -3,7 +3,7 @@
 GOTESTSUM = go tool -modfile=tools/go.mod gotestsum --format pkgname --hide-summary output
 LINT      = go tool -modfile=tools/go.mod golangci-lint
 # Packages in which goroutines share memory on the way of an event.
-RACE = ./cell/... ./catalog/... ./run/... ./door/... ./watch/... ./node/... ./delivery/... ./topic/... ./post/... ./dispatch/... ./sim/...
+RACE = ./cell/... ./catalog/... ./run/... ./door/... ./watch/... ./node/... ./delivery/... ./topic/... ./post/...
 
 .PHONY: help setup test short lint bench reliability planted fuzz build
 
@@ -15,9 +15,6 @@ setup: ## install what the tests need and this machine lacks
 
 build: ## build bin/daruma
 	CGO_ENABLED=0 go build -trimpath -o bin/daruma ./cmd/daruma
-
-# Where the official clients (boto3, the AWS CLI, the JavaScript SDK) are installed for the tests that use them.
-export DARUMA_CLIENTS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/daruma-clients
 
 test: setup ## everything a change has to pass; skips are printed and counted
 	go vet ./...

@@ -212,7 +212,7 @@ func (s *Mappings) Extend(ctx context.Context, by time.Duration, items []Item) (
 	for _, i := range items {
 		s.mu.Lock()
 		l := s.lots[i.Number]
-		if l == nil || l.records[0].Until.Sub(now) >= by {
+		if l == nil || l.lostAt().Sub(now) >= by {
 			s.mu.Unlock()
 			continue
 		}
@@ -225,12 +225,19 @@ func (s *Mappings) Extend(ctx context.Context, by time.Duration, items []Item) (
 			return nil, err
 		}
 		s.mu.Lock()
-		for n := range l.records {
-			l.records[n].Until = now.Add(by)
-		}
+		l.until = now.Add(by)
 		s.mu.Unlock()
 	}
 	return nil, nil
+}
+
+// lostAt is when the records of a batch are lost unless they are kept longer.
+// The source's mu is held.
+func (l *lot) lostAt() time.Time {
+	if l.until.IsZero() {
+		return l.records[0].Until
+	}
+	return l.until
 }
 
 // Release gives batches back that have not been run.

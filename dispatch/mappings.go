@@ -157,6 +157,7 @@ type lot struct {
 	doubted bool
 	due     time.Time // strict: when it is tried again
 	tries   int
+	until   time.Time // when its records are lost unless they are kept longer; guarded by the source's mu
 }
 
 // NewMappings returns the source of the mappings in cfg.Store. It starts nothing.

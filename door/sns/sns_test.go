@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,8 +89,8 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var front *wire.Front
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { front.ServeHTTP(w, r) }))
+	var served atomic.Pointer[wire.Front] // clients in other processes ask without this one's memory being in step
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { served.Load().ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
 	w := &world{TB: t, url: server.URL, spans: make(chan daruma.Span, 100)}
 	told := func(s daruma.Span) {
@@ -113,11 +114,13 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if front, err = wire.New(wire.Config{Credentials: keys{}, Region: "us-east-1"}); err != nil {
+	front, err := wire.New(wire.Config{Credentials: keys{}, Region: "us-east-1"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	front.Register("sns", door.Service())
 	front.Public(door.IsPage, door)
+	served.Store(front)
 	w.client = sdk.New(sdk.Options{Region: "us-east-1", BaseEndpoint: &w.url, RetryMaxAttempts: 1,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "secret"}, nil

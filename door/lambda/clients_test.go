@@ -31,17 +31,8 @@ func theirs(_ context.Context, inv daruma.Invocation) daruma.Outcome {
 }
 
 func TestBoto3GetsWhatItExpects(t *testing.T) {
-	bin := wiretest.Python(t)
 	w := newWorldOf(t, theirs)
-	script, err := filepath.Abs("testdata/clients/client.py")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := wiretest.Command(t.TempDir(), filepath.Join(bin, "python"), script, w.url)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	t.Log(out)
+	wiretest.PythonScript(t, nil, "testdata/clients/client.py", w.url)
 }
 
 func TestTheCLIGetsWhatItExpects(t *testing.T) {

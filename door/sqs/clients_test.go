@@ -9,17 +9,8 @@ import (
 )
 
 func TestBoto3GetsWhatItExpects(t *testing.T) {
-	bin := wiretest.Python(t)
 	w := newWorld(t)
-	script, err := filepath.Abs("testdata/clients/client.py")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := wiretest.Command(t.TempDir(), filepath.Join(bin, "python"), script, w.url)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	t.Log(out)
+	wiretest.PythonScript(t, nil, "testdata/clients/client.py", w.url)
 }
 
 func TestTheJavaScriptSDKGetsWhatItExpects(t *testing.T) {

@@ -2,6 +2,7 @@ package daruma
 
 import (
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -89,4 +90,17 @@ func (f *Failure) Error() string {
 		return f.Message
 	}
 	return f.Type + ": " + f.Message
+}
+
+// LogLines returns the lines of LogTail, without the first when it was cut.
+func (o Outcome) LogLines() []string {
+	text := strings.TrimRight(string(o.LogTail), "\n")
+	if text == "" {
+		return nil
+	}
+	all := strings.Split(text, "\n")
+	if len(o.LogTail) >= LogTailBytesMax && len(all) > 1 {
+		all = all[1:]
+	}
+	return all
 }

@@ -34,25 +34,12 @@ func was(f *ledger.Failure) Side {
 }
 
 func is(o daruma.Outcome) Side {
-	s := Side{Outcome: o.Kind.String(), Duration: o.Duration, Log: logged(o.LogTail)}
+	s := Side{Outcome: o.Kind.String(), Duration: o.Duration, Log: o.LogLines()}
 	if o.Failure != nil {
 		s.ErrorType, s.Message = o.Failure.Type, ledger.Cut(o.Failure.Message, ledger.MessageBytesMax)
 		s.Stack, s.Location = ledger.Trace(o.Payload)
 	}
 	return s
-}
-
-// logged splits the tail of a log into lines, without one that was cut.
-func logged(tail []byte) []string {
-	text := strings.TrimRight(string(tail), "\n")
-	if text == "" {
-		return nil
-	}
-	all := strings.Split(text, "\n")
-	if len(tail) >= daruma.LogTailBytesMax && len(all) > 1 {
-		all = all[1:]
-	}
-	return all
 }
 
 // compare fills in the differences and the verdict.

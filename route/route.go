@@ -9,7 +9,6 @@ package route
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/daruma-io/daruma"
@@ -99,7 +98,7 @@ func report(held delivery.Held, o daruma.Outcome, facts Facts, started time.Time
 	}
 	if rule.Recorded {
 		r.Stack, r.Location = ledger.Trace(o.Payload)
-		r.Log = lines(o.LogTail)
+		r.Log = o.LogLines()
 		r.Recording = o.Recording
 	}
 	return r
@@ -108,7 +107,7 @@ func report(held delivery.Held, o daruma.Outcome, facts Facts, started time.Time
 // Where is where in its code a run failed, as far as its answer and its log say.
 func Where(o daruma.Outcome) (stack []string, at ledger.Location, log []string) {
 	stack, at = ledger.Trace(o.Payload)
-	return stack, at, lines(o.LogTail)
+	return stack, at, o.LogLines()
 }
 
 // A Recorder is where failed calls go: a *ledger.Ledger.
@@ -130,17 +129,4 @@ func Call(ctx context.Context, to Recorder, inv daruma.Invocation, o daruma.Outc
 		Request: inv.ID, Trace: daruma.TraceRoot(inv.Trace), TraceHeader: inv.Trace, Source: inv.Source, Client: client, Did: "told the caller " + Of(o.Kind).Caller + " and kept the event here"}
 	f.Attempts = []ledger.Attempt{{At: inv.At, Duration: o.Duration, Environment: o.Environment, Version: o.Version, Outcome: r.Outcome, ErrorType: r.ErrorType, Message: r.Message, Faults: o.Faults}}
 	return to.Record(ctx, f, inv.Payload)
-}
-
-// lines splits a log's tail, without the line that was cut at its beginning.
-func lines(tail []byte) []string {
-	text := strings.TrimRight(string(tail), "\n")
-	if text == "" {
-		return nil
-	}
-	all := strings.Split(text, "\n")
-	if len(tail) >= daruma.LogTailBytesMax && len(all) > 1 {
-		all = all[1:]
-	}
-	return all
 }

@@ -115,6 +115,20 @@ var (
 	pathPlain = regexp.MustCompile(`^[^{}]*$`)
 )
 
+// eventProperties works out what a function's event is described with. It
+// returns false when that is no map, which is told.
+func (l *loader) eventProperties(e tree.Field, node *tree.Node) (*properties, bool) {
+	var v *tree.Node
+	l.scope.At("Events."+e.Name, func() { v = l.scope.Eval(node) })
+	if v == nil || v.Kind != tree.Map {
+		if v == nil || v.Kind != tree.Broken {
+			l.fault(node.Pos, "the Properties of the event "+e.Name+" must be a map", "")
+		}
+		return nil, false
+	}
+	return l.within("Events."+e.Name, v), true
+}
+
 // routeEvent reads an Api or an HttpApi event.
 func (l *loader) routeEvent(e tree.Field, target daruma.Target) {
 	at := e.Pos
@@ -122,15 +136,10 @@ func (l *loader) routeEvent(e tree.Field, target daruma.Target) {
 	if node == nil || node.Kind == tree.Null {
 		node = &tree.Node{Pos: at, Kind: tree.Map}
 	}
-	var v *tree.Node
-	l.scope.At("Events."+e.Name, func() { v = l.scope.Eval(node) })
-	if v == nil || v.Kind != tree.Map {
-		if v == nil || v.Kind != tree.Broken {
-			l.fault(node.Pos, "the Properties of the event "+e.Name+" must be a map", "")
-		}
+	p, ok := l.eventProperties(e, node)
+	if !ok {
 		return
 	}
-	p := l.within("Events."+e.Name, v)
 	route := catalog.Route{Target: target, Position: at.String()}
 	var api *api
 	if e.Value.Get("Type").Text == "Api" {

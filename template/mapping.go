@@ -42,15 +42,10 @@ func (l *loader) mappingEvent(e tree.Field, id string, target daruma.Target, pro
 	if node == nil || node.Kind == tree.Null {
 		node = &tree.Node{Pos: e.Pos, Kind: tree.Map}
 	}
-	var v *tree.Node
-	l.scope.At("Events."+e.Name, func() { v = l.scope.Eval(node) })
-	if v == nil || v.Kind != tree.Map {
-		if v == nil || v.Kind != tree.Broken {
-			l.fault(node.Pos, "the Properties of the event "+e.Name+" must be a map", "")
-		}
+	p, ok := l.eventProperties(e, node)
+	if !ok {
 		return
 	}
-	p := l.within("Events."+e.Name, v)
 	p.require(property)
 	m := Mapping{LogicalID: id, Target: target, Position: e.Pos.String(), Source: p.text(property)}
 	l.mappingSettings(p, &m)

@@ -241,15 +241,10 @@ func (l *loader) topicEvent(e tree.Field, function, alias string) {
 		l.fault(e.Pos, "the event "+e.Name+" must have Properties with a Topic", "")
 		return
 	}
-	var v *tree.Node
-	l.scope.At("Events."+e.Name, func() { v = l.scope.Eval(node) })
-	if v == nil || v.Kind != tree.Map {
-		if v == nil || v.Kind != tree.Broken {
-			l.fault(node.Pos, "the Properties of the event "+e.Name+" must be a map", "")
-		}
+	p, ok := l.eventProperties(e, node)
+	if !ok {
 		return
 	}
-	p := l.within("Events."+e.Name, v)
 	p.require("Topic")
 	s := Subscription{ID: uuid(l.app.Name, l.current.id+e.Name), LogicalID: l.current.id + e.Name, Protocol: "lambda", Endpoint: l.arn("lambda", "function:"+function), Attributes: map[string]string{}, Position: e.Pos.String()}
 	if alias != "" {

@@ -50,6 +50,8 @@ var layers = map[string]int{
 	"cmd":      5,
 	"sim":      6, // whole worlds for tests: nothing imports it
 
+	"clocktest": 1, // clocks for tests
+
 	"reproduce": 3, // a verb
 
 	"experiment": 3, // a verb

@@ -5,85 +5,21 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/cell/journal/memory"
+	"github.com/daruma-io/daruma/clocktest"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/ledger"
 )
 
-// A clock that is set by hand. Timers run when it is moved past them.
-type clock struct {
-	mu     sync.Mutex
-	now    time.Time
-	timers map[*timer]bool
-}
-
-type timer struct {
-	at time.Time
-	f  func()
-}
-
-func newClock() *clock {
-	return &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), timers: map[*timer]bool{}}
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) AfterFunc(d time.Duration, f func()) func() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := &timer{c.now.Add(d), f}
-	c.timers[t] = true
-	return func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		was := c.timers[t]
-		delete(c.timers, t)
-		return was
-	}
-}
-
-func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
-	done := make(chan struct{})
-	stop := c.AfterFunc(d, func() { close(done) })
-	defer stop()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	c.now = c.now.Add(d)
-	var due []func()
-	for t := range c.timers {
-		if !t.at.After(c.now) {
-			due = append(due, t.f)
-			delete(c.timers, t)
-		}
-	}
-	c.mu.Unlock()
-	for _, f := range due {
-		go f()
-	}
-}
-
 // A world is deliveries and a ledger in a memory cell.
 type world struct {
 	t       testing.TB
-	clock   *clock
+	clock   *clocktest.Clock
 	medium  *memory.Medium
 	cell    *cell.Cell
 	d       *delivery.Deliveries
@@ -114,7 +50,7 @@ func arn(t daruma.Target) string {
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, clock: newClock(), medium: &memory.Medium{}, sink: &sink{}}
+	w := &world{t: t, clock: clocktest.At(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), medium: &memory.Medium{}, sink: &sink{}}
 	w.open()
 	t.Cleanup(func() { _ = w.cell.Close() })
 	return w
@@ -265,11 +201,11 @@ func TestAFailingFunctionRunsAtOnceAndAfterOneAndTwoMinutes(t *testing.T) {
 		if want := w.clock.Now().Add(pause); got.State != delivery.StateWaiting || !got.Due.Equal(want) || got.Attempts != i+1 {
 			t.Fatalf("after failure %d: got %+v, want waiting until %v", i+1, got, want)
 		}
-		w.clock.advance(pause - time.Nanosecond)
+		w.clock.Advance(pause - time.Nanosecond)
 		if n := len(w.lease(1)); n != 0 {
 			t.Fatal("it is leased before its time")
 		}
-		w.clock.advance(time.Nanosecond)
+		w.clock.Advance(time.Nanosecond)
 	}
 	got := w.settle(w.one(), delivery.Failure)
 	if got.State != delivery.StateFailed || got.Condition != delivery.RetriesExhausted || got.Attempts != 3 {

@@ -54,9 +54,9 @@ func TestALeaseThatRanOutComesBackAndHasSpentAnAttempt(t *testing.T) {
 	w := newWorld(t)
 	w.accept(event("Orders"))
 	old := w.one()
-	w.clock.advance(time.Minute)
+	w.clock.Advance(time.Minute)
 	w.until(func() bool { return w.closes().Lost == 1 })
-	w.clock.advance(time.Second)
+	w.clock.Advance(time.Second)
 	got := w.one()
 	if got.Attempts != 1 || len(got.Tried) != 1 || got.Tried[0].Outcome != "unknown" || got.Request != old.Request {
 		t.Fatalf("got %+v", got)
@@ -71,9 +71,9 @@ func TestAnEventWhoseLeaseKeepsRunningOutIsGivenUp(t *testing.T) {
 	w.accept(event("Orders"))
 	for i := range 3 {
 		w.one()
-		w.clock.advance(time.Minute)
+		w.clock.Advance(time.Minute)
 		w.until(func() bool { return w.closes().Lost == int64(i+1) })
-		w.clock.advance(5 * time.Minute)
+		w.clock.Advance(5 * time.Minute)
 	}
 	f := w.failures()
 	if len(f) != 1 || f[0].Condition != delivery.RetriesExhausted || f[0].Runs != 3 || f[0].Outcome != "unknown" {
@@ -86,7 +86,7 @@ func TestAnExtendedLeaseDoesNotRunOut(t *testing.T) {
 	w.accept(event("Orders"), event("Other"))
 	both := w.lease(2)
 	for range 10 {
-		w.clock.advance(30 * time.Second)
+		w.clock.Advance(30 * time.Second)
 		if lost, err := w.d.Extend(t.Context(), time.Minute, both[0].Held()); err != nil || len(lost) > 0 {
 			t.Fatalf("got %v, %v", lost, err)
 		}
@@ -159,7 +159,7 @@ func TestNobodyStarvesBehindAFunctionWithManyWaiting(t *testing.T) {
 		many[i] = event("Many")
 	}
 	w.accept(many...)
-	w.clock.advance(time.Second)
+	w.clock.Advance(time.Second)
 	for i := range 20 {
 		w.accept(event(fmt.Sprintf("Few%d", i)))
 	}

@@ -103,7 +103,7 @@ func checkModel(t *testing.T, rt *rapid.T) {
 				}
 			}
 			if d > 0 {
-				w.clock.advance(d)
+				w.clock.Advance(d)
 			}
 		},
 		"": func(rt *rapid.T) { m.compare(rt, w) },

@@ -25,7 +25,7 @@ func TestAThrottleSpendsNoAttempt(t *testing.T) {
 		if got.State != delivery.StateWaiting || got.Attempts != 0 || pause <= 0 || pause > most {
 			t.Fatalf("try %d: got %+v after %v, want no attempt and a pause of at most %v", i+1, got, pause, most)
 		}
-		w.clock.advance(pause)
+		w.clock.Advance(pause)
 		most = min(2*most, 5*time.Minute)
 	}
 	if got := w.settle(w.one(), delivery.Failure); got.State != delivery.StateWaiting || got.Attempts != 1 || got.Due.Sub(w.clock.Now()) != time.Minute {
@@ -66,10 +66,10 @@ func TestTheAgeRuleIsAppliedBeforeTheNextAttempt(t *testing.T) {
 		began := w.clock.Now()
 		for runs := 1; ; runs++ {
 			l := w.one()
-			w.clock.advance(time.Second)
+			w.clock.Advance(time.Second)
 			got := w.settle(l, delivery.Failure)
 			if got.State == delivery.StateWaiting {
-				w.clock.advance(got.Due.Sub(w.clock.Now()))
+				w.clock.Advance(got.Due.Sub(w.clock.Now()))
 				continue
 			}
 			want := delivery.EventAgeExceeded
@@ -91,7 +91,7 @@ func TestAnOldEventIsGivenUpWithoutARun(t *testing.T) {
 	w := newWorld(t)
 	w.configure("Orders", delivery.Policy{Age: time.Minute, OnFailure: &delivery.Destination{Kind: "sink", Name: "S"}})
 	w.accept(event("Orders"))
-	w.clock.advance(time.Minute + time.Nanosecond)
+	w.clock.Advance(time.Minute + time.Nanosecond)
 	if got := w.lease(1); len(got) != 0 {
 		t.Fatal("an old event was handed out")
 	}
@@ -112,7 +112,7 @@ func TestAnEventOfExactlyItsAgeStillRuns(t *testing.T) {
 	w := newWorld(t)
 	w.configure("Orders", delivery.Policy{Age: time.Minute})
 	w.accept(event("Orders"))
-	w.clock.advance(time.Minute)
+	w.clock.Advance(time.Minute)
 	w.one()
 }
 
@@ -125,7 +125,7 @@ func TestAnOldEventIsGivenUpWhileItsFunctionIsHeldBack(t *testing.T) {
 	if err != nil || len(got.Events) != 0 || !got.Next.Equal(w.clock.Now().Add(time.Minute+time.Nanosecond)) {
 		t.Fatalf("got %+v, %v, want to be asked again when the event is too old", got, err)
 	}
-	w.clock.advance(got.Next.Sub(w.clock.Now()))
+	w.clock.Advance(got.Next.Sub(w.clock.Now()))
 	if _, err := w.d.Lease(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestADeadLetterOfAThrottledEventSays429(t *testing.T) {
 	w.configure("Orders", delivery.Policy{Age: time.Minute, DeadLetter: &delivery.Destination{Kind: "sink", Name: "S"}})
 	w.accept(event("Orders"))
 	w.settle(w.one(), delivery.NotRun)
-	w.clock.advance(2 * time.Minute)
+	w.clock.Advance(2 * time.Minute)
 	w.lease(1)
 	letter := w.told(delivery.DeadLetter)
 	if letter.Attributes[1].Value != "429" || letter.Attributes[2].Value != "Rate Exceeded." {
@@ -366,7 +366,7 @@ func TestAnEventIsResolvedAnewInEachAttempt(t *testing.T) {
 			t.Fatalf("got %v, want it as it was invoked: %v", l.Target, e.Target)
 		}
 		w.settle(l, delivery.Failure)
-		w.clock.advance(time.Minute)
+		w.clock.Advance(time.Minute)
 	}
 }
 
@@ -378,6 +378,6 @@ func TestAHeldEventSpendsNothingAndComesBackSoon(t *testing.T) {
 		if pause := got.Due.Sub(w.clock.Now()); got.Attempts != 0 || got.State != delivery.StateWaiting || pause != time.Second {
 			t.Fatalf("got %+v, again in %v", got, pause)
 		}
-		w.clock.advance(time.Second)
+		w.clock.Advance(time.Second)
 	}
 }

@@ -36,7 +36,7 @@ func (w *world) exhaust(times int) {
 	w.t.Helper()
 	for range times {
 		w.receive("q", 1)
-		w.clock.advance(31 * time.Second)
+		w.clock.Advance(31 * time.Second)
 	}
 	if got := w.receive("q", 1); len(got) > 0 {
 		w.t.Fatalf("got %v", bodies(got))
@@ -139,7 +139,7 @@ func TestWithoutAQueueThatTakesItAMessageIsReceivedOn(t *testing.T) {
 		if got := w.receive("q", 1); len(got) != 1 {
 			t.Fatal("it is gone")
 		}
-		w.clock.advance(31 * time.Second)
+		w.clock.Advance(31 * time.Second)
 	}
 	if _, err := w.q.Remove(t.Context(), "dead"); err != nil {
 		t.Fatal(err)
@@ -163,11 +163,11 @@ func TestADeadLetterIsKeptFromWhenItWasSentAtFirst(t *testing.T) {
 	w.create("dead", queue.Settings{Keep: 2 * time.Hour})
 	w.create("q", queue.Settings{Keep: 10 * time.Hour, DeadLetter: &queue.DeadLetter{Queue: "dead", After: 1}})
 	w.send("q", text("old"))
-	w.clock.advance(90 * time.Minute)
+	w.clock.Advance(90 * time.Minute)
 	w.send("dead", text("young"))
 	w.exhaust(1)
 	w.audit()
-	w.clock.advance(31 * time.Minute)
+	w.clock.Advance(31 * time.Minute)
 	if got := w.receive("dead", 10); !slices.Equal(bodies(got), []string{"young"}) {
 		t.Errorf("got %v", bodies(got))
 	}
@@ -192,7 +192,7 @@ func TestWhatCouldNotBeTriedIsNotCounted(t *testing.T) {
 		if got := w.receive("q", 1); len(got) != 0 {
 			t.Fatal("it is visible before its time")
 		}
-		w.clock.advance(time.Second)
+		w.clock.Advance(time.Second)
 	}
 	if a := w.account("q"); a.Received != 0 || a.Released != 5 || !a.Closes() {
 		t.Errorf("got %+v", a)
@@ -260,7 +260,7 @@ func TestDeadLettersAreMovedBackAtARate(t *testing.T) {
 		w.send("q", text("%d", i))
 	}
 	w.receive("q", 30)
-	w.clock.advance(31 * time.Second)
+	w.clock.Advance(31 * time.Second)
 	w.receive("q", 30)
 	if a := w.account("dead"); a.Visible != 30 {
 		t.Fatalf("got %+v", a)
@@ -281,7 +281,7 @@ func TestDeadLettersAreMovedBackAtARate(t *testing.T) {
 	}
 	for k := range 10 {
 		w.until(func() bool { return moved().Moved == int64(k+1) })
-		w.clock.advance(100 * time.Millisecond)
+		w.clock.Advance(100 * time.Millisecond)
 	}
 	if a := w.account("q"); a.Visible > 11 {
 		t.Errorf("in a second: got %+v", a)
@@ -296,7 +296,7 @@ func TestDeadLettersAreMovedBackAtARate(t *testing.T) {
 	if _, err := w.q.Move(t.Context(), "dead", "other", 0); err != nil {
 		t.Fatal(err)
 	}
-	w.until(func() bool { w.clock.advance(100 * time.Millisecond); return moved().State == queue.MoveDone })
+	w.until(func() bool { w.clock.Advance(100 * time.Millisecond); return moved().State == queue.MoveDone })
 	a, o := w.account("q"), w.account("other")
 	if a.Visible+o.Visible != 30 || o.Visible == 0 || !w.accountCloses("dead") {
 		t.Errorf("got %+v and %+v", a, o)

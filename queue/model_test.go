@@ -105,7 +105,7 @@ func checkModel(t *testing.T, rt *rapid.T, fifo bool) {
 		"purge":         func(rt *rapid.T) { m.purge(rt, w) },
 		"redrive":       func(rt *rapid.T) { m.redrive(rt, w) },
 		"wait": func(rt *rapid.T) {
-			w.clock.advance(time.Duration(rapid.IntRange(1, 40).Draw(rt, "seconds")) * time.Second)
+			w.clock.Advance(time.Duration(rapid.IntRange(1, 40).Draw(rt, "seconds")) * time.Second)
 		},
 		"crash": func(rt *rapid.T) { w.crash() },
 		"":      func(rt *rapid.T) { m.compare(rt, w) },

@@ -71,7 +71,7 @@ func TestTheOrderOfAGroupIsNeverInvertedIn50000Messages(t *testing.T) {
 			}
 		}
 		if len(got) == 0 {
-			w.clock.advance(31 * time.Second)
+			w.clock.Advance(31 * time.Second)
 		}
 		if random.IntN(200) == 0 {
 			w.crash()
@@ -136,7 +136,7 @@ func TestWhatComesBackDoesNotKeepOtherGroupsWaiting(t *testing.T) {
 	if got := w.receive("q", 300); len(got) != 300 {
 		t.Fatalf("got %d", len(got))
 	}
-	w.clock.advance(31 * time.Second) // all of them come back at once
+	w.clock.Advance(31 * time.Second) // all of them come back at once
 	w.send("q", queue.Message{Body: []byte("quiet"), Group: "quiet"})
 	for range 2 {
 		if got := w.receive("q", 1); string(got[0].Body) == "quiet" {
@@ -195,7 +195,7 @@ func TestWhatIsKnownInAGroupIsKnownThereOnly(t *testing.T) {
 	if got := send("a"); !got.Duplicate {
 		t.Error("what was deleted is not known any more after a restart")
 	}
-	w.clock.advance(queue.OnceFor)
+	w.clock.Advance(queue.OnceFor)
 	if got := send("a"); got.Duplicate {
 		t.Error("it is known after five minutes")
 	}

@@ -59,24 +59,24 @@ func TestWhoWaitsIsWokenByWhatBecomesVisible(t *testing.T) {
 		got <- m
 	}
 	go receive()
-	w.clock.advance(9 * time.Second)
+	w.clock.Advance(9 * time.Second)
 	select {
 	case m := <-got:
 		t.Fatalf("got %v before its time", m)
 	case <-time.After(20 * time.Millisecond): // an absence cannot be waited for
 	}
-	w.clock.advance(time.Second)
+	w.clock.Advance(time.Second)
 	if m := <-got; len(m) != 1 || string(m[0].Body) != "late" {
 		t.Fatalf("got %v", m)
 	}
 	go receive()
-	w.clock.advance(30 * time.Second) // its visibility time-out
+	w.clock.Advance(30 * time.Second) // its visibility time-out
 	if m := <-got; len(m) != 1 || m[0].Count != 2 {
 		t.Fatalf("got %v", m)
 	}
 	go receive()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		w.clock.advance(time.Minute) // until somebody has begun to wait, and the hour is over
+		w.clock.Advance(time.Minute) // until somebody has begun to wait, and the hour is over
 		select {
 		case m := <-got:
 			if len(m) > 1 {
@@ -138,10 +138,10 @@ func TestMessagesExpireWhenTheyAreNotKeptAnyLonger(t *testing.T) {
 	if _, err := w.q.Hide(t.Context(), "q", queue.Hiding{Handle: held[0].Handle, For: 2 * time.Hour}); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.advance(time.Hour - time.Second)
+	w.clock.Advance(time.Hour - time.Second)
 	w.send("q", text("young"))
 	w.audit()
-	w.clock.advance(2 * time.Second)
+	w.clock.Advance(2 * time.Second)
 	if got := w.receive("q", 10); len(got) != 1 || string(got[0].Body) != "young" {
 		t.Errorf("got %v", bodies(got))
 	}
@@ -151,7 +151,7 @@ func TestMessagesExpireWhenTheyAreNotKeptAnyLonger(t *testing.T) {
 	if a := w.account("q"); a.InFlight != 2 || !a.Closes() {
 		t.Errorf("got %+v", a)
 	}
-	w.clock.advance(2 * time.Hour)
+	w.clock.Advance(2 * time.Hour)
 	w.until(func() bool { return w.account("q").Messages() == 0 })
 	w.audit()
 }
@@ -178,7 +178,7 @@ func TestAPurgeLeavesNothingAndIsPossibleOnceAMinute(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	w.delete("q", held...) // is gone, and no error
-	w.clock.advance(time.Minute)
+	w.clock.Advance(time.Minute)
 	if _, err := w.q.Purge(t.Context(), "q"); err != nil {
 		t.Errorf("after a minute: %v", err)
 	}
@@ -206,7 +206,7 @@ func TestANameCanBeUsedAgainAMinuteAfterItsQueueWasRemoved(t *testing.T) {
 	if _, err := w.q.Send(t.Context(), "q", text("x")); !errors.Is(err, queue.ErrNoQueue) {
 		t.Errorf("got %v", err)
 	}
-	w.clock.advance(time.Minute)
+	w.clock.Advance(time.Minute)
 	w.create("q", queue.Settings{})
 	w.send("q", text("new"))
 	w.receive("q", 1)
@@ -249,7 +249,7 @@ func TestWhatWasAnsweredSurvivesACrashAtEveryCommand(t *testing.T) {
 			}
 		case 3:
 			w.receive("q", 2)
-			w.clock.advance(31 * time.Second)
+			w.clock.Advance(31 * time.Second)
 		}
 		// What is on its way to the disk is lost with the process.
 		w.medium.Hold()
@@ -330,7 +330,7 @@ func TestPeekTouchesNothing(t *testing.T) {
 	if next, err := w.q.Peek(t.Context(), "q", list[0].Number, 10); err != nil || len(next) != 1 || string(next[0].Body) != "b" {
 		t.Errorf("got %+v, %v", next, err)
 	}
-	w.clock.advance(time.Minute)
+	w.clock.Advance(time.Minute)
 	ages, err := w.q.Ages(t.Context(), "q")
 	if err != nil || ages.Tried.IsZero() || ages.Untried.IsZero() || w.clock.Now().Sub(ages.Untried) != time.Minute {
 		t.Errorf("got %+v, %v", ages, err)

@@ -3,88 +3,20 @@ package queue_test
 import (
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/cell/journal/memory"
+	"github.com/daruma-io/daruma/clocktest"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/queue"
 )
 
-// A clock that is set by hand. Timers run when it is moved past them.
-type clock struct {
-	mu     sync.Mutex
-	now    time.Time
-	timers map[*timer]bool
-}
-
-type timer struct {
-	at time.Time
-	f  func()
-}
-
-func newClock() *clock {
-	return &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), timers: map[*timer]bool{}}
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) AfterFunc(d time.Duration, f func()) func() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := &timer{c.now.Add(d), f}
-	if d <= 0 {
-		go f()
-		return func() bool { return false }
-	}
-	c.timers[t] = true
-	return func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		was := c.timers[t]
-		delete(c.timers, t)
-		return was
-	}
-}
-
-func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
-	done := make(chan struct{})
-	stop := c.AfterFunc(d, func() { close(done) })
-	defer stop()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	c.now = c.now.Add(d)
-	var due []func()
-	for t := range c.timers {
-		if !t.at.After(c.now) {
-			due = append(due, t.f)
-			delete(c.timers, t)
-		}
-	}
-	c.mu.Unlock()
-	for _, f := range due {
-		go f()
-	}
-}
-
 // A world is queues in a cell in memory, by a clock that is set by hand.
 type world struct {
 	t      testing.TB
-	clock  *clock
+	clock  *clocktest.Clock
 	medium *memory.Medium
 	cell   *cell.Cell
 	q      *queue.Queues
@@ -92,7 +24,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, clock: newClock(), medium: &memory.Medium{}}
+	w := &world{t: t, clock: clocktest.At(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), medium: &memory.Medium{}}
 	w.open()
 	t.Cleanup(func() { _ = w.cell.Close() })
 	return w

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,84 +12,22 @@ import (
 
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/cell/journal/memory"
+	"github.com/daruma-io/daruma/clocktest"
 	"github.com/daruma-io/daruma/table"
 	"github.com/daruma-io/daruma/table/value"
 )
 
-// A clock is moved by tests; timers of the cell follow it.
-type clock struct {
-	mu     sync.Mutex
-	now    time.Time
-	timers map[*timer]bool
-}
-
-type timer struct {
-	at time.Time
-	f  func()
-}
-
-func newClock() *clock {
-	return &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), timers: map[*timer]bool{}}
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) AfterFunc(d time.Duration, f func()) func() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := &timer{c.now.Add(d), f}
-	if d <= 0 {
-		go f()
-		return func() bool { return false }
-	}
-	c.timers[t] = true
-	return func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		was := c.timers[t]
-		delete(c.timers, t)
-		return was
-	}
-}
-
-func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
-	done := make(chan struct{})
-	defer c.AfterFunc(d, func() { close(done) })()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-	for t := range c.timers {
-		if !t.at.After(c.now) {
-			delete(c.timers, t)
-			go t.f()
-		}
-	}
-}
-
 // A world is a cell with tables, that can crash.
 type world struct {
 	t      testing.TB
-	clock  *clock
+	clock  *clocktest.Clock
 	medium *memory.Medium
 	cell   *cell.Cell
 	tables *table.Tables
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, clock: newClock(), medium: &memory.Medium{}}
+	w := &world{t: t, clock: clocktest.At(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), medium: &memory.Medium{}}
 	w.open()
 	t.Cleanup(func() { _ = w.cell.Close() })
 	return w
@@ -443,7 +380,7 @@ func TestExpiredItemsAreDeletedAndTheStreamSaysByWhom(t *testing.T) {
 	w.put("users", item("id", "text", "ttl", "1700000000"))
 	w.put("users", item("id", "moved", "ttl", at.Add(time.Minute).Unix()))
 	w.put("users", item("id", "moved", "ttl", at.Add(3*time.Hour).Unix()))
-	w.clock.advance(2 * time.Hour)
+	w.clock.Advance(2 * time.Hour)
 	var left *table.Page
 	w.until("expired", func() bool {
 		left = w.query(table.Query{Table: "users", Scan: true})
@@ -492,14 +429,14 @@ func TestChangesAreKeptForADay(t *testing.T) {
 	w := newWorld(t)
 	d := w.create(orders())
 	w.put("orders", item("pk", "a", "sk", 1))
-	w.clock.advance(23 * time.Hour)
+	w.clock.Advance(23 * time.Hour)
 	w.put("orders", item("pk", "a", "sk", 2))
 	off := table.View("")
 	if _, err := w.tables.Alter(t.Context(), table.Alteration{Table: "orders", View: &off}); err != nil {
 		t.Fatal(err)
 	}
 	w.put("orders", item("pk", "a", "sk", 3))
-	w.clock.advance(2 * time.Hour)
+	w.clock.Advance(2 * time.Hour)
 	w.until("trimmed", func() bool { first, last, _ := w.tables.Bounds(t.Context(), d.Stream); return first == 2 && last == 2 })
 	if _, err := w.tables.Changes(t.Context(), d.Stream, 1, 10); err == nil {
 		t.Error("a change that is gone was read")
@@ -508,7 +445,7 @@ func TestChangesAreKeptForADay(t *testing.T) {
 	if err != nil || len(tail.Changes) != 1 || !tail.End {
 		t.Errorf("got %+v, %v", tail, err)
 	}
-	w.clock.advance(22 * time.Hour)
+	w.clock.Advance(22 * time.Hour)
 	w.until("gone", func() bool { return len(w.tables.Streams("orders")) == 0 })
 }
 
@@ -531,7 +468,7 @@ func TestATransactionIsTakenOnceUnderItsToken(t *testing.T) {
 	if r, ok := errors.AsType[*table.Refusal](err); !ok || r.Code != table.TokenMismatch {
 		t.Errorf("got %v", err)
 	}
-	w.clock.advance(10 * time.Minute)
+	w.clock.Advance(10 * time.Minute)
 	if _, err := w.tables.Transact(t.Context(), "token", add(2)); err != nil {
 		t.Fatal(err)
 	}
@@ -579,7 +516,7 @@ func TestProvisionedThroughputThrottlesAfterItsBurst(t *testing.T) {
 	if n != 300 {
 		t.Errorf("%d writes went through, want 300", n)
 	}
-	w.clock.advance(2 * time.Second)
+	w.clock.Advance(2 * time.Second)
 	w.put("users", item("id", "a"))
 	w.put("users", item("id", "a"))
 	if _, err := w.tables.Write(t.Context(), table.Action{Kind: table.Put, Table: "users", Item: item("id", "a")}); err == nil {
@@ -617,7 +554,7 @@ func TestAnIndexThatIsUsedUpHoldsUpAllWrites(t *testing.T) {
 	if r.Reasons[0].Message != message {
 		t.Errorf("got %q, want %q", r.Reasons[0].Message, message)
 	}
-	w.clock.advance(2 * time.Second)
+	w.clock.Advance(2 * time.Second)
 	done, left, err := w.tables.WriteBatch(t.Context(), []table.Action{put(1, "y"), put(2, "y")})
 	if err != nil || len(done) != 2 || len(left) != 0 {
 		t.Errorf("got %d done, %d left, %v", len(done), len(left), err)

@@ -13,7 +13,6 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,9 +22,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/cell/journal/memory"
+	"github.com/daruma-io/daruma/clocktest"
 	"github.com/daruma-io/daruma/door/wire"
 	"github.com/daruma-io/daruma/table"
 )
@@ -38,24 +37,11 @@ func (keys) Credential(id string) (wire.Credential, bool) {
 	return wire.Credential{Secret: "secret", Identity: wire.Identity{ARN: "arn:aws:iam::000000000000:user/operator", UserID: "AIDAOPERATOR", Account: account}}, id == "AKID"
 }
 
-// A clock that is the machine's, some time ahead.
-type clock struct {
-	daruma.SystemClock
-	mu    sync.Mutex
-	ahead time.Duration
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.ahead)
-}
-
 // A world is the door behind a front, with tables in memory.
 type world struct {
 	t      testing.TB
 	url    string
-	clock  *clock
+	clock  *clocktest.Ahead
 	medium *memory.Medium
 	cell   *cell.Cell
 	tables *table.Tables
@@ -66,7 +52,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{}, medium: &memory.Medium{}}
+	w := &world{t: t, clock: &clocktest.Ahead{}, medium: &memory.Medium{}}
 	w.front.Store(w.open())
 	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.front.Load().ServeHTTP(rw, r) }))
 	w.url = w.server.URL

@@ -136,7 +136,7 @@ func (w *world) take(x queueStep) queueStep {
 	op, body := "", ""
 	switch x.op {
 	case "wait":
-		w.clock.advance(40 * time.Second)
+		w.clock.Advance(40 * time.Second)
 		x.ok = true
 		return x
 	case "send":

@@ -230,7 +230,7 @@ func TestAnOldHandleDoesNotDeleteWhatSomebodyElseHasReceived(t *testing.T) {
 	url := w.create("q", nil)
 	w.send(url, "x")
 	old := w.receive(url, 1)[0]
-	w.clock.advance(31 * time.Second)
+	w.clock.Advance(31 * time.Second)
 	if again := w.receive(url, 1); len(again) != 1 || again[0].Attributes["ApproximateReceiveCount"] != "2" || *again[0].ReceiptHandle == *old.ReceiptHandle {
 		t.Fatalf("got %+v", again)
 	}
@@ -239,7 +239,7 @@ func TestAnOldHandleDoesNotDeleteWhatSomebodyElseHasReceived(t *testing.T) {
 	}
 	_, err := w.sdk.ChangeMessageVisibility(t.Context(), &sqs.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: old.ReceiptHandle, VisibilityTimeout: 1})
 	w.refused(err, "AWS.SimpleQueueService.MessageNotInflight")
-	w.clock.advance(31 * time.Second)
+	w.clock.Advance(31 * time.Second)
 	if again := w.receive(url, 1); len(again) != 1 {
 		t.Error("it was deleted")
 	}
@@ -313,10 +313,10 @@ func TestFIFOKeepsTheOrderOfAGroupAndKnowsWhatWasSent(t *testing.T) {
 	if len(next) != 1 || *next[0].Body != "2" {
 		t.Fatalf("got %+v", next)
 	}
-	w.clock.advance(31 * time.Second)
+	w.clock.Advance(31 * time.Second)
 	_, err := w.sdk.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: url, ReceiptHandle: next[0].ReceiptHandle})
 	w.refused(err, "Reason: The receipt handle has expired.")
-	w.clock.advance(5 * time.Minute)
+	w.clock.Advance(5 * time.Minute)
 	if again := send("a", "1", nil); *again.MessageId == *one.MessageId {
 		t.Error("what was sent is known after five minutes")
 	}
@@ -358,7 +358,7 @@ func TestAMessageReceivedTooOftenIsInTheDeadLetterQueueAndComesBack(t *testing.T
 		if got := w.receive(url, 1); len(got) != 1 {
 			t.Fatalf("receive %d: got %v", n+1, got)
 		}
-		w.clock.advance(31 * time.Second)
+		w.clock.Advance(31 * time.Second)
 		if n == 1 {
 			if got := w.receive(dead, 1); len(got) != 0 {
 				t.Fatal("it was moved when its time was over, and not by the next receive")
@@ -464,6 +464,6 @@ func TestQueuesAreListedTaggedChangedAndRemoved(t *testing.T) {
 	w.refused(err, "AWS.SimpleQueueService.QueueDeletedRecently")
 	_, err = w.sdk.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("b1")})
 	w.refused(err, "AWS.SimpleQueueService.NonExistentQueue")
-	w.clock.advance(61 * time.Second)
+	w.clock.Advance(61 * time.Second)
 	w.create("b1", nil)
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +22,7 @@ import (
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/cell/journal/memory"
+	"github.com/daruma-io/daruma/clocktest"
 	"github.com/daruma-io/daruma/door/wire"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/queue"
@@ -36,30 +36,11 @@ func (keys) Credential(id string) (wire.Credential, bool) {
 	return wire.Credential{Secret: "secret", Identity: wire.Identity{ARN: "arn:aws:iam::000000000000:user/operator", UserID: "AIDAOPERATOR", Account: place.Account}}, id == "AKID"
 }
 
-// A clock that is the machine's, some time ahead.
-type clock struct {
-	daruma.SystemClock
-	mu    sync.Mutex
-	ahead time.Duration
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.ahead)
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ahead += d
-}
-
 // A world is the door behind a front, with queues in memory.
 type world struct {
 	t     testing.TB
 	url   string
-	clock *clock
+	clock *clocktest.Ahead
 	q     *queue.Queues
 	sdk   *sqs.Client
 	end   chan struct{}
@@ -68,7 +49,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{}, end: make(chan struct{}), spans: make(chan daruma.Span, 100)}
+	w := &world{t: t, clock: &clocktest.Ahead{}, end: make(chan struct{}), spans: make(chan daruma.Span, 100)}
 	m := queue.NewMachine()
 	c, err := cell.Open(t.Context(), cell.Config{Journal: &memory.Medium{}, Machines: []cell.Machine{ledger.Machine{}, m}, Clock: w.clock})
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,10 +19,10 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/cell/journal/memory"
+	"github.com/daruma-io/daruma/clocktest"
 	"github.com/daruma-io/daruma/door/dynamodb"
 	"github.com/daruma-io/daruma/door/dynamodb/streams"
 	"github.com/daruma-io/daruma/door/wire"
@@ -39,28 +38,9 @@ func (keys) Credential(id string) (wire.Credential, bool) {
 	return wire.Credential{Secret: "secret", Identity: wire.Identity{ARN: "arn:aws:iam::000000000000:user/operator", UserID: "AIDAOPERATOR", Account: place.Account}}, id == "AKID"
 }
 
-// A clock that is the machine's, some time ahead.
-type clock struct {
-	daruma.SystemClock
-	mu    sync.Mutex
-	ahead time.Duration
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.ahead)
-}
-
-func (c *clock) advance(by time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ahead += by
-}
-
 type world struct {
 	t      testing.TB
-	clock  *clock
+	clock  *clocktest.Ahead
 	tables *table.Tables
 	sdk    *sdk.Client
 }
@@ -68,7 +48,7 @@ type world struct {
 // newWorld is the door behind a front, with a table "orders" of key "pk" that has a stream.
 func newWorld(t testing.TB, view table.View) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{}}
+	w := &world{t: t, clock: &clocktest.Ahead{}}
 	m := table.NewMachine()
 	c, err := cell.Open(context.Background(), cell.Config{Journal: &memory.Medium{}, Machines: []cell.Machine{m}, Clock: w.clock})
 	if err != nil {
@@ -224,14 +204,14 @@ func TestIteratorsAndRecordsGrowOld(t *testing.T) {
 	w.write(table.Action{Kind: table.Put, Item: item("a", 1)})
 	first := w.records(w.mustIterator(types.ShardIteratorTypeTrimHorizon, nil), 0).Records[0].Dynamodb.SequenceNumber
 	it := w.mustIterator(types.ShardIteratorTypeAtSequenceNumber, first)
-	w.clock.advance(14 * time.Minute)
+	w.clock.Advance(14 * time.Minute)
 	w.records(it, 0)
-	w.clock.advance(time.Minute)
+	w.clock.Advance(time.Minute)
 	_, err := w.sdk.GetRecords(t.Context(), &sdk.GetRecordsInput{ShardIterator: it})
 	if _, ok := errors.AsType[*types.ExpiredIteratorException](err); !ok {
 		t.Errorf("got %v, want an ExpiredIteratorException", err)
 	}
-	w.clock.advance(24 * time.Hour)
+	w.clock.Advance(24 * time.Hour)
 	w.write(table.Action{Kind: table.Put, Item: item("b", 1)})
 	it, err = w.iterator(types.ShardIteratorTypeAtSequenceNumber, first)
 	if err == nil {

@@ -93,6 +93,7 @@ var tradeNamesAllowed = []string{"door/", "template/", "cmd/", "examples/", "ben
 // keeps the proportions (docs/decisions/0008-one-clock.md).
 var machineTime = map[string]string{
 	"clock.go":            "it is the machine's clock",
+	"clocktest/":          "the machine's clock, moved ahead, for tests",
 	"cell/cell.go":        "when something last reached the disk",
 	"cell/health.go":      "a disk is as fast as it is",
 	"cell/journal/disk/":  "a disk is as fast as it is",

@@ -259,7 +259,7 @@ func (c *Cell) fire(ctx context.Context) {
 		at, ok := c.timers.peek()
 		now := c.clock.Now()
 		if !ok || at.After(now) {
-			c.awaitTimer(ctx, ok, at.Sub(now))
+			c.awaitTimer(ctx, ok, at, now)
 			continue
 		}
 		t := orderedTime(now)
@@ -270,12 +270,17 @@ func (c *Cell) fire(ctx context.Context) {
 	}
 }
 
-// awaitTimer waits until the next timer is due or has changed.
-func (c *Cell) awaitTimer(ctx context.Context, some bool, wait time.Duration) {
+// awaitTimer waits until the next timer, if there is one, is due or has
+// changed. A clock that is set between the look at it and the wait would have
+// the wait begin too late: so it is looked at once more.
+func (c *Cell) awaitTimer(ctx context.Context, some bool, at, now time.Time) {
 	rung := make(chan struct{}, 1)
 	if some {
-		stop := c.clock.AfterFunc(min(wait, lookAgainMax), func() { rung <- struct{}{} })
+		stop := c.clock.AfterFunc(min(at.Sub(now), lookAgainMax), func() { rung <- struct{}{} })
 		defer stop()
+		if !at.After(c.clock.Now()) {
+			return
+		}
 	}
 	select {
 	case <-ctx.Done():

@@ -1,6 +1,6 @@
 # What a developer types. `make test` is all that a change has to pass.
 
-GOTESTSUM = go tool -modfile=tools/go.mod gotestsum --format pkgname --hide-summary output
+GOTESTSUM = go tool -modfile=tools/go.mod gotestsum --format pkgname
 LINT      = go tool -modfile=tools/go.mod golangci-lint
 # Packages in which goroutines share memory on the way of an event.
 RACE = ./cell/... ./catalog/... ./run/... ./door/... ./watch/... ./node/... ./delivery/... ./topic/... ./post/...
@@ -36,6 +36,7 @@ reliability: ## long crash, power-loss, corruption and hostile-function runs
 	go test -count=1 -v -timeout 60m ./cell/journal/disk -run DamageIsFound -damages 2000
 	go test -count=1 -v -timeout 60m ./cell/journal/disk -run AnyWrite -stride 3
 	DARUMA_LONG=1 go test -count=1 -v -timeout 60m ./run/... ./cmd/... -run 'Hostile|Killed|Remains|Crash'
+	DARUMA_LONG=1 go test -count=1 -v -timeout 60m ./cmd/daruma -run SameSeed
 
 planted: ## bugs planted on purpose, and the tests that catch them
 	go test -count=1 ./sim -run 'Planted' -v -table

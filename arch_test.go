@@ -22,6 +22,7 @@ var layers = map[string]int{
 	".":        0, // the nouns everyone speaks
 	"cell":     1, // the durable core
 	"outside":  1, // the guard of what is dialed for others
+	"quote":    1, // texts as JSON strings
 	"pattern":  1, // which events are wanted: for nouns and verbs alike
 	"catalog":  2, // nouns kept in a cell
 	"ledger":   2,
@@ -40,7 +41,7 @@ var layers = map[string]int{
 	"heal":     3,
 	"build":    3,
 	"watch":    3,
-	"fault":    2, // decorators on the root's seams, and faults as values: in no cell
+	"fault":    2, // faults as values, and decorators on the root's seams: in no cell
 	"tape":     2, // what runs were told from outside, as values: in no cell
 	"notify":   3,
 	"scribe":   3,
@@ -55,6 +56,20 @@ var layers = map[string]int{
 	"reproduce": 3, // a verb
 
 	"experiment": 3, // a verb
+
+	"parameter": 2, // a noun
+
+	"drill": 2, // a noun
+
+	"alarm": 2, // a noun
+
+	"series": 2, // what was counted over time: in no cell
+
+	"raise": 3, // a verb
+
+	"rehearse": 3, // a verb
+
+	"replay": 3, // a verb
 }
 
 // apart names folders whose packages are no Go library of the product.
@@ -62,25 +77,29 @@ var apart = []string{"examples", "bench"}
 
 // sideways lists the imports between packages of one layer that are allowed, with the reason.
 var sideways = map[string]string{
-	"door/lambda → door/wire":   "wire is what the doors that speak AWS's protocols share",
-	"door/sqs → door/wire":      "the same",
-	"door/dynamodb → door/wire": "the same",
-	"delivery → ledger":         "an event that is given up is in the ledger in the same step",
-	"queue → ledger":            "a message that becomes a dead letter is in the ledger in the same step",
-	"once → ledger":             "the ledger knows how to find a value at a path in an event",
-	"delivery → once":           "the key of an event is kept in the step that settles it",
-	"catalog → once":            "which events are the same is part of a function",
-	"queue → once":              "the same",
-	"shard → once":              "the same",
-	"shard → ledger":            "what a mapping gives up is in the ledger in the same step",
-	"shard → delivery":          "and its destination is told in it, too",
-	"topic → delivery":          "a function that subscribes gets its delivery in the step that publishes",
-	"topic → ledger":            "what a subscription cannot take is in the ledger in the same step",
-	"dispatch → route":          "route is the table of what an outcome does, dispatch is who asks it",
-	"door/sns → door/wire":      "the same",
-	"experiment → template":     "an experiment is a document with places, read as templates are",
-	"dispatch → heal":           "heal says how much of a function may run, dispatch is who asks it",
-	"hold → ledger":             "a function is held and the repair written down in the same step",
+	"door/lambda → door/wire":     "wire is what the doors that speak AWS's protocols share",
+	"door/sqs → door/wire":        "the same",
+	"door/dynamodb → door/wire":   "the same",
+	"delivery → ledger":           "an event that is given up is in the ledger in the same step",
+	"queue → ledger":              "a message that becomes a dead letter is in the ledger in the same step",
+	"once → ledger":               "the ledger knows how to find a value at a path in an event",
+	"delivery → once":             "the key of an event is kept in the step that settles it",
+	"catalog → once":              "which events are the same is part of a function",
+	"queue → once":                "the same",
+	"shard → once":                "the same",
+	"shard → ledger":              "what a mapping gives up is in the ledger in the same step",
+	"shard → delivery":            "and its destination is told in it, too",
+	"topic → delivery":            "a function that subscribes gets its delivery in the step that publishes",
+	"topic → ledger":              "what a subscription cannot take is in the ledger in the same step",
+	"dispatch → route":            "route is the table of what an outcome does, dispatch is who asks it",
+	"door/sns → door/wire":        "the same",
+	"door/ssm → door/wire":        "the same",
+	"door/fis → door/wire":        "the same",
+	"door/cloudwatch → door/wire": "the same",
+	"drill → fault":               "what a stage of a drill does is faults",
+	"experiment → template":       "an experiment is a document with places, read as templates are",
+	"dispatch → heal":             "heal says how much of a function may run, dispatch is who asks it",
+	"hold → ledger":               "a function is held and the repair written down in the same step",
 }
 
 // tradeNames stay in doors, in templates and where people type them.
@@ -105,7 +124,7 @@ var machineTime = map[string]string{
 	"door/runtime/":       "connections of functions' processes",
 	"door/web/":           "connections of clients, and what they wait for functions",
 	"door/wire/":          "connections of clients, and signatures",
-	"fault/":              "what functions and their clients wait for, and leases of processes",
+	"fault/inject/":       "what functions and their clients wait for, and leases of processes",
 	"node/node.go":        "when the process started, and how long certificates hold",
 	"node/debug.go":       "a person and a process under a debugger",
 	"node/record.go":      "how long certificates hold",

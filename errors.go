@@ -2,6 +2,7 @@ package daruma
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -78,6 +79,25 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Invalidf returns an error of KindInvalid whose cause [fmt.Errorf] makes.
+func Invalidf(format string, args ...any) error {
+	return &Error{Kind: KindInvalid, Err: fmt.Errorf(format, args...)}
+}
+
+// InvalidAt is Invalidf of what is wrong with ref.
+func InvalidAt(ref, format string, args ...any) error {
+	return &Error{Kind: KindInvalid, Ref: ref, Err: fmt.Errorf(format, args...)}
+}
+
+// Wrap says of an error what was being done, and to what; both may be "". Its
+// kind and its hint stay. Of nil it is nil.
+func Wrap(op, ref string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Op: op, Ref: ref, Kind: KindOf(err), Err: err, Hint: HintOf(err)}
+}
 
 // KindOf returns the kind of the outermost *Error in err, and KindInternal when there is none.
 func KindOf(err error) Kind {

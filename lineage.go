@@ -58,6 +58,13 @@ func Chained(trace, function string) (header string, invocations int) {
 	return b.String(), count + 1
 }
 
+// Unchained returns a trace header that counts no invocations: a person who
+// sends an event on its way again begins a new chain.
+func Unchained(trace string) string {
+	header, _ := split(trace)
+	return header
+}
+
 // Chain returns how many invocations of function a trace header counts, the
 // one it belongs to among them; 0 when it counts none. More than ChainMax are
 // a loop.

@@ -82,6 +82,7 @@ type Failure struct {
 	Message string        // errorMessage
 	Reason  string        // for Throttled: ReservedFunctionConcurrentInvocationLimitExceeded, …
 	After   time.Duration // for Throttled: when to try again; 0 when not known
+	Alone   bool          // most other events went well around it: this one is to blame itself
 }
 
 // Error makes a Failure an error.

@@ -228,7 +228,7 @@ const rootLength = len("1-5759e988-bd862e3fe1be46a994272793")
 
 // validRoot says whether s is 1-, eight and then 24 hexadecimal digits, not all of them zero.
 func validRoot(s string) bool {
-	return len(s) == rootLength && s[:2] == "1-" && s[10] == '-' && isHex(s[2:10], 8) && isHex(s[11:], 24) && !(zero(s[2:10]) && zero(s[11:]))
+	return len(s) == rootLength && s[:2] == "1-" && s[10] == '-' && isHex(s[2:10], 8) && isHex(s[11:], 24) && (!zero(s[2:10]) || !zero(s[11:]))
 }
 
 // rootOf makes a root of 32 hexadecimal digits.

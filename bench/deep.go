@@ -28,13 +28,14 @@ func (w *workshop) deepQueue(ctx context.Context, d time.Duration, out io.Writer
 	if err != nil {
 		return err
 	}
-	at := &queueServer{server{r.addr(), r.pids(), drop}, says}
-	send, err := at.Send(1)
+	all, err := newSpoken(says)
 	if err != nil {
 		return err
 	}
+	at := &queueServer{server{r.addr(), r.pids(), drop}, all.box}
+	send := at.turns(func(b box, c *conn) (int, error) { return 1, b.send(c, 1) })
 	most := levels[len(levels)-1]
-	empty, err := load(ctx, at.addr, repeat(1, send), most, d, at.pids)
+	empty, err := load(ctx, at.addr, send, most, d, at.pids)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func (w *workshop) deepQueue(ctx context.Context, d time.Duration, out io.Writer
 	if err := fill(ctx, at, deepMessages); err != nil {
 		return err
 	}
-	deep, err := load(ctx, at.addr, repeat(1, send), most, d, at.pids)
+	deep, err := load(ctx, at.addr, send, most, d, at.pids)
 	if err != nil {
 		return err
 	}

@@ -27,10 +27,10 @@ var asynchronous = http.Header{"X-Amz-Invocation-Type": {"Event"}}
 // canned answer, which is driven by the same client.
 func (w *workshop) events() []subject {
 	return []subject{
-		{name: "events, cell accepts (synced)", floor: "canned answer", measure: w.within("accept")},
-		{name: "events, door accepts (synced)", floor: "canned answer", measure: w.atDoor},
+		{name: "events, cell accepts (synced)", floor: canned, measure: w.within("accept")},
+		{name: "events, door accepts (synced)", floor: cannedLibrary, measure: w.atDoor},
 		{name: "events, daruma, to their end", floor: "Go, bare loop", measure: w.toTheirEnd},
-		{name: "events, redriven", floor: "canned answer", measure: w.within("redrive")},
+		{name: "events, redriven", floor: canned, measure: w.within("redrive")},
 	}
 }
 
@@ -69,7 +69,7 @@ func (w *workshop) atDoor(ctx context.Context, d time.Duration) (map[int]measure
 	if err != nil {
 		return nil, err
 	}
-	return ladder(ctx, f.addr, repeat(1, request), d, []int{f.cmd.Process.Pid})
+	return ladder(ctx, f.addr, repeat(request), d, []int{f.cmd.Process.Pid})
 }
 
 // toTheirEnd sends events to a whole node and waits until every one has run.
@@ -105,7 +105,7 @@ func (w *workshop) floods(ctx context.Context, request []byte, d time.Duration, 
 // end of what that set off. Its rate is from the first one sent.
 func (w *workshop) flood(ctx context.Context, request []byte, level int, d time.Duration, ended func(context.Context) (bool, error)) (measurement, error) {
 	cpu, began := cpuOf(w.pids()), time.Now()
-	sent, err := drive(ctx, w.addr(), repeat(1, request), level, began, began.Add(d))
+	sent, err := drive(ctx, w.addr(), repeat(request), level, began, began.Add(d))
 	if err != nil {
 		return measurement{}, err
 	}

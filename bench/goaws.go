@@ -38,7 +38,12 @@ func (w *workshop) startGoaws(ctx context.Context) (*queueServer, error) {
 		stop()
 		return nil, err
 	}
-	return &queueServer{server{ports[0], []int{pid}, stop}, form{ports[0]}}, nil
+	says, err := newSpoken(form{ports[0]})
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return &queueServer{server{ports[0], []int{pid}, stop}, says.box}, nil
 }
 
 // form is the query protocol, unsigned: the peer knows no other, and checks no signature.

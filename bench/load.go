@@ -59,14 +59,14 @@ func (f *figures) median(level int) measurement {
 type turn func(c *conn) (n int, err error)
 
 // repeat sends the same requests in turn, ready as they are. Each connection
-// begins at another of them, and an answer counts as much as each says.
-func repeat(each int, requests ...[]byte) func(i int) turn {
+// begins at another of them, and each answer counts.
+func repeat(requests ...[]byte) func(i int) turn {
 	return func(i int) turn {
 		at := i * 61 // so that connections do not go in step
 		return func(c *conn) (int, error) {
 			at++
 			_, err := c.ask(requests[at%len(requests)])
-			return each, err
+			return 1, err
 		}
 	}
 }

@@ -2,8 +2,8 @@
 // prints ratios: absolute numbers depend on the machine and on what else it
 // does, and are printed for orientation only.
 //
-// Floors: a canned answer over HTTP (what any server costs) and a bare Runtime
-// API loop with the same function processes (what any platform costs that
+// Floors: a canned answer over HTTP (what any server costs, and what one costs
+// that is built on net/http) and a bare Runtime API loop with the same function processes (what any platform costs that
 // keeps the protocol). Peers are measured when they can be installed: AWS's
 // Runtime Interface Emulator and serverless-offline.
 package main
@@ -27,7 +27,7 @@ var levels = []int{1, 16, 64}
 func main() {
 	duration := flag.Duration("d", 3*time.Second, "measured time per figure")
 	rounds := flag.Int("rounds", 3, "rounds; the median of each figure is printed")
-	only := flag.String("only", "", "measure only what contains this text, and its floors; \"pending events\" and \"at rest\" are the last lines")
+	only := flag.String("only", "", "measure only what contains this text, and its floors; \"fault seams\", \"at rest\" and \"pending events\" are the last lines")
 	deep := flag.Bool("deep", false, "measure a queue and a table with a million in them too")
 	floor := flag.String("floor", "", "be this floor, until standard input ends (used by the benchmark itself)")
 	function := flag.String("function", "", "the floor's function")
@@ -69,7 +69,7 @@ func bench(ctx context.Context, duration time.Duration, rounds int, only string,
 		return err
 	}
 	defer w.stop()
-	subjects := []subject{w.canned()}
+	subjects := []subject{w.canned(canned), w.canned(cannedLibrary)}
 	for _, lang := range languages {
 		subjects = append(subjects, w.bare(lang), w.web(lang), w.invoke(lang))
 	}
@@ -78,7 +78,7 @@ func bench(ctx context.Context, duration time.Duration, rounds int, only string,
 	subjects = append(subjects, w.tables()...)
 	subjects = append(subjects, w.topics()...)
 	subjects = append(subjects, w.peers()...)
-	results := map[string]*figures{}
+	results, missing := map[string]*figures{}, map[string]error{}
 	for round := range rounds {
 		for _, s := range subjects {
 			if !wanted(s, subjects, only) {
@@ -88,6 +88,7 @@ func bench(ctx context.Context, duration time.Duration, rounds int, only string,
 			got, err := s.measure(ctx, duration)
 			if err != nil {
 				fmt.Fprintf(os.Stderr, "  not measured: %v\n", err)
+				missing[s.name] = err
 				continue
 			}
 			if results[s.name] == nil {
@@ -97,23 +98,33 @@ func bench(ctx context.Context, duration time.Duration, rounds int, only string,
 		}
 	}
 	print(os.Stdout, subjects, results)
+	for _, s := range subjects {
+		if err := missing[s.name]; err != nil {
+			fmt.Printf("not measured: %s: %v\n", s.name, err)
+		}
+	}
 	fmt.Print(alone(results))
-	if deep && (strings.Contains("queues", only) || strings.HasPrefix(only, "queues")) {
+	if deep && (within(only, "queues") || strings.HasPrefix(only, "queues")) {
 		if err := w.deepQueue(ctx, duration, os.Stdout); err != nil {
 			return err
 		}
 	}
-	if deep && (strings.Contains("tables", only) || strings.HasPrefix(only, "tables")) {
+	if deep && (within(only, "tables") || strings.HasPrefix(only, "tables")) {
 		if err := w.deepTable(ctx, os.Stdout); err != nil {
 			return err
 		}
 	}
-	if strings.Contains("at rest", only) {
+	if within(only, "fault seams") {
+		if err := w.faultSeams(ctx, os.Stdout); err != nil {
+			return err
+		}
+	}
+	if within(only, "at rest") {
 		if err := w.atRest(ctx, os.Stdout); err != nil {
 			return err
 		}
 	}
-	if strings.Contains("pending events", only) {
+	if within(only, "pending events") {
 		return w.pending(ctx, os.Stdout)
 	}
 	return nil
@@ -158,3 +169,6 @@ func root() (string, error) {
 	}
 	return filepath.Clean(strings.TrimSpace(string(out))), nil
 }
+
+// within says whether a part of a subject's name was asked for.
+func within(part, name string) bool { return strings.Contains(name, part) }

@@ -86,7 +86,7 @@ func (w *workshop) measureEmulator(ctx context.Context, d time.Duration) (map[in
 	if err := waitFor(ctx, ports[0]); err != nil {
 		return nil, err
 	}
-	m, err := load(ctx, ports[0], repeat(1, post("/2015-03-31/functions/function/invocations", ports[0])), 1, d, []int{pid})
+	m, err := load(ctx, ports[0], repeat(post("/2015-03-31/functions/function/invocations", ports[0])), 1, d, []int{pid})
 	return map[int]measurement{1: m}, err
 }
 
@@ -126,7 +126,7 @@ func (w *workshop) measureOffline(ctx context.Context, d time.Duration) (map[int
 	if err := waitFor(ctx, ports[0]); err != nil {
 		return nil, err
 	}
-	return ladder(ctx, ports[0], repeat(1, post("/node", ports[0])), d, []int{pid})
+	return ladder(ctx, ports[0], repeat(post("/node", ports[0])), d, []int{pid})
 }
 
 // start starts a peer in a process group of its own; stop ends all of it.

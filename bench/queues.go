@@ -17,6 +17,7 @@ const (
 	queueBatch = 10
 	// fillRate is how many messages wait, for each second of a measurement that receives them.
 	fillRate = 15_000
+	fillers  = 32 // connections that fill
 )
 
 // message is what is sent: 256 bytes.
@@ -37,10 +38,63 @@ type server struct {
 	stop func()
 }
 
-// A queueServer is a server with a queue.
+// A box is a queue as one connection has it.
+type box interface {
+	// send sends n messages and returns when all of them are kept.
+	send(c *conn, n int) error
+	// take receives and deletes up to n messages, and returns how many.
+	take(c *conn, n int) (int, error)
+}
+
+// A queueServer is a server with a queue. box is for one connection.
 type queueServer struct {
 	server
+	box func() (box, error)
+}
+
+// spoken is a queue that is asked in requests over HTTP.
+type spoken struct {
 	speech
+	sends, receives map[int][]byte // ready, by number of messages
+}
+
+// newSpoken has the requests ready that queueWorks send.
+func newSpoken(says speech) (*spoken, error) {
+	s := &spoken{says, map[int][]byte{}, map[int][]byte{}}
+	for _, n := range []int{1, queueBatch} {
+		var err error
+		if s.sends[n], err = says.Send(n); err != nil {
+			return nil, err
+		}
+		if s.receives[n], err = says.Receive(n); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// box is the same for every connection.
+func (s *spoken) box() (box, error) { return s, nil }
+
+func (s *spoken) send(c *conn, n int) error {
+	_, err := c.ask(s.sends[n])
+	return err
+}
+
+func (s *spoken) take(c *conn, n int) (int, error) {
+	answer, err := c.ask(s.receives[n])
+	if err != nil {
+		return 0, err
+	}
+	handles := s.Handles(answer)
+	if len(handles) == 0 {
+		return 0, nil
+	}
+	request, err := s.Delete(handles)
+	if err == nil {
+		_, err = c.ask(request)
+	}
+	return len(handles), err
 }
 
 // queueWorks are what is measured of every queue. What is counted is messages.
@@ -57,10 +111,10 @@ var queueWorks = []struct {
 
 // queues are the subjects of queues.
 func (w *workshop) queues() []subject {
-	all := []subject{{name: "queues, cell sends (synced)", floor: "canned answer", measure: w.within("send")}}
+	all := []subject{{name: "queues, cell sends (synced)", floor: canned, measure: w.within("send")}}
 	add := func(who string, start func(context.Context) (*queueServer, error)) {
 		for _, work := range queueWorks {
-			all = append(all, subject{name: "queues, " + who + ", " + work.name, floor: "canned answer", measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
+			all = append(all, subject{name: "queues, " + who + ", " + work.name, floor: cannedLibrary, measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
 				at, err := start(ctx)
 				if err != nil {
 					return nil, err
@@ -73,6 +127,8 @@ func (w *workshop) queues() []subject {
 	add("daruma (synced)", w.startQueue)
 	all = append(all, subject{name: "queues, daruma (synced), send to function to deleted", floor: "Go, bare loop", measure: w.toDeleted})
 	add("goaws (in memory)", w.startGoaws)
+	add("Redis streams (synced)", w.startRedis)
+	add("RabbitMQ (synced, confirmed)", w.startRabbit)
 	return all
 }
 
@@ -87,7 +143,12 @@ func (w *workshop) startQueue(ctx context.Context) (*queueServer, error) {
 		drop()
 		return nil, err
 	}
-	return &queueServer{server{r.addr(), r.pids(), drop}, says}, nil
+	all, err := newSpoken(says)
+	if err != nil {
+		drop()
+		return nil, err
+	}
+	return &queueServer{server{r.addr(), r.pids(), drop}, all.box}, nil
 }
 
 // queue says how one of the node's queues is spoken to.
@@ -150,13 +211,22 @@ func between(text []byte, from, to string) (all []string) {
 	return all
 }
 
+// turns are those of connections that each have a box of their own.
+func (at *queueServer) turns(of func(b box, c *conn) (int, error)) func(int) turn {
+	return func(int) turn {
+		b, err := at.box()
+		return func(c *conn) (int, error) {
+			if err != nil {
+				return 0, err
+			}
+			return of(b, c)
+		}
+	}
+}
+
 func sends(n int) func(context.Context, *queueServer, time.Duration) (map[int]measurement, error) {
 	return func(ctx context.Context, at *queueServer, d time.Duration) (map[int]measurement, error) {
-		request, err := at.Send(n)
-		if err != nil {
-			return nil, err
-		}
-		return ladder(ctx, at.addr, repeat(n, request), d, at.pids)
+		return ladder(ctx, at.addr, at.turns(func(b box, c *conn) (int, error) { return n, b.send(c, n) }), d, at.pids)
 	}
 }
 
@@ -164,15 +234,11 @@ func sends(n int) func(context.Context, *queueServer, time.Duration) (map[int]me
 func drains(ctx context.Context, at *queueServer, d time.Duration) (map[int]measurement, error) {
 	got := map[int]measurement{}
 	for _, level := range levels {
-		if err := fill(ctx, at, int(d.Seconds()*fillRate)); err != nil {
-			return nil, err
-		}
-		receive, err := at.Receive(1)
+		err := fill(ctx, at, int(d.Seconds()*fillRate))
 		if err != nil {
 			return nil, err
 		}
-		turns := func(int) turn { return func(c *conn) (int, error) { return takeAway(c, at, receive) } }
-		if got[level], err = load(ctx, at.addr, turns, level, d, at.pids); err != nil {
+		if got[level], err = load(ctx, at.addr, at.turns(func(b box, c *conn) (int, error) { return b.take(c, 1) }), level, d, at.pids); err != nil {
 			return nil, err
 		}
 	}
@@ -181,16 +247,19 @@ func drains(ctx context.Context, at *queueServer, d time.Duration) (map[int]meas
 
 // fill sends so many messages, in tens.
 func fill(ctx context.Context, at *queueServer, n int) error {
-	request, err := at.Send(queueBatch)
-	if err != nil {
-		return err
-	}
-	return until(ctx, at.addr, n/queueBatch, func(int64) ([]byte, error) { return request, nil })
+	var sent atomic.Int64
+	now := time.Now()
+	_, err := drive(ctx, at.addr, at.turns(func(b box, c *conn) (int, error) {
+		if sent.Add(queueBatch) > int64(n) {
+			return 0, nil
+		}
+		return queueBatch, b.send(c, queueBatch)
+	}), fillers, now, now.Add(time.Hour))
+	return err
 }
 
 // until sends so many requests over several connections. Each is made from its number.
 func until(ctx context.Context, addr string, n int, request func(i int64) ([]byte, error)) error {
-	const connections = 32
 	var next atomic.Int64
 	now := time.Now()
 	_, err := drive(ctx, addr, func(int) turn {
@@ -205,51 +274,24 @@ func until(ctx context.Context, addr string, n int, request func(i int64) ([]byt
 			}
 			return 1, err
 		}
-	}, min(connections, n), now, now.Add(time.Hour))
+	}, min(fillers, n), now, now.Add(time.Hour))
 	return err
-}
-
-// takeAway receives and deletes once, and returns how many messages that were.
-func takeAway(c *conn, at *queueServer, receive []byte) (int, error) {
-	answer, err := c.ask(receive)
-	if err != nil {
-		return 0, err
-	}
-	handles := at.Handles(answer)
-	if len(handles) == 0 {
-		return 0, nil
-	}
-	request, err := at.Delete(handles)
-	if err == nil {
-		_, err = c.ask(request)
-	}
-	return len(handles), err
 }
 
 // cycles sends, receives and deletes from connections that do all three in turn.
 func cycles(n int) func(context.Context, *queueServer, time.Duration) (map[int]measurement, error) {
 	return func(ctx context.Context, at *queueServer, d time.Duration) (map[int]measurement, error) {
-		send, err := at.Send(n)
-		if err != nil {
-			return nil, err
-		}
-		receive, err := at.Receive(n)
-		if err != nil {
-			return nil, err
-		}
-		return ladder(ctx, at.addr, func(int) turn {
-			return func(c *conn) (int, error) {
-				if _, err := c.ask(send); err != nil {
-					return 0, err
-				}
-				for range 1000 { // another connection may have taken what was sent
-					if got, err := takeAway(c, at, receive); got > 0 || err != nil {
-						return got, err
-					}
-				}
-				return 0, errors.New("nothing comes out of the queue")
+		return ladder(ctx, at.addr, at.turns(func(b box, c *conn) (int, error) {
+			if err := b.send(c, n); err != nil {
+				return 0, err
 			}
-		}, d, at.pids)
+			for range 1000 { // another connection may have taken what was sent
+				if got, err := b.take(c, n); got > 0 || err != nil {
+					return got, err
+				}
+			}
+			return 0, errors.New("nothing comes out of the queue")
+		}), d, at.pids)
 	}
 }
 

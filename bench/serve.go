@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,8 +36,14 @@ func serveFloor(kind, function, app, dir string) error {
 		fmt.Println(l.Addr())
 		return serveDoor(l, dir)
 	}
+	if kind == cannedLibrary {
+		go func() { _ = http.Serve(l, http.HandlerFunc(answerCanned)) }()
+		fmt.Println(l.Addr())
+		_, err := io.Copy(io.Discard, os.Stdin)
+		return err
+	}
 	serve := serveCanned
-	if kind != "canned" {
+	if kind != canned {
 		loop, err := startBareLoop()
 		if err != nil {
 			return err

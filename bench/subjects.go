@@ -71,32 +71,39 @@ func post(path, host string) []byte {
 	return raw(path, host, http.Header{"Content-Type": {"application/json"}}, event)
 }
 
-func (w *workshop) canned() subject {
-	return subject{name: "canned answer", measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
-		f, err := w.startFloor("canned", "", w.dir)
+// What a server costs that does nothing: at least, and with the library that
+// the doors are built on.
+const (
+	canned        = "canned answer"
+	cannedLibrary = "canned answer, net/http"
+)
+
+func (w *workshop) canned(name string) subject {
+	return subject{name: name, measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
+		f, err := w.startFloor(name, "", w.dir)
 		if err != nil {
 			return nil, err
 		}
 		defer f.stop()
-		return ladder(ctx, f.addr, repeat(1, post("/", f.addr)), d, []int{f.cmd.Process.Pid})
+		return ladder(ctx, f.addr, repeat(post("/", f.addr)), d, []int{f.cmd.Process.Pid})
 	}}
 }
 
 func (w *workshop) bare(lang language) subject {
-	return subject{name: lang.name + ", bare loop", floor: "canned answer", measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
+	return subject{name: lang.name + ", bare loop", floor: canned, measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
 		f, err := w.startFloor("bare", lang.function, w.dir)
 		if err != nil {
 			return nil, err
 		}
 		defer f.stop()
-		return ladder(ctx, f.addr, repeat(1, post("/", f.addr)), d, []int{f.cmd.Process.Pid})
+		return ladder(ctx, f.addr, repeat(post("/", f.addr)), d, []int{f.cmd.Process.Pid})
 	}}
 }
 
 func (w *workshop) web(lang language) subject {
 	return subject{name: lang.name + ", daruma HTTP API", floor: lang.name + ", bare loop", measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
 		addr := strings.TrimPrefix(w.address.Web, "http://")
-		return ladder(ctx, addr, repeat(1, post(lang.path, addr)), d, []int{w.address.PID})
+		return ladder(ctx, addr, repeat(post(lang.path, addr)), d, []int{w.address.PID})
 	}}
 }
 
@@ -106,7 +113,7 @@ func (w *workshop) invoke(lang language) subject {
 		if err != nil {
 			return nil, err
 		}
-		return ladder(ctx, w.addr(), repeat(1, request), d, []int{w.address.PID})
+		return ladder(ctx, w.addr(), repeat(request), d, []int{w.address.PID})
 	}}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -25,7 +26,9 @@ var tableWorks = []struct {
 	requests  int
 	body      func(i int) string
 }{
-	{"PutItem", "PutItem", tableKeys, func(i int) string { return `{"TableName":"bench","Item":` + item(key(i), 0, "1", filler) + `}` }},
+	{"PutItem", "PutItem", 2 * tableKeys, func(i int) string {
+		return `{"TableName":"bench","Item":` + another(i, tableKeys) + `}`
+	}},
 	{"UpdateItem on a condition", "UpdateItem", tableKeys, func(i int) string {
 		return `{"TableName":"bench","Key":{"pk":{"S":"` + key(i) + `"},"sk":{"S":"00"}},"UpdateExpression":"SET v = v + :one","ConditionExpression":"attribute_exists(pk) AND v >= :zero","ExpressionAttributeValues":{":one":{"N":"1"},":zero":{"N":"0"}}}`
 	}},
@@ -35,14 +38,18 @@ var tableWorks = []struct {
 	{"Query of 20", "Query", tablePages, func(i int) string {
 		return `{"TableName":"bench","KeyConditionExpression":"pk = :p","Limit":20,"ExpressionAttributeValues":{":p":{"S":"` + page(i) + `"}}}`
 	}},
-	{"TransactWriteItems of 4", "TransactWriteItems", tableKeys / transacted, func(i int) string {
+	{"TransactWriteItems of 4", "TransactWriteItems", 2 * tableKeys / transacted, func(i int) string {
 		var all []string
 		for j := range transacted {
-			all = append(all, `{"Put":{"TableName":"bench","Item":`+item(key(i*transacted+j), 0, "1", filler)+`}}`)
+			all = append(all, `{"Put":{"TableName":"bench","Item":`+another(i*transacted+j, tableKeys)+`}}`)
 		}
 		return `{"TransactItems":[` + strings.Join(all, ",") + `]}`
 	}},
 }
+
+// another is the item of a key as it was not the time before: what changes
+// nothing has nothing to be synced.
+func another(i, keys int) string { return item(key(i%keys), 0, strconv.Itoa(1+i/keys), filler) }
 
 func key(i int) string  { return fmt.Sprintf("k%05d", i) }
 func page(i int) string { return fmt.Sprintf("q%05d", i) }
@@ -67,7 +74,7 @@ func (w *workshop) tables() []subject {
 	all := []subject{{name: diskSync, measure: w.within("sync")}}
 	add := func(who string, start func(context.Context) (*tableServer, error)) {
 		for _, work := range tableWorks {
-			all = append(all, subject{name: "tables, " + who + ", " + work.name, floor: "canned answer", measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
+			all = append(all, subject{name: "tables, " + who + ", " + work.name, floor: cannedLibrary, measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
 				at, err := start(ctx)
 				if err != nil {
 					return nil, err
@@ -82,7 +89,7 @@ func (w *workshop) tables() []subject {
 						return nil, err
 					}
 				}
-				return ladder(ctx, at.addr(), repeat(1, requests...), d, at.pids)
+				return ladder(ctx, at.addr(), repeat(requests...), d, at.pids)
 			}})
 		}
 	}

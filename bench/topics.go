@@ -15,7 +15,7 @@ import (
 func (w *workshop) topics() []subject {
 	var all []subject
 	for _, n := range []int{0, 1, 10} {
-		all = append(all, subject{name: fmt.Sprintf("topics, daruma (synced), publish to %d", n), floor: "canned answer", measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
+		all = append(all, subject{name: fmt.Sprintf("topics, daruma (synced), publish to %d", n), floor: cannedLibrary, measure: func(ctx context.Context, d time.Duration) (map[int]measurement, error) {
 			r, drop, err := w.fresh(ctx)
 			if err != nil {
 				return nil, err
@@ -25,7 +25,7 @@ func (w *workshop) topics() []subject {
 			if err != nil {
 				return nil, err
 			}
-			return ladder(ctx, r.addr(), repeat(1, publish), d, r.pids())
+			return ladder(ctx, r.addr(), repeat(publish), d, r.pids())
 		}})
 	}
 	return all

@@ -38,10 +38,7 @@ func (j *job) file() error {
 	if ext := strings.ToLower(filepath.Ext(j.src.Path)); ext != ".zip" && ext != ".jar" && !isArchive(j.src.Path) {
 		return (&copier{}).file(j.src.Path, filepath.Join(j.out, filepath.Base(j.src.Path)))
 	}
-	if err := unpack(j.src.Path, j.out); err != nil {
-		return &daruma.Error{Op: "unpack " + j.src.Path, Kind: daruma.KindOf(err), Err: err}
-	}
-	return nil
+	return daruma.Wrap("unpack "+j.src.Path, "", unpack(j.src.Path, j.out))
 }
 
 // isArchive says whether a file begins as zip archives do (APPNOTE.TXT 4.3.7).
@@ -69,7 +66,7 @@ func unpack(file, dir string) error {
 	}
 	z, err := zip.OpenReader(file)
 	if err != nil {
-		return invalid("not a zip archive: %w", err)
+		return daruma.Invalidf("not a zip archive: %w", err)
 	}
 	defer z.Close()
 	if len(z.File) > entriesMax {
@@ -104,25 +101,25 @@ func unpackEntry(root *os.Root, f *zip.File, left int64) (int64, error) {
 		return 0, makeAll(root, name)
 	}
 	if !f.Mode().IsRegular() {
-		return 0, invalid("%q is a link or a device: only regular files are unpacked", f.Name)
+		return 0, daruma.Invalidf("%q is a link or a device: only regular files are unpacked", f.Name)
 	}
 	if f.Flags&1 != 0 {
-		return 0, invalid("%q is encrypted", f.Name)
+		return 0, daruma.Invalidf("%q is encrypted", f.Name)
 	}
 	if err := makeAll(root, path.Dir(name)); err != nil {
 		return 0, err
 	}
 	in, err := f.Open()
 	if err != nil {
-		return 0, invalid("%q: %w", f.Name, err)
+		return 0, daruma.Invalidf("%q: %w", f.Name, err)
 	}
 	defer in.Close()
 	out, err := root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return 0, invalid("%q is there twice", f.Name)
+		return 0, daruma.Invalidf("%q is there twice", f.Name)
 	}
 	if err != nil {
-		return 0, invalid("%q: %w", f.Name, err)
+		return 0, daruma.Invalidf("%q: %w", f.Name, err)
 	}
 	n, err := io.Copy(out, io.LimitReader(in, left+1))
 	mode := f.Mode().Perm()
@@ -137,7 +134,7 @@ func unpackEntry(root *os.Root, f *zip.File, left int64) (int64, error) {
 	case n > left:
 		return n, tooFar(left)
 	case err != nil:
-		return n, invalid("%q: %w", f.Name, err)
+		return n, daruma.Invalidf("%q: %w", f.Name, err)
 	}
 	return n, closed
 }
@@ -153,16 +150,16 @@ func tooFar(left int64) error {
 // safeName returns an entry's name as a clean path below the root, or refuses it.
 func safeName(name string) (string, error) {
 	if len(name) > nameMax || strings.ContainsAny(name, "\x00\\") {
-		return "", invalid("%q is no name for a file", name)
+		return "", daruma.Invalidf("%q is no name for a file", name)
 	}
 	clean := path.Clean(strings.TrimSuffix(name, "/"))
 	for _, part := range strings.Split(name, "/") {
 		if part == ".." {
-			return "", invalid("%q leads outside", name)
+			return "", daruma.Invalidf("%q leads outside", name)
 		}
 	}
 	if path.IsAbs(name) || clean == "." && name != "./" || clean == ".." {
-		return "", invalid("%q is no relative path", name)
+		return "", daruma.Invalidf("%q is no relative path", name)
 	}
 	return clean, nil
 }
@@ -173,7 +170,7 @@ func makeAll(root *os.Root, dir string) error {
 		return nil
 	}
 	if err := root.MkdirAll(dir, 0o755); err != nil {
-		return invalid("%q: %w", dir, err)
+		return daruma.Invalidf("%q: %w", dir, err)
 	}
 	return nil
 }

@@ -87,17 +87,17 @@ func Build(ctx context.Context, src catalog.Source, o Options) (catalog.Code, er
 	}
 	code, err := build(ctx, src, o)
 	if err != nil {
-		return catalog.Code{}, &daruma.Error{Op: "build " + o.Name, Kind: daruma.KindOf(err), Ref: src.Position, Err: err, Hint: daruma.HintOf(err)}
+		return catalog.Code{}, daruma.Wrap("build "+o.Name, src.Position, err)
 	}
 	return code, nil
 }
 
 func build(ctx context.Context, src catalog.Source, o Options) (catalog.Code, error) {
 	if !filepath.IsAbs(o.Out) || !filepath.IsAbs(o.Cache) {
-		return catalog.Code{}, invalid("the store and the cache need absolute paths")
+		return catalog.Code{}, daruma.Invalidf("the store and the cache need absolute paths")
 	}
 	if src.Inline == "" && !filepath.IsAbs(src.Path) {
-		return catalog.Code{}, invalid("no absolute path to the source: %q", src.Path)
+		return catalog.Code{}, daruma.Invalidf("no absolute path to the source: %q", src.Path)
 	}
 	s := store{dir: o.Out, python: o.interpreter(ctx, src)}
 	if code, ok := s.recall(src, o); ok {
@@ -155,7 +155,7 @@ func (j *job) run(ctx context.Context) error {
 	}
 	stat, err := os.Stat(j.src.Path)
 	if err != nil {
-		return invalid("read source: %w", err)
+		return daruma.Invalidf("read source: %w", err)
 	}
 	if !stat.IsDir() {
 		return j.file()
@@ -174,7 +174,7 @@ func (j *job) run(ctx context.Context) error {
 func (j *job) asItIs() error {
 	stat, err := os.Stat(j.src.Path)
 	if err != nil {
-		return invalid("read finished code: %w", err)
+		return daruma.Invalidf("read finished code: %w", err)
 	}
 	if !stat.IsDir() {
 		return j.file()
@@ -184,10 +184,6 @@ func (j *job) asItIs() error {
 
 func (j *job) progress(format string, args ...any) {
 	j.Progress(fmt.Sprintf(format, args...))
-}
-
-func invalid(format string, args ...any) error {
-	return &daruma.Error{Kind: daruma.KindInvalid, Err: fmt.Errorf(format, args...)}
 }
 
 func refused(hint, format string, args ...any) error {

@@ -3,7 +3,6 @@ package build_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -17,33 +16,9 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/build"
+	"github.com/daruma-io/daruma/build/buildtest"
 	"github.com/daruma-io/daruma/catalog"
 )
-
-// write lays out files below a new directory; what begins with "#!" can be executed.
-func write(t testing.TB, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	put(t, dir, files)
-	return dir
-}
-
-func put(t testing.TB, dir string, files map[string]string) {
-	t.Helper()
-	for name, text := range files {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		mode := os.FileMode(0o644)
-		if strings.HasPrefix(text, "#!") {
-			mode = 0o755
-		}
-		if err := os.WriteFile(file, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
 
 func options(t testing.TB, runtime, handler string) build.Options {
 	return build.Options{Name: "Orders", Runtime: runtime, Handler: handler, Out: t.TempDir(), Cache: t.TempDir()}
@@ -108,14 +83,14 @@ func wantError(t testing.TB, err error, kind daruma.Kind, texts ...string) {
 }
 
 func TestInterpretedCodeIsCopiedAsItIs(t *testing.T) {
-	dir := write(t, map[string]string{
+	dir := buildtest.Write(t, map[string]string{
 		"index.js": "1", "lib/a.js": "2", "run.sh": "#!/bin/sh\n", "node_modules/dep/index.js": "3",
 		".git/config": "x", ".aws-sam/build/x": "x", ".daruma/x": "x", "__pycache__/x.pyc": "x",
 	})
 	if err := os.Symlink("lib/a.js", filepath.Join(dir, "inside.js")); err != nil {
 		t.Fatal(err)
 	}
-	outside := filepath.Join(write(t, map[string]string{"far.js": "far"}), "far.js")
+	outside := filepath.Join(buildtest.Write(t, map[string]string{"far.js": "far"}), "far.js")
 	if err := os.Symlink(outside, filepath.Join(dir, "outside.js")); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +108,7 @@ func TestInterpretedCodeIsCopiedAsItIs(t *testing.T) {
 	if stat, err := os.Stat(filepath.Join(code.Dir, "run.sh")); err != nil || stat.Mode().Perm() != 0o755 {
 		t.Errorf("got %v, want mode 0755", stat)
 	}
-	put(t, dir, map[string]string{"index.js": "changed"})
+	buildtest.Put(t, dir, map[string]string{"index.js": "changed"})
 	if got := read(t, code, "index.js"); got != "1" {
 		t.Errorf("got %q after the source changed, want finished code unchanged", got)
 	}
@@ -154,19 +129,19 @@ func TestInlineCodeBecomesTheFileTheRuntimeLooksFor(t *testing.T) {
 func TestTheSameContentIsKeptOnce(t *testing.T) {
 	o := options(t, "nodejs22.x", "index.handler")
 	files := map[string]string{"index.js": "1", "a/b.js": "2"}
-	one := mustBuild(t, catalog.Source{Path: write(t, files)}, o)
-	if two := mustBuild(t, catalog.Source{Path: write(t, files)}, o); two != one {
+	one := mustBuild(t, catalog.Source{Path: buildtest.Write(t, files)}, o)
+	if two := mustBuild(t, catalog.Source{Path: buildtest.Write(t, files)}, o); two != one {
 		t.Errorf("got %v and %v, want the same code", one, two)
 	}
 	if one.Bytes != 2 || len(one.SHA256) != 44 {
 		t.Errorf("got %v, want two bytes and a base64 SHA-256", one)
 	}
 	for _, other := range []map[string]string{{"index.js": "2", "a/b.js": "2"}, {"index.js": "1", "a/c.js": "2"}, {"index.js": "1", "ab.js": "2"}, {"index.js": "12", "a/b.js": ""}} {
-		if got := mustBuild(t, catalog.Source{Path: write(t, other)}, o); got.SHA256 == one.SHA256 {
+		if got := mustBuild(t, catalog.Source{Path: buildtest.Write(t, other)}, o); got.SHA256 == one.SHA256 {
 			t.Errorf("got the same sum for %v", other)
 		}
 	}
-	dir := write(t, files)
+	dir := buildtest.Write(t, files)
 	if err := os.Chmod(filepath.Join(dir, "index.js"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +156,7 @@ func TestTheSameContentIsKeptOnce(t *testing.T) {
 
 func TestManyBuildsOfOneSourceAtOnceEndInOneCode(t *testing.T) {
 	o := options(t, "nodejs22.x", "index.handler")
-	src := catalog.Source{Path: write(t, map[string]string{"index.js": "1"})}
+	src := catalog.Source{Path: buildtest.Write(t, map[string]string{"index.js": "1"})}
 	var wg sync.WaitGroup
 	codes := make([]catalog.Code, 8)
 	for i := range codes {
@@ -201,7 +176,7 @@ func TestManyBuildsOfOneSourceAtOnceEndInOneCode(t *testing.T) {
 }
 
 func TestABuildIsRecalledUntilItsInputsChange(t *testing.T) {
-	dir := write(t, map[string]string{"Makefile": "build-Orders:\n\tcp a.txt $(ARTIFACTS_DIR)/\n", "a.txt": "1"})
+	dir := buildtest.Write(t, map[string]string{"Makefile": "build-Orders:\n\tcp a.txt $(ARTIFACTS_DIR)/\n", "a.txt": "1"})
 	src := catalog.Source{Path: dir, Method: "makefile", LogicalID: "Orders"}
 	o := options(t, "provided.al2023", "x")
 	runs := 0
@@ -210,28 +185,28 @@ func TestABuildIsRecalledUntilItsInputsChange(t *testing.T) {
 	if again := mustBuild(t, src, o); again != one || runs != 1 {
 		t.Errorf("got %v after %d runs of make, want %v after one", again, runs, one)
 	}
-	put(t, dir, map[string]string{".git/HEAD": "x"})
+	buildtest.Put(t, dir, map[string]string{".git/HEAD": "x"})
 	if mustBuild(t, src, o); runs != 1 {
 		t.Error("got a build after a change of what is no part of code")
 	}
-	put(t, dir, map[string]string{"a.txt": "22"})
+	buildtest.Put(t, dir, map[string]string{"a.txt": "22"})
 	if two := mustBuild(t, src, o); two == one || runs != 2 || read(t, two, "a.txt") != "22" {
 		t.Errorf("got %v after %d runs, want a new build of what changed", two, runs)
 	}
 	if err := os.RemoveAll(one.Dir); err != nil {
 		t.Fatal(err)
 	}
-	put(t, dir, map[string]string{"a.txt": "1"})
+	buildtest.Put(t, dir, map[string]string{"a.txt": "1"})
 	if three := mustBuild(t, src, o); three != one || !slices.Equal(tree(t, three.Dir), []string{"a.txt"}) {
 		t.Errorf("got %v, want code that was deleted built again", three)
 	}
 }
 
 func TestFinishedCodeIsTakenAsItIs(t *testing.T) {
-	dir := write(t, map[string]string{"index.js": "1", "package.json": `{"dependencies":{"nowhere":"1"}}`, "node_modules/a/index.js": "2", ".git/x": "3"})
+	dir := buildtest.Write(t, map[string]string{"index.js": "1", "package.json": `{"dependencies":{"nowhere":"1"}}`, "node_modules/a/index.js": "2", ".git/x": "3"})
 	code := mustBuild(t, catalog.Source{Path: dir, Built: true}, options(t, "nodejs22.x", "index.handler"))
 	wantTree(t, code, ".git/x", "index.js", "node_modules/a/index.js", "package.json")
-	put(t, dir, map[string]string{"node_modules/a/index.js": "changed"})
+	buildtest.Put(t, dir, map[string]string{"node_modules/a/index.js": "changed"})
 	o := options(t, "nodejs22.x", "index.handler")
 	if got := mustBuild(t, catalog.Source{Path: dir, Built: true}, o); read(t, got, "node_modules/a/index.js") != "changed" {
 		t.Error("got the old code")
@@ -253,7 +228,7 @@ func TestCodeBeyondTheLimitIsRefusedInAWSsWords(t *testing.T) {
 }
 
 func TestAMakefileBuildsItsTarget(t *testing.T) {
-	dir := write(t, map[string]string{
+	dir := buildtest.Write(t, map[string]string{
 		"Makefile":     "build-Orders:\n\techo '#!/bin/sh' > $(ARTIFACTS_DIR)/bootstrap\n\tchmod 755 $(ARTIFACTS_DIR)/bootstrap\n\ttouch made-in-place\nbuild-Bad:\n\techo one; echo two >&2; exit 3\n",
 		"sub/Makefile": "build-Orders:\n\techo sub > $(ARTIFACTS_DIR)/x\n",
 	})
@@ -278,7 +253,7 @@ func TestAMakefileBuildsItsTarget(t *testing.T) {
 }
 
 func TestAGoProgramIsCompiledStaticallyAsBootstrap(t *testing.T) {
-	module := write(t, map[string]string{
+	module := buildtest.Write(t, map[string]string{
 		"go.mod":             "module example.com/app\n\ngo 1.24\n",
 		"shared/shared.go":   "package shared\n\nconst Text = \"shared\"\n",
 		"orders/main.go":     "package main\n\nimport \"example.com/app/shared\"\n\nfunc main() { println(shared.Text) }\n",
@@ -296,11 +271,11 @@ func TestAGoProgramIsCompiledStaticallyAsBootstrap(t *testing.T) {
 		if !slices.Contains(build.Inputs(src), module) {
 			t.Errorf("got inputs %v, want the module among them", build.Inputs(src))
 		}
-		put(t, module, map[string]string{"shared/shared.go": "package shared\n\nconst Text = \"other\"\n"})
+		buildtest.Put(t, module, map[string]string{"shared/shared.go": "package shared\n\nconst Text = \"other\"\n"})
 		if other := mustBuild(t, src, o); other == code {
 			t.Error("got the old code after a package beside it changed")
 		}
-		put(t, module, map[string]string{"shared/shared.go": "package shared\n\nconst Text = \"shared\"\n"})
+		buildtest.Put(t, module, map[string]string{"shared/shared.go": "package shared\n\nconst Text = \"shared\"\n"})
 	}
 	_, err := build.Build(t.Context(), catalog.Source{Path: filepath.Join(module, "broken"), Position: "t.yaml:1:1"}, options(t, "provided.al2023", "x"))
 	wantError(t, err, daruma.KindInvalid, "t.yaml:1:1: build Orders: go: exit status 1", "undefined: undefined")
@@ -309,25 +284,25 @@ func TestAGoProgramIsCompiledStaticallyAsBootstrap(t *testing.T) {
 }
 
 func TestABootstrapThatIsThereIsTakenAsItIs(t *testing.T) {
-	dir := write(t, map[string]string{"bootstrap": "#!/bin/sh\n", "main.go": "package main\n"})
+	dir := buildtest.Write(t, map[string]string{"bootstrap": "#!/bin/sh\n", "main.go": "package main\n"})
 	code := mustBuild(t, catalog.Source{Path: dir}, options(t, "provided.al2023", "x"))
 	wantTree(t, code, "bootstrap", "main.go")
 }
 
 func TestALayerIsTakenAsItIsUnlessItNamesAMethod(t *testing.T) {
-	dir := write(t, map[string]string{"nodejs/node_modules/a/index.js": "1", "package.json": `{"dependencies":{"x":"1"}}`})
+	dir := buildtest.Write(t, map[string]string{"nodejs/node_modules/a/index.js": "1", "package.json": `{"dependencies":{"x":"1"}}`})
 	code := mustBuild(t, catalog.Source{Path: dir, Layer: true}, options(t, "", ""))
 	wantTree(t, code, "nodejs/node_modules/a/index.js", "package.json")
-	code = mustBuild(t, catalog.Source{Path: write(t, map[string]string{"util.js": "1"}), Layer: true, Method: "nodejs22.x"}, options(t, "", ""))
+	code = mustBuild(t, catalog.Source{Path: buildtest.Write(t, map[string]string{"util.js": "1"}), Layer: true, Method: "nodejs22.x"}, options(t, "", ""))
 	wantTree(t, code, "nodejs/util.js")
-	code = mustBuild(t, catalog.Source{Path: write(t, map[string]string{"util.py": "1"}), Layer: true, Method: "python3.12"}, options(t, "", ""))
+	code = mustBuild(t, catalog.Source{Path: buildtest.Write(t, map[string]string{"util.py": "1"}), Layer: true, Method: "python3.12"}, options(t, "", ""))
 	wantTree(t, code, "python/util.py")
-	code = mustBuild(t, catalog.Source{Path: write(t, map[string]string{"Makefile": "build-L:\n\tmkdir $(ARTIFACTS_DIR)/python\n\ttouch $(ARTIFACTS_DIR)/python/x\n"}), Layer: true, Method: "makefile", LogicalID: "L"}, options(t, "", ""))
+	code = mustBuild(t, catalog.Source{Path: buildtest.Write(t, map[string]string{"Makefile": "build-L:\n\tmkdir $(ARTIFACTS_DIR)/python\n\ttouch $(ARTIFACTS_DIR)/python/x\n"}), Layer: true, Method: "makefile", LogicalID: "L"}, options(t, "", ""))
 	wantTree(t, code, "python/x")
 }
 
 func TestWhatIsNotSupportedIsRefusedByName(t *testing.T) {
-	dir := write(t, map[string]string{"x": "1"})
+	dir := buildtest.Write(t, map[string]string{"x": "1"})
 	for method, want := range map[string]string{"dotnet8": "BuildMethod dotnet8 is not supported", "ruby3.3": "BuildMethod ruby3.3 is not supported", "esbuild": ""} {
 		if want == "" {
 			continue
@@ -343,7 +318,7 @@ func TestWhatIsNotSupportedIsRefusedByName(t *testing.T) {
 		_, err := build.Build(t.Context(), catalog.Source{Path: dir, Method: method}, options(t, "python3.12", "x.y"))
 		wantError(t, err, daruma.KindUnsupported, want)
 	}
-	_, err := build.Build(t.Context(), catalog.Source{Path: write(t, map[string]string{"build.gradle": ""})}, options(t, "java21", "x"))
+	_, err := build.Build(t.Context(), catalog.Source{Path: buildtest.Write(t, map[string]string{"build.gradle": ""})}, options(t, "java21", "x"))
 	wantError(t, err, daruma.KindUnsupported, "needs gradlew or gradle, and neither was found")
 	_, err = build.Build(t.Context(), catalog.Source{Path: filepath.Join(dir, "nowhere")}, options(t, "nodejs22.x", "x.y"))
 	wantError(t, err, daruma.KindInvalid, "read source")
@@ -352,7 +327,7 @@ func TestWhatIsNotSupportedIsRefusedByName(t *testing.T) {
 }
 
 func TestABuildEndsWithItsContext(t *testing.T) {
-	dir := write(t, map[string]string{"Makefile": "build-Orders:\n\t@echo started; exec sleep 600\n"})
+	dir := buildtest.Write(t, map[string]string{"Makefile": "build-Orders:\n\t@echo started; exec sleep 600\n"})
 	ctx, cancel := context.WithCancel(t.Context())
 	o := options(t, "provided.al2023", "x")
 	o.Log = writer(func(b []byte) { cancel() })
@@ -364,26 +339,9 @@ type writer func(b []byte)
 
 func (w writer) Write(b []byte) (int, error) { w(b); return len(b), nil }
 
-// reachable asks the npm registry once whether it is there.
-var reachable = sync.OnceValue(func() error {
-	out, err := exec.Command("npm", "view", "ms", "name").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("npm view: %w\n%s", err, out)
-	}
-	return nil
-})
-
-// needRegistry skips where no package registry is reachable.
-func needRegistry(t testing.TB) {
-	t.Helper()
-	if err := reachable(); err != nil {
-		t.Skipf("no package registry is reachable from here: %v", err)
-	}
-}
-
 func TestNpmInstallsWhatProductionNeedsOnce(t *testing.T) {
-	needRegistry(t)
-	dir := write(t, map[string]string{
+	buildtest.NeedRegistry(t)
+	dir := buildtest.Write(t, map[string]string{
 		"index.js":             "exports.handler = async () => require('ms')('1s') + require('near')",
 		"package.json":         `{"dependencies":{"ms":"2.1.3","near":"file:./near"},"devDependencies":{"left-pad":"1.3.0"}}`,
 		"near/index.js":        "module.exports = 1",
@@ -411,9 +369,9 @@ func TestNpmInstallsWhatProductionNeedsOnce(t *testing.T) {
 		t.Errorf("got %q, want one line of progress", said)
 	}
 	simple := map[string]string{"index.js": "1", "package.json": `{"dependencies":{"ms":"2.1.3"}}`}
-	src := catalog.Source{Path: write(t, simple)}
+	src := catalog.Source{Path: buildtest.Write(t, simple)}
 	mustBuild(t, src, o)
-	put(t, src.Path, map[string]string{"index.js": "2"})
+	buildtest.Put(t, src.Path, map[string]string{"index.js": "2"})
 	said = nil
 	mustBuild(t, src, o)
 	if len(said) != 0 {
@@ -426,8 +384,8 @@ func TestNpmInstallsWhatProductionNeedsOnce(t *testing.T) {
 }
 
 func TestALockFileIsFollowed(t *testing.T) {
-	needRegistry(t)
-	dir := write(t, map[string]string{"index.js": "1", "package.json": `{"name":"x","dependencies":{"ms":"^2.0.0"}}`})
+	buildtest.NeedRegistry(t)
+	dir := buildtest.Write(t, map[string]string{"index.js": "1", "package.json": `{"name":"x","dependencies":{"ms":"^2.0.0"}}`})
 	lock := exec.Command("npm", "install", "ms@2.1.1", "--package-lock-only", "--no-audit", "--no-fund")
 	lock.Dir = dir
 	if out, err := lock.CombinedOutput(); err != nil {
@@ -442,14 +400,14 @@ func TestALockFileIsFollowed(t *testing.T) {
 func TestAnInstallationThatFailsNamesThePackages(t *testing.T) {
 	t.Setenv("npm_config_offline", "true")
 	t.Setenv("npm_config_cache", t.TempDir())
-	dir := write(t, map[string]string{"index.js": "1", "package.json": `{"dependencies":{"ms":"2.1.3"}}`})
+	dir := buildtest.Write(t, map[string]string{"index.js": "1", "package.json": `{"dependencies":{"ms":"2.1.3"}}`})
 	_, err := build.Build(t.Context(), catalog.Source{Path: dir, Position: "t.yaml:1:1"}, options(t, "nodejs22.x", "index.handler"))
 	wantError(t, err, daruma.KindInvalid, "t.yaml:1:1: build Orders: install ms: npm: exit status 1", "npm error")
 }
 
 func TestPipInstallsRequirementsOnce(t *testing.T) {
-	needRegistry(t)
-	dir := write(t, map[string]string{"app.py": "import six\nprint(six.__version__)", "requirements.txt": "# one\nsix==1.16.0\n"})
+	buildtest.NeedRegistry(t)
+	dir := buildtest.Write(t, map[string]string{"app.py": "import six\nprint(six.__version__)", "requirements.txt": "# one\nsix==1.16.0\n"})
 	o := options(t, "python3.11", "app.handler")
 	var said []string
 	o.Progress = func(text string) { said = append(said, text) }
@@ -460,7 +418,7 @@ func TestPipInstallsRequirementsOnce(t *testing.T) {
 			t.Errorf("got %v, want %s among them", files, want)
 		}
 	}
-	again := mustBuild(t, catalog.Source{Path: write(t, map[string]string{"app.py": "import six\nprint(six.__version__)", "requirements.txt": "# one\nsix==1.16.0\n"})}, o)
+	again := mustBuild(t, catalog.Source{Path: buildtest.Write(t, map[string]string{"app.py": "import six\nprint(six.__version__)", "requirements.txt": "# one\nsix==1.16.0\n"})}, o)
 	if again != code {
 		t.Errorf("got %v and %v, want the same content from the same requirements", code, again)
 	}
@@ -471,7 +429,7 @@ func TestPipInstallsRequirementsOnce(t *testing.T) {
 	if got := strings.Join(said, "|"); strings.Count(got, "pip") != 1 {
 		t.Errorf("got %q, want one installation", got)
 	}
-	_, err := build.Build(t.Context(), catalog.Source{Path: write(t, map[string]string{"requirements.txt": "six==0.0.0.1\n"})}, o)
+	_, err := build.Build(t.Context(), catalog.Source{Path: buildtest.Write(t, map[string]string{"requirements.txt": "six==0.0.0.1\n"})}, o)
 	wantError(t, err, daruma.KindInvalid, "install requirements.txt: ", "six==0.0.0.1")
 }
 
@@ -480,8 +438,8 @@ func TestUvInstallsALockedProject(t *testing.T) {
 	if err != nil {
 		t.Skip("uv is not installed on this machine")
 	}
-	needRegistry(t)
-	dir := write(t, map[string]string{
+	buildtest.NeedRegistry(t)
+	dir := buildtest.Write(t, map[string]string{
 		"app.py":         "import six\n",
 		"pyproject.toml": "[project]\nname = \"orders\"\nversion = \"1\"\nrequires-python = \">=3.8\"\ndependencies = [\"six==1.16.0\"]\n[dependency-groups]\ndev = [\"colorama\"]\n",
 	})
@@ -492,7 +450,7 @@ func TestUvInstallsALockedProject(t *testing.T) {
 	}
 	for name, src := range map[string]catalog.Source{
 		"project":      {Path: dir, Method: "python-uv"},
-		"requirements": {Path: write(t, map[string]string{"app.py": "import six\n", "requirements.txt": "six==1.16.0\n"}), Method: "python-uv"},
+		"requirements": {Path: buildtest.Write(t, map[string]string{"app.py": "import six\n", "requirements.txt": "six==1.16.0\n"}), Method: "python-uv"},
 	} {
 		files := tree(t, mustBuild(t, src, options(t, "python3.11", "app.handler")).Dir)
 		if !slices.Contains(files, "six.py") || !slices.Contains(files, "app.py") || slices.Contains(files, "colorama/__init__.py") {
@@ -505,7 +463,7 @@ func TestCargoLambdaCompilesARustFunction(t *testing.T) {
 	if _, err := exec.LookPath("cargo-lambda"); err != nil {
 		t.Skip("cargo-lambda is not installed on this machine")
 	}
-	dir := write(t, map[string]string{
+	dir := buildtest.Write(t, map[string]string{
 		"Cargo.toml":  "[package]\nname = \"orders\"\nversion = \"0.1.0\"\nedition = \"2021\"\n[dependencies]\n",
 		"src/main.rs": "fn main() { println!(\"rust\"); }\n",
 	})
@@ -518,7 +476,7 @@ func TestCargoLambdaCompilesARustFunction(t *testing.T) {
 }
 
 func TestCodeIsBuiltAgainForAnotherInterpreter(t *testing.T) {
-	dir := write(t, map[string]string{"app.py": ""})
+	dir := buildtest.Write(t, map[string]string{"app.py": ""})
 	o := options(t, "python3.12", "app.handler")
 	for i, c := range []struct {
 		python string

@@ -31,7 +31,7 @@ func (j *job) bundleAsToldBy(ctx context.Context) error {
 	if len(o.EntryPoints) == 0 {
 		entry := j.entry()
 		if entry == "" {
-			return invalid("no BuildProperties.EntryPoints, and no file for handler %q", j.Handler)
+			return daruma.Invalidf("no BuildProperties.EntryPoints, and no file for handler %q", j.Handler)
 		}
 		o.EntryPoints = []string{entry}
 	}
@@ -202,7 +202,7 @@ func nodeMajor(id string) string {
 func relative(entry string) (string, error) {
 	clean := filepath.Clean(entry)
 	if !filepath.IsLocal(clean) {
-		return "", invalid("BuildProperties.EntryPoints: %q does not lie below CodeUri", entry)
+		return "", daruma.Invalidf("BuildProperties.EntryPoints: %q does not lie below CodeUri", entry)
 	}
 	if !strings.HasPrefix(clean, "."+string(os.PathSeparator)) {
 		clean = "." + string(os.PathSeparator) + clean

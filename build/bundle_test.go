@@ -10,6 +10,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/build"
+	"github.com/daruma-io/daruma/build/buildtest"
 	"github.com/daruma-io/daruma/catalog"
 )
 
@@ -24,9 +25,9 @@ func eval(t testing.TB, file, expression string) string {
 }
 
 func TestTypeScriptRunsWithoutAnyMetadata(t *testing.T) {
-	shared := write(t, map[string]string{"shared.ts": "export const far: string = 'far'"})
+	shared := buildtest.Write(t, map[string]string{"shared.ts": "export const far: string = 'far'"})
 	dir := filepath.Join(shared, "fn")
-	put(t, dir, map[string]string{
+	buildtest.Put(t, dir, map[string]string{
 		"src/app.ts":  "import { near } from './near'; import { far } from '../../shared'; import { S3Client } from '@aws-sdk/client-s3';\nenum E { A = 'a' }\nexport const handler = async (e: { x: number }): Promise<string> => [E.A, near, far, e.x, typeof S3Client].join()",
 		"src/near.ts": "export const near = 'near' as const", "data.json": "{}", "tsconfig.json": "{}", "package.json": "{}",
 	})
@@ -36,21 +37,21 @@ func TestTypeScriptRunsWithoutAnyMetadata(t *testing.T) {
 	if got := read(t, code, "src/app.js"); !strings.Contains(got, `require("@aws-sdk/client-s3")`) {
 		t.Errorf("got %s, want the SDK left to the runtime", got)
 	}
-	put(t, code.Dir, map[string]string{"node_modules/@aws-sdk/client-s3/index.js": "exports.S3Client = class {}"})
+	buildtest.Put(t, code.Dir, map[string]string{"node_modules/@aws-sdk/client-s3/index.js": "exports.S3Client = class {}"})
 	if got := eval(t, filepath.Join(code.Dir, "src/app.js"), "await m.handler({ x: 1 })"); got != "a,near,far,1,function" {
 		t.Errorf("got %s, want what the handler returns", got)
 	}
 	if got := build.Extra(src, o); len(got) != 1 || got[0] != filepath.Join(shared, "shared.ts") {
 		t.Errorf("got extra inputs %v, want the file beside the source", got)
 	}
-	put(t, shared, map[string]string{"shared.ts": "export const far: string = 'further'"})
+	buildtest.Put(t, shared, map[string]string{"shared.ts": "export const far: string = 'further'"})
 	if again := mustBuild(t, src, o); again.SHA256 == code.SHA256 {
 		t.Error("got the old code after a file beside the source changed")
 	}
 }
 
 func TestTypeScriptModulesBecomeModules(t *testing.T) {
-	dir := write(t, map[string]string{
+	dir := buildtest.Write(t, map[string]string{
 		"app.ts":  "import fs from 'node:fs'; import cjs from './old.cjs'; const v = await Promise.resolve(1); export const handler = async () => [typeof fs.readFileSync, cjs, v].join()",
 		"old.cjs": "module.exports = typeof require('node:os').cpus", "package.json": `{"type":"module"}`,
 	})
@@ -61,7 +62,7 @@ func TestTypeScriptModulesBecomeModules(t *testing.T) {
 }
 
 func TestABrokenTypeScriptFileIsNamedWithTheLine(t *testing.T) {
-	dir := write(t, map[string]string{"app.ts": "export const handler = (\n"})
+	dir := buildtest.Write(t, map[string]string{"app.ts": "export const handler = (\n"})
 	_, err := build.Build(t.Context(), catalog.Source{Path: dir, Position: "t.yaml:1:1"}, options(t, "nodejs20.x", "app.handler"))
 	wantError(t, err, daruma.KindInvalid, "t.yaml:1:1: build Orders: esbuild:", "Unexpected end of file", "app.ts:2:0")
 }
@@ -71,7 +72,7 @@ func TestEsbuildFollowsTheTemplatesProperties(t *testing.T) {
 		"src/a.ts": "import text from './t.txt'; import dep from 'dep'; import ext from 'ext';\nexport const handler = async () => [text.trim(), dep, WHO, typeof ext, longName(1)].join();\nfunction longName(parameter: number) { return parameter ?? 0 }",
 		"src/b.ts": "export const handler = async () => 'b'", "src/t.txt": "text", "node_modules/dep/index.js": "module.exports = 'dep'", "package.json": `{"dependencies":{"dep":"1"}}`,
 	}
-	dir := write(t, files)
+	dir := buildtest.Write(t, files)
 	o := options(t, "nodejs20.x", "a.handler")
 	p := map[string]any{
 		"EntryPoints": []any{"src/a.ts", "src/b.ts"}, "Target": "es2020", "Format": "esm", "OutExtension": []any{".js=.mjs"}, "Minify": false, "Sourcemap": true,
@@ -85,7 +86,7 @@ func TestEsbuildFollowsTheTemplatesProperties(t *testing.T) {
 			t.Errorf("got %s, want %s in it", a, want)
 		}
 	}
-	put(t, code.Dir, map[string]string{"node_modules/ext/index.js": "module.exports = () => {}"})
+	buildtest.Put(t, code.Dir, map[string]string{"node_modules/ext/index.js": "module.exports = () => {}"})
 	if got := eval(t, filepath.Join(code.Dir, "a.mjs"), "await m.handler()"); got != "text,dep,me,function,1" {
 		t.Errorf("got %s, want what the handler returns", got)
 	}
@@ -110,8 +111,8 @@ func TestEsbuildFollowsTheTemplatesProperties(t *testing.T) {
 }
 
 func TestEsbuildInstallsWhatIsNotThere(t *testing.T) {
-	needRegistry(t)
-	dir := write(t, map[string]string{"app.ts": "import ms from 'ms'; export const handler = async () => ms('1s')", "package.json": `{"dependencies":{"ms":"2.1.3"}}`})
+	buildtest.NeedRegistry(t)
+	dir := buildtest.Write(t, map[string]string{"app.ts": "import ms from 'ms'; export const handler = async () => ms('1s')", "package.json": `{"dependencies":{"ms":"2.1.3"}}`})
 	code := mustBuild(t, catalog.Source{Path: dir, Method: "esbuild"}, options(t, "nodejs20.x", "app.handler"))
 	wantTree(t, code, "app.js")
 	if got := eval(t, filepath.Join(code.Dir, "app.js"), "await m.handler()"); got != "1000" {
@@ -150,8 +151,8 @@ func TestMavenLaysOutClassesAndLibraries(t *testing.T) {
 	if _, err := exec.LookPath("mvn"); err != nil {
 		t.Skip("Maven is not installed on this machine")
 	}
-	needRegistry(t)
-	dir := write(t, map[string]string{
+	buildtest.NeedRegistry(t)
+	dir := buildtest.Write(t, map[string]string{
 		"pom.xml":                  `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>g</groupId><artifactId>a</artifactId><version>1</version><properties><maven.compiler.source>11</maven.compiler.source><maven.compiler.target>11</maven.compiler.target></properties><dependencies><dependency><groupId>com.amazonaws</groupId><artifactId>aws-lambda-java-core</artifactId><version>1.2.3</version></dependency></dependencies></project>`,
 		"src/main/java/g/App.java": "package g;\nimport com.amazonaws.services.lambda.runtime.*;\npublic class App implements RequestHandler<String, String> { public String handleRequest(String in, Context c) { return in; } }\n",
 	})
@@ -160,7 +161,7 @@ func TestMavenLaysOutClassesAndLibraries(t *testing.T) {
 }
 
 func TestOneFileOfCodeIsAllThereIs(t *testing.T) {
-	dir := write(t, map[string]string{"app.py": "def handler(e, c): return e\n", "other.py": "", "requirements.txt": "boto3\n"})
+	dir := buildtest.Write(t, map[string]string{"app.py": "def handler(e, c): return e\n", "other.py": "", "requirements.txt": "boto3\n"})
 	code := mustBuild(t, catalog.Source{Path: filepath.Join(dir, "app.py")}, options(t, "python3.12", "app.handler"))
 	wantTree(t, code, "app.py")
 }
@@ -176,7 +177,7 @@ func TestMavenOnAnOlderJDKSaysWhichOneWouldDo(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-		_, err := build.Build(t.Context(), catalog.Source{Path: write(t, map[string]string{"pom.xml": "<project/>"})}, options(t, "java21", "g.App"))
+		_, err := build.Build(t.Context(), catalog.Source{Path: buildtest.Write(t, map[string]string{"pom.xml": "<project/>"})}, options(t, "java21", "g.App"))
 		if hint := daruma.HintOf(err); err == nil || !strings.HasSuffix(err.Error(), "exit status 1\n"+text) || want == "" != (hint == "") || !strings.Contains(hint, want) {
 			t.Errorf("%s: got %v with the hint %q, want one with %q", text, err, hint, want)
 		}

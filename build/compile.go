@@ -25,7 +25,7 @@ func (j *job) compileGo(ctx context.Context) error {
 		j.progress("%s is asked for; compiling for this machine's %s", j.Architecture, a)
 	}
 	if above(j.src.Path, "go.mod") == "" {
-		return invalid("no go.mod in %s or above it", j.src.Path)
+		return daruma.Invalidf("no go.mod in %s or above it", j.src.Path)
 	}
 	env := []string{"CGO_ENABLED=0", "GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH}
 	how := "-trimpath"
@@ -62,7 +62,7 @@ func (j *job) makefile(ctx context.Context) error {
 		dir = filepath.Join(work, text)
 	}
 	if j.src.LogicalID == "" {
-		return invalid("a Makefile's target is named after a logical ID, and there is none")
+		return daruma.Invalidf("a Makefile's target is named after a logical ID, and there is none")
 	}
 	return j.tool(ctx, dir, []string{"ARTIFACTS_DIR=" + j.out}, "make", "build-"+j.src.LogicalID)
 }
@@ -89,7 +89,7 @@ func (j *job) cargoLambda(ctx context.Context) error {
 	}
 	binaries, _ := filepath.Glob(filepath.Join(made, "*", "bootstrap"))
 	if len(binaries) != 1 {
-		return invalid("cargo lambda made %d binaries, want one; name it in BuildProperties.Binary", len(binaries))
+		return daruma.Invalidf("cargo lambda made %d binaries, want one; name it in BuildProperties.Binary", len(binaries))
 	}
 	return os.Rename(binaries[0], filepath.Join(j.out, "bootstrap"))
 }

@@ -9,12 +9,13 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/build"
+	"github.com/daruma-io/daruma/build/buildtest"
 	"github.com/daruma-io/daruma/catalog"
 )
 
 // gradleApp is a build of two projects, the function depending on the other.
 func gradleApp(t *testing.T) string {
-	return write(t, map[string]string{
+	return buildtest.Write(t, map[string]string{
 		"settings.gradle": "include 'app', 'common', 'app:part'\n",
 		"app/build.gradle": "apply plugin: 'java'\nrepositories { mavenCentral() }\n" +
 			"dependencies { implementation project(':common'); implementation 'com.amazonaws:aws-lambda-java-core:1.2.3' }\n",
@@ -31,7 +32,7 @@ func TestGradleLaysOutClassesAndLibraries(t *testing.T) {
 	if _, err := exec.LookPath("gradle"); err != nil {
 		t.Skip("Gradle is not installed on this machine")
 	}
-	needRegistry(t)
+	buildtest.NeedRegistry(t)
 	dir := gradleApp(t)
 	code := mustBuild(t, catalog.Source{Path: filepath.Join(dir, "app")}, options(t, "java17", "g.App"))
 	wantTree(t, code, "g/App.class", "lib/aws-lambda-java-core-1.2.3.jar", "lib/common.jar", "r.txt")
@@ -58,7 +59,7 @@ func TestGradleIsRunByTheNearestWrapper(t *testing.T) {
 }
 
 func TestAFailedJavaToolIsToldByItsExceptionAndNotItsStack(t *testing.T) {
-	dir := write(t, map[string]string{"build.gradle": "", "gradlew": "#!/bin/sh\nprintf 'Exception in thread \"main\" java.net.UnknownHostException: services.gradle.org\\n'\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do printf '\\tat org.gradle.Frame%s\\n' $i; done\nexit 1\n"})
+	dir := buildtest.Write(t, map[string]string{"build.gradle": "", "gradlew": "#!/bin/sh\nprintf 'Exception in thread \"main\" java.net.UnknownHostException: services.gradle.org\\n'\nfor i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do printf '\\tat org.gradle.Frame%s\\n' $i; done\nexit 1\n"})
 	_, err := build.Build(t.Context(), catalog.Source{Path: dir}, options(t, "java17", "g.App"))
 	wantError(t, err, daruma.KindInvalid, "gradlew: exit status 1\nException in thread \"main\" java.net.UnknownHostException: services.gradle.org")
 	if strings.Contains(err.Error(), "Frame") {

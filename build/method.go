@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/daruma-io/daruma"
 )
 
 // A method fills the job's output directory.
@@ -134,7 +136,7 @@ func (j *job) inline() error {
 	case pythonRuntime.MatchString(j.Runtime):
 		name = "index.py"
 	default:
-		return invalid("InlineCode is for Node.js and Python, not for %s", j.Runtime)
+		return daruma.Invalidf("InlineCode is for Node.js and Python, not for %s", j.Runtime)
 	}
 	return os.WriteFile(filepath.Join(j.out, name), []byte(j.src.Inline), 0o644)
 }

@@ -33,7 +33,7 @@ func readManifest(dir string) (manifest, error) {
 		return m, nil // there is none
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
-		return m, invalid("package.json: %w", err)
+		return m, daruma.Invalidf("package.json: %w", err)
 	}
 	return m, nil
 }
@@ -143,7 +143,7 @@ func (j *job) npmInstall(ctx context.Context, dir string, m manifest, locked boo
 	args := []string{command, "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error", "--install-links"}
 	if err := j.tool(ctx, work, nil, "npm", args...); err != nil {
 		names := slices.Sorted(maps.Keys(m.Dependencies))
-		return &daruma.Error{Op: "install " + strings.Join(names, ", "), Kind: daruma.KindOf(err), Err: err, Hint: daruma.HintOf(err)}
+		return daruma.Wrap("install "+strings.Join(names, ", "), "", err)
 	}
 	if work == dir {
 		return nil
@@ -165,7 +165,7 @@ func absolute(copied, source string) error {
 	}
 	var all map[string]any
 	if err := json.Unmarshal(b, &all); err != nil {
-		return invalid("package.json: %w", err)
+		return daruma.Invalidf("package.json: %w", err)
 	}
 	for _, group := range []string{"dependencies", "optionalDependencies"} {
 		names, _ := all[group].(map[string]any)

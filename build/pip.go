@@ -74,7 +74,7 @@ func (j *job) pipInstall(ctx context.Context, interpreter, dir string) error {
 		err = j.tool(ctx, j.src.Path, nil, interpreter, append(args, "--upgrade", "--prefer-binary")...)
 	}
 	if err != nil {
-		return &daruma.Error{Op: "install requirements.txt", Kind: daruma.KindOf(err), Err: err, Hint: daruma.HintOf(err)}
+		return daruma.Wrap("install requirements.txt", "", err)
 	}
 	return j.compilePython(ctx, interpreter, dir)
 }
@@ -137,7 +137,7 @@ func (j *job) uv(ctx context.Context) error {
 			return err
 		}
 	} else if !isFile(filepath.Join(j.src.Path, requirements)) {
-		return invalid("BuildMethod python-uv needs a pyproject.toml or a requirements.txt")
+		return daruma.Invalidf("BuildMethod python-uv needs a pyproject.toml or a requirements.txt")
 	}
 	if err := j.tool(ctx, j.src.Path, nil, "uv", "pip", "install", "--python", interpreter, "--target", out, "--quiet", "-r", requirements); err != nil {
 		return err

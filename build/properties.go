@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
+
+	"github.com/daruma-io/daruma"
 )
 
 // A setter puts one property's value into esbuild's options.
@@ -58,7 +60,7 @@ func setProperties(o *api.BuildOptions, given map[string]any) error {
 			return refused("Supported: "+strings.Join(slices.Sorted(maps.Keys(properties)), ", ")+".", "BuildProperties.%s is not supported", name)
 		}
 		if err := set(o, given[name]); err != nil {
-			return invalid("BuildProperties.%s: %w", name, err)
+			return daruma.Invalidf("BuildProperties.%s: %w", name, err)
 		}
 	}
 	return nil

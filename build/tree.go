@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/daruma-io/daruma"
 )
 
 // debris is what is never part of finished code, by name, at any depth.
@@ -53,7 +55,7 @@ func (c *copier) copy(from, to string) error {
 
 func (c *copier) directory(from, to string) error {
 	if c.depth++; c.depth > depthMax {
-		return invalid("%s: more than %d directories deep", from, depthMax)
+		return daruma.Invalidf("%s: more than %d directories deep", from, depthMax)
 	}
 	defer func() { c.depth-- }()
 	entries, err := os.ReadDir(from)

@@ -12,7 +12,6 @@ package catalog
 
 import (
 	"context"
-	"encoding/json"
 	"sync"
 	"sync/atomic"
 
@@ -50,7 +49,7 @@ func (k *Catalog) View() *View { return k.view.Load() }
 func (k *Catalog) Deploy(ctx context.Context, d Deployment) (Changes, error) {
 	got, err := k.do(ctx, commandDeploy, d)
 	if err != nil {
-		return Changes{}, &daruma.Error{Op: "deploy", Kind: daruma.KindOf(err), Err: err}
+		return Changes{}, daruma.Wrap("deploy", "", err)
 	}
 	return got.(Changes), nil
 }
@@ -59,10 +58,7 @@ func (k *Catalog) Deploy(ctx context.Context, d Deployment) (Changes, error) {
 // It holds until the template's own value changes.
 func (k *Catalog) SetReserved(ctx context.Context, function string, n *int) error {
 	_, err := k.do(ctx, commandReserve, reservation{Function: function, Reserved: n})
-	if err != nil {
-		return &daruma.Error{Op: "reserve concurrency", Ref: function, Kind: daruma.KindOf(err), Err: err}
-	}
-	return nil
+	return daruma.Wrap("reserve concurrency", function, err)
 }
 
 // SetRecursion sets what is done when a function is invoked in a loop:
@@ -70,10 +66,7 @@ func (k *Catalog) SetReserved(ctx context.Context, function string, n *int) erro
 // value changes.
 func (k *Catalog) SetRecursion(ctx context.Context, function, mode string) error {
 	_, err := k.do(ctx, commandRecursion, recursion{Function: function, Mode: mode})
-	if err != nil {
-		return &daruma.Error{Op: "set recursion", Ref: function, Kind: daruma.KindOf(err), Err: err}
-	}
-	return nil
+	return daruma.Wrap("set recursion", function, err)
 }
 
 // ChangeEventInvoke changes how asynchronous invocations of a function are
@@ -83,17 +76,13 @@ func (k *Catalog) SetRecursion(ctx context.Context, function, mode string) error
 func (k *Catalog) ChangeEventInvoke(ctx context.Context, c EventInvokeChange) (*EventInvokeConfig, error) {
 	got, err := k.do(ctx, commandEventInvoke, c)
 	if err != nil {
-		return nil, &daruma.Error{Op: "configure asynchronous invocation", Ref: c.Function, Kind: daruma.KindOf(err), Err: err}
+		return nil, daruma.Wrap("configure asynchronous invocation", c.Function, err)
 	}
 	return got.(*EventInvokeConfig), nil
 }
 
 func (k *Catalog) do(ctx context.Context, name string, arguments any) (any, error) {
-	body, err := json.Marshal(arguments)
-	if err != nil {
-		return nil, err
-	}
-	got, err := k.cell.Do(ctx, cell.Command{Machine: machineName, Name: name, Body: body})
+	got, err := k.cell.Ask(ctx, machineName, name, arguments)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +99,7 @@ func (k *Catalog) refresh(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return &daruma.Error{Op: "read catalog", Kind: daruma.KindOf(err), Err: err}
+		return daruma.Wrap("read catalog", "", err)
 	}
 	k.view.Store(v)
 	return nil

@@ -3,6 +3,8 @@ package catalog
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -224,6 +226,44 @@ func TestReservedConcurrencySetByHandHoldsUntilTheTemplateSaysOtherwise(t *testi
 	minus := -1
 	if err := w.SetReserved(context.Background(), "a", &minus); daruma.KindOf(err) != daruma.KindInvalid {
 		t.Errorf("got %v, want invalid", err)
+	}
+}
+
+func TestTagsSetByHandHoldUntilTheTemplateSaysOtherwise(t *testing.T) {
+	w, ctx := fresh(t), context.Background()
+	deploy := func(tags map[string]string) map[string]string {
+		f := function("a", "1")
+		f.Tags = tags
+		w.deploy(t, Deployment{Functions: []*Function{f}})
+		return w.View().Function("a", Latest).Tags
+	}
+	deploy(map[string]string{"team": "a", "old": "1"})
+	before := w.View().Function("a", Latest).Revision
+	if err := w.Tag(ctx, "a", map[string]string{"by": "hand"}, []string{"old", "never"}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"team": "a", "by": "hand"}
+	if got := w.View().Function("a", Latest); !maps.Equal(got.Tags, want) || got.Revision != before {
+		t.Errorf("got %v and revision %s, want %v and %s", got.Tags, got.Revision, want, before)
+	}
+	if got := deploy(map[string]string{"team": "a", "old": "1"}); !maps.Equal(got, want) {
+		t.Errorf("got %v, want what was set by hand: %v", got, want)
+	}
+	if got := deploy(map[string]string{"team": "b"}); !maps.Equal(got, map[string]string{"team": "b"}) {
+		t.Errorf("got %v, want the template's", got)
+	}
+	if err := w.Tag(ctx, "nobody", want, nil); daruma.KindOf(err) != daruma.KindNotFound {
+		t.Errorf("got %v, want not found", err)
+	}
+	many := map[string]string{}
+	for i := range TagsMax {
+		many[fmt.Sprint(i)] = ""
+	}
+	if err := w.Tag(ctx, "a", many, nil); daruma.KindOf(err) != daruma.KindInvalid || len(w.View().Function("a", Latest).Tags) != 1 {
+		t.Errorf("got %v, want that it has too many", err)
+	}
+	if err := w.Tag(ctx, "a", many, []string{"team"}); err != nil {
+		t.Errorf("as many as there may be: %v", err)
 	}
 }
 

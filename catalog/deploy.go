@@ -20,6 +20,7 @@ const (
 	commandDeploy      = "deploy"
 	commandReserve     = "reserve"
 	commandRecursion   = "recursion"
+	commandTag         = "tag"
 	commandEventInvoke = "event invoke"
 )
 
@@ -91,38 +92,15 @@ type Machine struct{}
 func (Machine) Name() string { return machineName }
 
 // Apply takes one step.
-func (Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
-	switch cmd.Name {
-	case commandDeploy:
-		var d Deployment
-		if err := json.Unmarshal(cmd.Body, &d); err != nil {
-			return nil, &daruma.Error{Kind: daruma.KindInvalid, Err: err}
-		}
-		return deploy(tx, d)
-	case commandRecursion:
-		var r recursion
-		if err := json.Unmarshal(cmd.Body, &r); err != nil {
-			return nil, &daruma.Error{Kind: daruma.KindInvalid, Err: err}
-		}
-		return nil, setRecursion(tx, r)
-	case commandEventInvoke:
-		var c EventInvokeChange
-		if err := json.Unmarshal(cmd.Body, &c); err != nil {
-			return nil, &daruma.Error{Kind: daruma.KindInvalid, Err: err}
-		}
-		return changeEventInvoke(tx, c)
-	case commandReserve:
-		var r reservation
-		if err := json.Unmarshal(cmd.Body, &r); err != nil {
-			return nil, &daruma.Error{Kind: daruma.KindInvalid, Err: err}
-		}
-		return nil, reserve(tx, r)
-	}
-	return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: cmd.Name, Err: fmt.Errorf("the catalog knows no such command")}
-}
+func (Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) { return commands.Apply(tx, cmd) }
 
-func invalid(ref, format string, args ...any) error {
-	return &daruma.Error{Kind: daruma.KindInvalid, Ref: ref, Err: fmt.Errorf(format, args...)}
+// commands is what the catalog can be asked for.
+var commands = cell.Commands[*cell.Tx]{
+	commandDeploy:      cell.Answering(deploy),
+	commandRecursion:   cell.Doing(setRecursion),
+	commandTag:         cell.Doing(tag),
+	commandEventInvoke: cell.Answering(changeEventInvoke),
+	commandReserve:     cell.Doing(reserve),
 }
 
 func deploy(tx *cell.Tx, d Deployment) (Changes, error) {
@@ -131,7 +109,7 @@ func deploy(tx *cell.Tx, d Deployment) (Changes, error) {
 	}
 	for _, name := range d.Keep {
 		if functions().Get(tx, functionKey(name, Latest)) == nil {
-			return Changes{}, invalid(name, "it cannot stay as it is: it does not exist")
+			return Changes{}, daruma.InvalidAt(name, "it cannot stay as it is: it does not exist")
 		}
 	}
 	forgetUnneeded(tx, d.Needed)
@@ -188,51 +166,51 @@ func (d Deployment) validate() error {
 	for _, f := range d.Functions {
 		switch {
 		case !validName(f.Name):
-			return invalid(f.Name, "not a function's name")
+			return daruma.InvalidAt(f.Name, "not a function's name")
 		case names[f.Name]:
-			return invalid(f.Name, "two functions have this name")
+			return daruma.InvalidAt(f.Name, "two functions have this name")
 		case f.Version != Latest:
-			return invalid(f.Name, "its version is %q, only %s is deployed", f.Version, Latest)
+			return daruma.InvalidAt(f.Name, "its version is %q, only %s is deployed", f.Version, Latest)
 		case !validRecursion(f.Recursion):
-			return invalid(f.Name, "recursion %q", f.Recursion)
+			return daruma.InvalidAt(f.Name, "recursion %q", f.Recursion)
 		}
 		names[f.Name] = true
 	}
 	for _, c := range d.EventInvoke {
 		if !names[c.Function] {
-			return invalid(c.Function, "a configuration of asynchronous invocation of a function that is not deployed")
+			return daruma.InvalidAt(c.Function, "a configuration of asynchronous invocation of a function that is not deployed")
 		}
 	}
 	for _, a := range d.Aliases {
 		if !names[a.Function] || !validName(a.Name) {
-			return invalid(a.Function+":"+a.Name, "an alias of a function that is not deployed")
+			return daruma.InvalidAt(a.Function+":"+a.Name, "an alias of a function that is not deployed")
 		}
 	}
 	for _, p := range d.Publish {
 		if !names[p.Function] || p.Alias != "" && !validName(p.Alias) {
-			return invalid(p.Function+":"+p.Alias, "a version of a function that is not deployed")
+			return daruma.InvalidAt(p.Function+":"+p.Alias, "a version of a function that is not deployed")
 		}
 	}
 	for _, name := range d.Keep {
 		if names[name] || !validName(name) {
-			return invalid(name, "it is to stay as it is and to change")
+			return daruma.InvalidAt(name, "it is to stay as it is and to change")
 		}
 		names[name] = true
 	}
 	for _, l := range d.Layers {
 		if !validName(l.Name) {
-			return invalid(l.Name, "not a layer's name")
+			return daruma.InvalidAt(l.Name, "not a layer's name")
 		}
 	}
 	ids := map[string]bool{}
 	for _, a := range d.APIs {
 		if !validName(a.LogicalID) || ids[a.LogicalID] {
-			return invalid(a.LogicalID, "an API without a name of its own")
+			return daruma.InvalidAt(a.LogicalID, "an API without a name of its own")
 		}
 		ids[a.LogicalID] = true
 		for _, r := range a.Routes {
 			if r.Mock == nil && !names[r.Target.Function] {
-				return invalid(a.LogicalID, "%s %s leads to %q, which is not deployed", r.Method, r.Path, r.Target.Function)
+				return daruma.InvalidAt(a.LogicalID, "%s %s leads to %q, which is not deployed", r.Method, r.Path, r.Target.Function)
 			}
 		}
 	}
@@ -279,13 +257,13 @@ func putFunction(tx *cell.Tx, f Function, versions map[string]Layer, c *Changes)
 		if l.Version == 0 {
 			got, ok := versions[l.Name]
 			if !ok {
-				return invalid(f.Name, "its layer %s is not deployed", l.Name)
+				return daruma.InvalidAt(f.Name, "its layer %s is not deployed", l.Name)
 			}
 			f.Layers[i] = got
 		}
 	}
 	key := functionKey(f.Name, Latest)
-	r := functionRecord{Function: f, Declared: f.Reserved, Loops: f.Recursion}
+	r := functionRecord{Function: f, Declared: f.Reserved, Loops: f.Recursion, Tags: f.Tags}
 	if old := functions().Get(tx, key); old == nil {
 		c.Created = append(c.Created, f.Name)
 	} else {
@@ -294,6 +272,9 @@ func putFunction(tx *cell.Tx, f Function, versions map[string]Layer, c *Changes)
 		}
 		if old.Loops == r.Loops {
 			r.Function.Recursion = old.Function.Recursion
+		}
+		if maps.Equal(old.Tags, r.Tags) {
+			r.Function.Tags = old.Function.Tags
 		}
 		r.Function.Modified, r.Function.Revision = old.Function.Modified, old.Function.Revision
 		if same(*old, r) {
@@ -438,7 +419,7 @@ func putAliases(tx *cell.Tx, given []Alias, keep []string) error {
 				continue
 			}
 			if functions().Get(tx, functionKey(a.Function, version)) == nil {
-				return invalid(a.Function+":"+a.Name, "it leads to version %q, which does not exist", version)
+				return daruma.InvalidAt(a.Function+":"+a.Name, "it leads to version %q, which does not exist", version)
 			}
 		}
 		key := aliasKey(a.Function, a.Name)
@@ -462,7 +443,7 @@ func reserve(tx *cell.Tx, r reservation) error {
 	case rec == nil:
 		return &daruma.Error{Kind: daruma.KindNotFound, Ref: r.Function, Err: errors.New("no such function")}
 	case r.Reserved != nil && *r.Reserved < 0:
-		return invalid(r.Function, "a reserved concurrency of %d", *r.Reserved)
+		return daruma.InvalidAt(r.Function, "a reserved concurrency of %d", *r.Reserved)
 	}
 	remember(tx, rec.Function)
 	rec.Function.Reserved = r.Reserved

@@ -21,6 +21,9 @@ const (
 	StorageMBMax     = 10240
 	LayersMax        = 5
 	EnvBytesMax      = 4096
+
+	SubnetsMax        = 16 // of a VPC, as its security groups (API reference, "VpcConfig")
+	SecurityGroupsMax = 5
 )
 
 // A Function is one version of a function's code and configuration. The
@@ -42,6 +45,7 @@ type Function struct {
 	StorageMB    int               `json:"storageMB"`          // size of /tmp
 	Reserved     *int              `json:"reserved,omitempty"` // reserved concurrency; nil: none, 0: always throttled
 	Role         string            `json:"role,omitempty"`
+	VPC          *VPC              `json:"vpc,omitempty"`        // nil: it is in none
 	Policies     []string          `json:"policies,omitempty"`   // read and kept for people; not enforced
 	Tracing      string            `json:"tracing,omitempty"`    // "Active" or "PassThrough"
 	LogFormat    string            `json:"logFormat,omitempty"`  // "Text" or "JSON"
@@ -49,11 +53,12 @@ type Function struct {
 	DeadLetter   string            `json:"deadLetter,omitempty"` // the ARN of where asynchronous events go that failed for good; "": nowhere
 	Recursion    string            `json:"recursion,omitempty"`  // of Latest, for all versions: RecursionAllow, or RecursionTerminate (also "")
 	Tags         map[string]string `json:"tags,omitempty"`
-	Owner        string            `json:"owner,omitempty"`     // who is told about its failures
-	Notify       []string          `json:"notify,omitempty"`    // the channels it is told through; none: nobody is told
-	Sensitive    []string          `json:"sensitive,omitempty"` // JSON paths of its events whose values are not kept of failures
-	Correlate    []string          `json:"correlate,omitempty"` // JSON paths of its events that failures are found by
-	Once         *once.Rule        `json:"once,omitempty"`      // which of its events are the same, and run once
+	Owner        string            `json:"owner,omitempty"`      // who is told about its failures
+	Notify       []string          `json:"notify,omitempty"`     // the channels it is told through; none: nobody is told
+	Sensitive    []string          `json:"sensitive,omitempty"`  // JSON paths of its events whose values are not kept of failures
+	Correlate    []string          `json:"correlate,omitempty"`  // JSON paths of its events that failures are found by
+	Once         *once.Rule        `json:"once,omitempty"`       // which of its events are the same, and run once
+	Dependency   string            `json:"dependency,omitempty"` // the JSON path of its events to what each depends on: a tenant, a shard
 	URL          *URL              `json:"url,omitempty"`
 	Source       Source            `json:"source"` // where the code is built from
 	Modified     time.Time         `json:"modified"`
@@ -64,6 +69,14 @@ type Function struct {
 
 	Record       bool     `json:"record,omitempty"`       // what it is told from outside is kept with its failures
 	RecordRedact []string `json:"recordRedact,omitempty"` // names of headers, parameters and members that are not kept of it
+}
+
+// A VPC is what a function says of the network it is attached to on AWS. It is
+// kept and told; here every function has a network of its own.
+type VPC struct {
+	Subnets        []string `json:"subnets"` // IDs
+	SecurityGroups []string `json:"securityGroups"`
+	IPv6           bool     `json:"ipv6,omitempty"` // from subnets with both kinds of addresses
 }
 
 // Code says where a function's finished code lies.

@@ -60,11 +60,11 @@ func (c *EventInvokeConfig) validate() error {
 	ref := c.Function + ":" + c.Qualifier
 	switch {
 	case !validName(c.Function) || !validName(c.Qualifier):
-		return invalid(ref, "a configuration of asynchronous invocation without a function and a qualifier")
+		return daruma.InvalidAt(ref, "a configuration of asynchronous invocation without a function and a qualifier")
 	case c.Retries != nil && (*c.Retries < 0 || *c.Retries > RetriesMax):
-		return invalid(ref, "%d retries", *c.Retries)
+		return daruma.InvalidAt(ref, "%d retries", *c.Retries)
 	case c.MaxAge != 0 && (c.MaxAge < EventAgeMin || c.MaxAge > EventAgeMax || c.MaxAge%time.Second != 0):
-		return invalid(ref, "a maximum age of %v", c.MaxAge)
+		return daruma.InvalidAt(ref, "a maximum age of %v", c.MaxAge)
 	}
 	return nil
 }
@@ -106,10 +106,10 @@ func putEventInvoke(tx *cell.Tx, given []EventInvokeConfig, keep []string) error
 	for _, c := range given {
 		key := string(eventInvokeKey(c.Function, c.Qualifier))
 		if declared[key] != nil {
-			return invalid(c.Function+":"+c.Qualifier, "two configurations of asynchronous invocation")
+			return daruma.InvalidAt(c.Function+":"+c.Qualifier, "two configurations of asynchronous invocation")
 		}
 		if !qualifies(tx, c.Function, c.Qualifier) {
-			return invalid(c.Function+":"+c.Qualifier, "a configuration of asynchronous invocation of what does not exist")
+			return daruma.InvalidAt(c.Function+":"+c.Qualifier, "a configuration of asynchronous invocation of what does not exist")
 		}
 		if err := c.validate(); err != nil {
 			return err
@@ -244,7 +244,7 @@ func setRecursion(tx *cell.Tx, r recursion) error {
 	case rec == nil:
 		return &daruma.Error{Kind: daruma.KindNotFound, Ref: r.Function, Err: errors.New("no such function")}
 	case r.Mode == "" || !validRecursion(r.Mode):
-		return invalid(r.Function, "recursion %q", r.Mode)
+		return daruma.InvalidAt(r.Function, "recursion %q", r.Mode)
 	}
 	remember(tx, rec.Function)
 	rec.Function.Recursion = r.Mode

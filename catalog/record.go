@@ -49,6 +49,8 @@ type functionRecord struct {
 	Declared *int     `json:"declaredReserved,omitempty"`
 	Loops    string   `json:"declaredRecursion,omitempty"`
 	Key      string   `json:"key,omitempty"` // of a version: what its Publication gave
+
+	Tags map[string]string `json:"declaredTags,omitempty"`
 }
 
 func functionKey(name, version string) []byte {

@@ -122,6 +122,7 @@ func TestTimersComeDueInTheOrderOfTheirTimesAndNeverEarly(t *testing.T) {
 			}
 		}
 		time.Sleep(24 * time.Hour)
+		synctest.Wait() // what was written at another goroutine's step is ours to read
 		if got := len(rung); got != 3 || rung[0] != "a" || rung[1] != "b" || rung[2] != "c" {
 			t.Errorf("got %v, want a b c", rung)
 		}

@@ -132,3 +132,11 @@ func (f Format[T]) All(s State, r Range) iter.Seq2[[]byte, *T] {
 		}
 	}
 }
+
+// Slice returns what All yields without the keys; nil when there is nothing.
+func (f Format[T]) Slice(s State, r Range) (all []*T) {
+	for _, v := range f.All(s, r) {
+		all = append(all, v)
+	}
+	return all
+}

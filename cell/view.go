@@ -111,13 +111,30 @@ func (c *Cell) Checkpoint(ctx context.Context, dir string) error {
 	return c.journal.Checkpoint(ctx, dir)
 }
 
-// watch knows the position of each machine's last durable change.
+// watch knows the position of each machine's last durable change. Who waits for
+// one machine is not woken by another.
 type watch struct {
-	mu      sync.Mutex
-	since   uint64 // the position at which the cell was opened
-	lasts   map[string]uint64
+	mu       sync.Mutex
+	since    uint64 // the position at which the cell was opened
+	machines map[string]*watched
+	closed   bool
+}
+
+type watched struct {
+	last    uint64
 	changed chan struct{} // closed at the next change; nil when nobody waits
-	closed  bool
+}
+
+func (w *watch) machineLocked(name string) *watched {
+	m := w.machines[name]
+	if m == nil {
+		if w.machines == nil {
+			w.machines = map[string]*watched{}
+		}
+		m = &watched{}
+		w.machines[name] = m
+	}
+	return m
 }
 
 // last returns the mark of a machine's last change, one more than its
@@ -125,24 +142,21 @@ type watch struct {
 func (w *watch) last(machine string) (mark uint64, changed <-chan struct{}, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.changed == nil && !w.closed {
-		w.changed = make(chan struct{})
+	m := w.machineLocked(machine)
+	if m.changed == nil && !w.closed {
+		m.changed = make(chan struct{})
 	}
-	return max(w.lasts[machine], w.since) + 1, w.changed, w.closed
+	return max(m.last, w.since) + 1, m.changed, w.closed
 }
 
 // advance notes that the machines touched have changed at position.
 func (w *watch) advance(position uint64, touched map[string]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.lasts == nil {
-		w.lasts = map[string]uint64{}
-	}
-	for m := range touched {
-		w.lasts[m] = position
-	}
-	if len(touched) > 0 {
-		w.wakeLocked()
+	for name := range touched {
+		m := w.machineLocked(name)
+		m.last = position
+		m.wake()
 	}
 }
 
@@ -150,12 +164,15 @@ func (w *watch) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true
-	w.wakeLocked()
+	for _, m := range w.machines {
+		m.wake()
+	}
 }
 
-func (w *watch) wakeLocked() {
-	if w.changed != nil {
-		close(w.changed)
-		w.changed = nil
+// wake is called with the watch locked.
+func (m *watched) wake() {
+	if m.changed != nil {
+		close(m.changed)
+		m.changed = nil
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/cell/celltest"
 	"github.com/daruma-io/daruma/cell/journal/memory"
 )
 
@@ -166,7 +167,7 @@ func TestACommandThatWasNotBegunCanBeWithdrawn(t *testing.T) {
 
 func TestChangedWaitsForTheMachineAndNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := open(t, new(memory.Medium), counter{}, putter{})
+		c := open(t, new(memory.Medium), counter{}, celltest.Putter{})
 		first, err := c.Changed(t.Context(), "counter", 0)
 		if err != nil {
 			t.Fatal(err)

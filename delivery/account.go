@@ -99,12 +99,12 @@ func decodeAccount(record []byte) (*Account, error) {
 		return nil, err
 	}
 	a := new(Account)
-	c := cursor{rest: body}
+	c := cell.Cursor{Rest: body}
 	for _, n := range a.numbers() {
-		*n = int64(c.number())
+		*n = int64(c.Number())
 	}
-	if c.err != nil {
-		return nil, corrupt("account", c.err)
+	if c.Err != nil {
+		return nil, corrupt("account", c.Err)
 	}
 	return a, nil
 }

@@ -1,30 +1,19 @@
 package delivery_test
 
 import (
-	"encoding/binary"
 	"fmt"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/cell/celltest"
 	"github.com/daruma-io/daruma/cell/journal/disk"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/ledger"
 )
-
-// putter stores its body under a key of eight bytes: the bare cell.
-type putter struct{}
-
-func (putter) Name() string { return "putter" }
-
-func (putter) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
-	tx.Set(cmd.Body[:8], cmd.Body)
-	return nil, nil
-}
 
 // BenchmarkAccept measures events of 512 bytes that are accepted on the disk by
 // 64 writers, one in each command, beside commands of the bare cell.
@@ -39,51 +28,24 @@ func BenchmarkAccept(b *testing.B) {
 
 func bench(b *testing.B, writers, batch int) {
 	m := delivery.NewMachine(delivery.Config{ARN: arn})
-	c, err := cell.Open(b.Context(), cell.Config{Journal: disk.Place{Dir: b.TempDir()}, Machines: []cell.Machine{m, ledger.Machine{}, putter{}}})
+	c, err := cell.Open(b.Context(), cell.Config{Journal: disk.Place{Dir: b.TempDir()}, Machines: []cell.Machine{m, ledger.Machine{}, celltest.Putter{}}})
 	if err != nil {
 		b.Fatal(err)
 	}
 	d := delivery.New(c, m)
-	var n atomic.Int64
-	done := make(chan error, writers)
-	b.ResetTimer()
-	for range writers {
-		go func() {
-			for {
-				i := n.Add(int64(max(1, batch)))
-				if i-int64(max(1, batch)) >= int64(b.N) {
-					done <- nil
-					return
-				}
-				body := make([]byte, 512)
-				for j := range body {
-					body[j] = 'x'
-				}
-				var err error
-				if batch == 0 {
-					binary.BigEndian.PutUint64(body, uint64(i))
-					_, err = c.Do(b.Context(), cell.Command{Machine: "putter", Name: "put", Body: body})
-				} else {
-					events := make([]delivery.Event, batch)
-					for j := range events {
-						events[j] = delivery.Event{Target: daruma.Target{Function: "Orders"}, Payload: body, Source: "invoke", Trace: "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"}
-					}
-					_, err = d.Accept(b.Context(), events...)
-				}
-				if err != nil {
-					done <- err
-					return
-				}
-			}
-		}()
-	}
-	for range writers {
-		if err := <-done; err != nil {
-			b.Fatal(err)
+	celltest.Drive(b, writers, max(1, batch), "durable/s", func(n int64) error {
+		body := celltest.Numbered(n)
+		if batch == 0 {
+			_, err := c.Do(b.Context(), cell.Command{Machine: "putter", Name: "put", Body: body})
+			return err
 		}
-	}
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "durable/s")
+		events := make([]delivery.Event, batch)
+		for j := range events {
+			events[j] = delivery.Event{Target: daruma.Target{Function: "Orders"}, Payload: body, Source: "invoke", Trace: "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1"}
+		}
+		_, err := d.Accept(b.Context(), events...)
+		return err
+	})
 	if err := c.Close(); err != nil {
 		b.Fatal(err)
 	}

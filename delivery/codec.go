@@ -23,42 +23,7 @@ const (
 	accountVersion = 1
 )
 
-var errCut = errors.New("it is cut short")
-
 func hasZero(s string) bool { return strings.IndexByte(s, 0) >= 0 }
-
-func appendText[T ~string | ~[]byte](b []byte, s T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-// A cursor reads what the append functions wrote. After an error everything is zero.
-type cursor struct {
-	rest []byte
-	err  error
-}
-
-func (c *cursor) number() uint64 {
-	n, used := binary.Uvarint(c.rest)
-	if used <= 0 {
-		c.rest, c.err = nil, errCut
-		return 0
-	}
-	c.rest = c.rest[used:]
-	return n
-}
-
-func (c *cursor) bytes() []byte {
-	n := c.number()
-	if n > uint64(len(c.rest)) {
-		c.rest, c.err = nil, errCut
-		return nil
-	}
-	b := c.rest[:n:n]
-	c.rest = c.rest[n:]
-	return b
-}
-
-func (c *cursor) text() string { return string(c.bytes()) }
 
 // appendEvent writes an event as the accept command carries it: its record as
 // it will be stored, behind its length.
@@ -72,12 +37,12 @@ func appendEvent(b []byte, e *Event) ([]byte, error) {
 	}
 	h := make([]byte, 0, len(e.Target.Function)+len(e.Target.Qualifier)+len(e.Source)+len(e.Trace)+len(e.Client)+len(e.Request)+len(policy)+len(e.Payload)+32)
 	for _, s := range []string{e.Request, e.Target.Function, e.Target.Qualifier, e.Source, e.Trace, e.Client} {
-		h = appendText(h, s)
+		h = cell.AppendText(h, s)
 	}
 	h = binary.AppendUvarint(h, uint64(e.Depth))
-	h = appendText(h, policy)
+	h = cell.AppendText(h, policy)
 	h = append(h, e.Payload...)
-	return appendText(b, cell.Seal(eventVersion, h)), nil
+	return cell.AppendText(b, cell.Seal(eventVersion, h)), nil
 }
 
 // decodeEvent reads an event's record.
@@ -86,18 +51,18 @@ func decodeEvent(record []byte) (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	c := cursor{rest: body}
-	e := Event{Request: c.text(), Target: daruma.Target{Function: c.text(), Qualifier: c.text()}, Source: c.text(), Trace: c.text(), Client: c.text(), Depth: int(c.number() & (1<<31 - 1))}
-	if raw := c.bytes(); len(raw) > 0 {
+	c := cell.Cursor{Rest: body}
+	e := Event{Request: c.Text(), Target: daruma.Target{Function: c.Text(), Qualifier: c.Text()}, Source: c.Text(), Trace: c.Text(), Client: c.Text(), Depth: c.Small()}
+	if raw := c.Bytes(); len(raw) > 0 {
 		e.Policy = new(Policy)
 		if err := json.Unmarshal(raw, e.Policy); err != nil {
 			return Event{}, corrupt("event", err)
 		}
 	}
-	if c.err != nil {
-		return Event{}, corrupt("event", c.err)
+	if c.Err != nil {
+		return Event{}, corrupt("event", c.Err)
 	}
-	e.Payload = c.rest
+	e.Payload = c.Rest
 	return e, nil
 }
 
@@ -135,7 +100,7 @@ func (s *state) encode() ([]byte, error) {
 		}
 	}
 	for _, t := range []string{s.qualifier, s.outcome, s.message, string(tried)} {
-		b = appendText(b, t)
+		b = cell.AppendText(b, t)
 	}
 	return cell.Seal(stateVersion, b), nil
 }
@@ -145,18 +110,18 @@ func decodeState(record []byte) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := cursor{rest: body}
-	small := func() int { return int(c.number() & (1<<31 - 1)) }
-	s := &state{accepted: time.Unix(0, int64(c.number()&(1<<63-1))).UTC(), attempts: small(), notRun: small(), backoff: small(),
-		age: time.Duration(small()) * time.Second, from: ledger.ID(c.number()), own: c.number() == 1, status: small(), size: small(),
-		qualifier: c.text(), outcome: c.text(), message: c.text()}
-	if raw := c.bytes(); len(raw) > 0 {
+	c := cell.Cursor{Rest: body}
+	small := c.Small
+	s := &state{accepted: time.Unix(0, int64(c.Number()&(1<<63-1))).UTC(), attempts: small(), notRun: small(), backoff: small(),
+		age: time.Duration(small()) * time.Second, from: ledger.ID(c.Number()), own: c.Number() == 1, status: small(), size: small(),
+		qualifier: c.Text(), outcome: c.Text(), message: c.Text()}
+	if raw := c.Bytes(); len(raw) > 0 {
 		if err := json.Unmarshal(raw, &s.tried); err != nil {
 			return nil, corrupt("state of an event", err)
 		}
 	}
-	if c.err != nil {
-		return nil, corrupt("state of an event", c.err)
+	if c.Err != nil {
+		return nil, corrupt("state of an event", c.Err)
 	}
 	return s, nil
 }
@@ -175,22 +140,4 @@ func unseal(kind string, version byte, record []byte) ([]byte, error) {
 
 func corrupt(kind string, err error) error {
 	return &daruma.Error{Op: "read record", Ref: kind, Kind: daruma.KindCorrupt, Err: err}
-}
-
-// join puts arguments and bytes into one body; split takes them apart.
-func join(head, raw []byte) []byte {
-	b := make([]byte, 0, len(head)+len(raw)+5)
-	return append(appendText(b, head), raw...)
-}
-
-func split(body []byte, arguments any) (raw []byte, err error) {
-	c := cursor{rest: body}
-	head := c.bytes()
-	if c.err != nil {
-		return nil, invalid("", "a command is cut short")
-	}
-	if err := json.Unmarshal(head, arguments); err != nil {
-		return nil, invalid("", "a command cannot be read: %w", err)
-	}
-	return c.rest, nil
 }

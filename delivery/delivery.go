@@ -101,10 +101,10 @@ func (d *Deliveries) Accept(ctx context.Context, events ...Event) ([]string, err
 	}
 	cmd, err := AcceptCommand(events...)
 	if err != nil {
-		return nil, &daruma.Error{Op: "accept event", Kind: daruma.KindOf(err), Err: err}
+		return nil, daruma.Wrap("accept event", "", err)
 	}
 	if _, err := d.cell.Do(ctx, cmd); err != nil {
-		return nil, &daruma.Error{Op: "accept event", Kind: daruma.KindOf(err), Err: err}
+		return nil, daruma.Wrap("accept event", "", err)
 	}
 	return ids, nil
 }
@@ -114,7 +114,7 @@ func (d *Deliveries) Accept(ctx context.Context, events ...Event) ([]string, err
 // request IDs.
 func AcceptCommand(events ...Event) (cell.Command, error) {
 	if len(events) == 0 || len(events) > AcceptMax {
-		return cell.Command{}, invalid("", "%d events at once: from 1 to %d are taken", len(events), AcceptMax)
+		return cell.Command{}, daruma.InvalidAt("", "%d events at once: from 1 to %d are taken", len(events), AcceptMax)
 	}
 	size := 0
 	for i := range events {
@@ -136,13 +136,13 @@ func AcceptCommand(events ...Event) (cell.Command, error) {
 func (e *Event) validate() error {
 	switch {
 	case e.Request == "" || len(e.Request) > RequestBytesMax:
-		return invalid(e.Target.String(), "a request ID of %d bytes: from 1 to %d are taken", len(e.Request), RequestBytesMax)
+		return daruma.InvalidAt(e.Target.String(), "a request ID of %d bytes: from 1 to %d are taken", len(e.Request), RequestBytesMax)
 	case e.Target.Function == "" || len(e.Target.String()) > fieldBytesMax/8 || hasZero(e.Target.Function) || hasZero(e.Target.Qualifier):
-		return invalid(e.Target.String(), "not a function's name")
+		return daruma.InvalidAt(e.Target.String(), "not a function's name")
 	case len(e.Payload) > PayloadBytesMax:
 		return &daruma.Error{Kind: daruma.KindTooLarge, Ref: e.Target.String(), Err: fmt.Errorf("an event of %d bytes: at most %d are taken", len(e.Payload), PayloadBytesMax)}
 	case max(len(e.Source), len(e.Trace), len(e.Client)) > fieldBytesMax || e.Depth < 0:
-		return invalid(e.Target.String(), "its source, trace or client is longer than %d bytes, or its depth is negative", fieldBytesMax)
+		return daruma.InvalidAt(e.Target.String(), "its source, trace or client is longer than %d bytes, or its depth is negative", fieldBytesMax)
 	}
 	return nil
 }
@@ -176,11 +176,11 @@ type Leases struct {
 // Events that are older than their policy allows are given up on the way.
 func (d *Deliveries) Lease(ctx context.Context, w Want) (Leases, error) {
 	if w.N < 0 || w.N > LeaseMax || w.For <= 0 {
-		return Leases{}, invalid("lease", "%d events for %v: up to %d, for some time", w.N, w.For, LeaseMax)
+		return Leases{}, daruma.InvalidAt("lease", "%d events for %v: up to %d, for some time", w.N, w.For, LeaseMax)
 	}
-	got, err := d.do(ctx, commandLease, w, nil)
+	got, err := d.do(ctx, commandLease, w)
 	if err != nil {
-		return Leases{}, &daruma.Error{Op: "lease", Kind: daruma.KindOf(err), Err: err}
+		return Leases{}, daruma.Wrap("lease", "", err)
 	}
 	return got.(Leases), nil
 }
@@ -198,9 +198,9 @@ func (l Leased) Held() Held { return Held{l.Target.Function, l.Number, l.Lease} 
 // Extend has leases last for d from now. It returns those that are not held
 // any more: somebody else may be running them.
 func (d *Deliveries) Extend(ctx context.Context, by time.Duration, held ...Held) (lost []Held, err error) {
-	got, err := d.do(ctx, commandExtend, extension{By: by, Held: held}, nil)
+	got, err := d.do(ctx, commandExtend, extension{By: by, Held: held})
 	if err != nil {
-		return nil, &daruma.Error{Op: "extend leases", Kind: daruma.KindOf(err), Err: err}
+		return nil, daruma.Wrap("extend leases", "", err)
 	}
 	return got.([]Held), nil
 }
@@ -208,10 +208,21 @@ func (d *Deliveries) Extend(ctx context.Context, by time.Duration, held ...Held)
 // Release gives leases back without a run: they are due at once, and nothing
 // is counted. Leases that are not held any more are left alone.
 func (d *Deliveries) Release(ctx context.Context, held ...Held) error {
-	if _, err := d.do(ctx, commandRelease, extension{Held: held}, nil); err != nil {
-		return &daruma.Error{Op: "release leases", Kind: daruma.KindOf(err), Err: err}
-	}
-	return nil
+	_, err := d.do(ctx, commandRelease, extension{Held: held})
+	return daruma.Wrap("release leases", "", err)
+}
+
+// An Off is a lease that is given back for a time.
+type Off struct {
+	Held
+	After time.Duration `json:"afterNs"` // from now, up to a day
+}
+
+// PutOff gives leases back without a run, as Release does, and each event is due
+// again after its time.
+func (d *Deliveries) PutOff(ctx context.Context, off ...Off) error {
+	_, err := d.do(ctx, commandPutOff, off)
+	return daruma.Wrap("put off", "", err)
 }
 
 // Settle says what came of a leased event, with the function's response, if it
@@ -220,9 +231,9 @@ func (d *Deliveries) Settle(ctx context.Context, r Report, response []byte) (Set
 	if len(response) > daruma.ResponseBytesMax {
 		response = nil // AWS would not pass it on either
 	}
-	got, err := d.do(ctx, commandSettle, r.trimmed(), response)
+	got, err := d.doWith(ctx, commandSettle, r.trimmed(), response)
 	if err != nil {
-		return Settled{}, &daruma.Error{Op: "settle", Ref: r.Function, Kind: daruma.KindOf(err), Err: err}
+		return Settled{}, daruma.Wrap("settle", r.Function, err)
 	}
 	return got.(Settled), nil
 }
@@ -230,9 +241,9 @@ func (d *Deliveries) Settle(ctx context.Context, r Report, response []byte) (Set
 // Begin starts the time of a new dispatcher. Leases with lower numbers than the
 // one it returns were given to others.
 func (d *Deliveries) Begin(ctx context.Context) (uint64, error) {
-	got, err := d.do(ctx, commandBegin, struct{}{}, nil)
+	got, err := d.do(ctx, commandBegin, struct{}{})
 	if err != nil {
-		return 0, &daruma.Error{Op: "begin dispatch", Kind: daruma.KindOf(err), Err: err}
+		return 0, daruma.Wrap("begin dispatch", "", err)
 	}
 	return got.(uint64), nil
 }
@@ -241,9 +252,9 @@ func (d *Deliveries) Begin(ctx context.Context) (uint64, error) {
 // their holders are gone. Each may have run, so each has spent an attempt. It
 // returns how many leases of that kind are left.
 func (d *Deliveries) Reclaim(ctx context.Context, before uint64, n int) (left int, err error) {
-	got, err := d.do(ctx, commandReclaim, reclamation{Before: before, N: min(n, LeaseMax)}, nil)
+	got, err := d.do(ctx, commandReclaim, reclamation{Before: before, N: min(n, LeaseMax)})
 	if err != nil {
-		return 0, &daruma.Error{Op: "reclaim leases", Kind: daruma.KindOf(err), Err: err}
+		return 0, daruma.Wrap("reclaim leases", "", err)
 	}
 	return got.(int), nil
 }
@@ -262,24 +273,28 @@ type Redriven struct {
 // is resolved, KindInvalid when sensitive
 // fields of the event were not kept and no payload is given.
 func (d *Deliveries) Redrive(ctx context.Context, id ledger.ID, payload []byte) (Redriven, error) {
-	got, err := d.do(ctx, commandRedrive, redrive{ID: id, Edited: payload != nil}, payload)
+	got, err := d.doWith(ctx, commandRedrive, redrive{ID: id, Edited: payload != nil}, payload)
 	if err != nil {
-		return Redriven{}, &daruma.Error{Op: "redrive", Ref: id.String(), Kind: daruma.KindOf(err), Err: err, Hint: daruma.HintOf(err)}
+		return Redriven{}, daruma.Wrap("redrive", id.String(), err)
 	}
 	return got.(Redriven), nil
 }
 
-func (d *Deliveries) do(ctx context.Context, name string, arguments any, raw []byte) (any, error) {
+func (d *Deliveries) do(ctx context.Context, name string, arguments any) (any, error) {
+	body, err := json.Marshal(arguments)
+	if err != nil {
+		return nil, &daruma.Error{Op: name, Kind: daruma.KindInvalid, Err: err}
+	}
+	return d.cell.Do(ctx, cell.Command{Machine: machineName, Name: name, Body: body, Frees: name != commandConfigure})
+}
+
+// doWith is do with an event or an answer behind the arguments.
+func (d *Deliveries) doWith(ctx context.Context, name string, arguments any, raw []byte) (any, error) {
 	head, err := json.Marshal(arguments)
 	if err != nil {
 		return nil, &daruma.Error{Op: name, Kind: daruma.KindInvalid, Err: err}
 	}
-	frees := name != commandRedrive && name != commandConfigure
-	return d.cell.Do(ctx, cell.Command{Machine: machineName, Name: name, Body: join(head, raw), Frees: frees})
-}
-
-func invalid(ref, format string, args ...any) error {
-	return &daruma.Error{Kind: daruma.KindInvalid, Ref: ref, Err: fmt.Errorf(format, args...)}
+	return d.cell.Do(ctx, cell.Command{Machine: machineName, Name: name, Body: cell.Join(head, raw), Frees: name != commandRedrive})
 }
 
 var errNotHeld = errors.New("the lease is not held any more")

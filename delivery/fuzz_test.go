@@ -29,8 +29,9 @@ func FuzzMachine(f *testing.F) {
 	}
 	f.Add(cmd.Name, cmd.Body)
 	for name, body := range map[string]string{commandLease: `{"N":3,"For":1000000000}`, commandExtend: `{"by":1,"held":[{"function":"F","number":1,"lease":2}]}`, commandRelease: `{"held":[{"function":"F","number":1,"lease":2}]}`,
-		commandSettle: `{"function":"F","number":1,"lease":2,"verdict":"failure"}`, commandReclaim: `{"before":9,"n":3}`, commandRedrive: `{"id":"F-1"}`, commandConfigure: `{"wishes":[{"function":"F","policy":{}}],"all":true}`} {
-		f.Add(name, join([]byte(body), nil))
+		commandPutOff: `[{"function":"F","number":1,"lease":2,"afterNs":5}]`, commandSettle: `{"function":"F","number":1,"lease":2,"verdict":"failure"}`, commandReclaim: `{"before":9,"n":3}`, commandRedrive: `{"id":"F-1"}`, commandConfigure: `{"wishes":[{"function":"F","policy":{}}],"all":true}`} {
+		f.Add(name, []byte(body))
+		f.Add(name, cell.Join([]byte(body)))
 	}
 	f.Fuzz(func(t *testing.T, name string, body []byte) {
 		c, d := open(t)
@@ -64,8 +65,8 @@ func FuzzRecords(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	c := cursor{rest: body}
-	f.Add(c.bytes())
+	c := cell.Cursor{Rest: body}
+	f.Add(c.Bytes())
 	f.Fuzz(func(t *testing.T, record []byte) {
 		if s, err := decodeState(record); err == nil {
 			again, err := s.encode()

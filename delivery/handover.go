@@ -317,11 +317,11 @@ func (w *work) hand(a *Account, h Handover) error {
 // something in its own step. What the destination does not take is in the ledger
 // then, and the step goes on.
 func HandCommand(h Handover) cell.Command {
-	head, err := json.Marshal(h)
+	body, err := json.Marshal(h)
 	if err != nil {
-		head = nil // texts and bytes cannot fail; the machine refuses an empty one
+		body = nil // texts and bytes cannot fail; the machine refuses an empty one
 	}
-	return cell.Command{Machine: machineName, Name: commandHand, Body: join(head, nil)}
+	return cell.Command{Machine: machineName, Name: commandHand, Body: body}
 }
 
 func (w *work) handFor(h Handover) error {
@@ -344,7 +344,7 @@ func (w *work) put(h Handover) error {
 	}
 	switch {
 	case h.Depth+1 >= DepthMax:
-		return &daruma.Error{Kind: daruma.KindInvalid, Ref: h.To.String(), Err: fmt.Errorf("%d functions are one another's destinations already: a loop", DepthMax)}
+		return daruma.InvalidAt(h.To.String(), "%d functions are one another's destinations already: a loop", DepthMax)
 	case len(h.Body) > AsyncPayloadBytesMax:
 		return &daruma.Error{Kind: daruma.KindTooLarge, Ref: h.To.String(), Err: fmt.Errorf("the record has %d bytes, at most %d are taken asynchronously", len(h.Body), AsyncPayloadBytesMax)}
 	}
@@ -356,6 +356,6 @@ func (w *work) put(h Handover) error {
 	if err != nil {
 		return err
 	}
-	c := cursor{rest: body}
-	return w.acceptOne(c.bytes(), 0)
+	c := cell.Cursor{Rest: body}
+	return w.acceptOne(c.Bytes(), 0)
 }

@@ -15,6 +15,7 @@ const (
 	givenUpBytesMax = 4 << 20 // their sizes together
 	lookAhead       = 16      // events at the head of a line that is held back
 	lostMax         = 128     // leases that ran out, in one step
+	offMax          = 24 * time.Hour
 )
 
 type extension struct {
@@ -46,7 +47,7 @@ func (l *leased) encode() ([]byte, error) {
 
 func decodeLeased(function string, record []byte) (*leased, error) {
 	if len(record) < 16 {
-		return nil, corrupt("lease", errCut)
+		return nil, corrupt("lease", cell.ErrCut)
 	}
 	s, err := decodeState(record[16:])
 	if err != nil {
@@ -75,7 +76,7 @@ type head struct {
 
 func (w *work) lease(want Want) (any, error) {
 	if want.N < 0 || want.N > LeaseMax || want.For <= 0 {
-		return nil, invalid("lease", "%d events for %v", want.N, want.For)
+		return nil, daruma.InvalidAt("lease", "%d events for %v", want.N, want.For)
 	}
 	l := &leasing{work: w, want: want, now: w.tx.Now()}
 	heads, err := l.heads()
@@ -371,7 +372,7 @@ func (w *work) end(number uint64, l *leased) (*Account, error) {
 
 func (w *work) extend(e extension) (any, error) {
 	if e.By <= 0 || len(e.Held) > LeaseMax {
-		return nil, invalid("extend", "%d leases by %v", len(e.Held), e.By)
+		return nil, daruma.InvalidAt("extend", "%d leases by %v", len(e.Held), e.By)
 	}
 	lost := []Held{}
 	to := w.tx.Now().Add(e.By)
@@ -396,23 +397,34 @@ func (w *work) extend(e extension) (any, error) {
 }
 
 func (w *work) release(e extension) error {
-	if len(e.Held) > LeaseMax {
-		return invalid("release", "%d leases", len(e.Held))
+	off := make([]Off, len(e.Held))
+	for i, h := range e.Held {
+		off[i].Held = h
 	}
-	for _, h := range e.Held {
-		l, err := w.held(h)
+	return w.putOff(off)
+}
+
+func (w *work) putOff(off []Off) error {
+	if len(off) > LeaseMax {
+		return daruma.InvalidAt("release", "%d leases", len(off))
+	}
+	for _, o := range off {
+		if o.After < 0 || o.After > offMax {
+			return daruma.InvalidAt("release", "an event that is due after %v", o.After)
+		}
+		l, err := w.held(o.Held)
 		if err != nil {
 			return err
 		}
 		if l == nil {
 			continue
 		}
-		a, err := w.end(h.Number, l)
+		a, err := w.end(o.Number, l)
 		if err != nil {
 			return err
 		}
 		a.Waiting++
-		if err := w.enqueue(l.function, h.Number, w.tx.Now(), l.state); err != nil {
+		if err := w.enqueue(l.function, o.Number, w.tx.Now().Add(o.After), l.state); err != nil {
 			return err
 		}
 	}
@@ -422,7 +434,7 @@ func (w *work) release(e extension) error {
 // Due takes leases back that have run out.
 func (m *Machine) Due(tx *cell.Tx, key []byte, _ time.Time) error {
 	if string(key) != timerLeases {
-		return &daruma.Error{Kind: daruma.KindInternal, Ref: string(key), Err: errCut}
+		return &daruma.Error{Kind: daruma.KindInternal, Ref: string(key), Err: cell.ErrCut}
 	}
 	w := &work{m: m, tx: tx}
 	n := 0

@@ -108,6 +108,26 @@ func TestAReleaseCountsNothing(t *testing.T) {
 	}
 }
 
+func TestWhatIsPutOffCountsNothingAndIsDueLater(t *testing.T) {
+	w := newWorld(t)
+	w.accept(event("Orders"))
+	w.accept(event("Orders"))
+	both := w.lease(2)
+	if err := w.d.PutOff(t.Context(), delivery.Off{Held: both[0].Held(), After: time.Minute}, delivery.Off{Held: both[1].Held(), After: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.lease(2); len(got) != 0 {
+		t.Fatalf("%d are due at once", len(got))
+	}
+	w.clock.Advance(time.Minute)
+	if got := w.lease(2); len(got) != 1 || got[0].Request != both[0].Request || got[0].Attempts != 0 || got[0].NotRun != 0 {
+		t.Fatalf("a minute later: %+v", got)
+	}
+	if err := w.d.PutOff(t.Context(), delivery.Off{Held: both[1].Held(), After: -1}); daruma.KindOf(err) != daruma.KindInvalid {
+		t.Errorf("a time before now: %v", err)
+	}
+}
+
 func TestAfterACrashLeasesComeBackAFewAtATime(t *testing.T) {
 	w := newWorld(t)
 	for range 10 {

@@ -19,6 +19,7 @@ const (
 	commandLease     = "lease"
 	commandExtend    = "extend"
 	commandRelease   = "release"
+	commandPutOff    = "put off"
 	commandSettle    = "settle"
 	commandBegin     = "begin"
 	commandReclaim   = "reclaim"
@@ -42,7 +43,7 @@ type Config struct {
 // machine called "ledger" (package ledger) lies in the same cell.
 type Machine struct {
 	cfg  Config
-	wake chan struct{} // holds a token when something may be due
+	wake daruma.Bell // holds a token when something may be due
 
 	// Where the first waiting event of each function lies at the earliest; a
 	// nil key: it has none. Rebuilt by Load, used by the apply loop only.
@@ -53,7 +54,7 @@ type Machine struct {
 
 // NewMachine returns a machine for one cell.
 func NewMachine(cfg Config) *Machine {
-	return &Machine{cfg: cfg, wake: make(chan struct{}, 1), lines: map[string][]byte{}}
+	return &Machine{cfg: cfg, wake: daruma.NewBell(), lines: map[string][]byte{}}
 }
 
 // Name is the machine's name in its cell.
@@ -74,16 +75,8 @@ func (m *Machine) Load(r *cell.Reader) error {
 			m.lines[name] = waitingKey(name, time.Unix(0, 0), 0) // the first lease finds out more
 		}
 	}
-	m.ring()
+	m.wake.Ring()
 	return nil
-}
-
-// ring says that something may be due.
-func (m *Machine) ring() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
 }
 
 // A work is one command being applied.
@@ -112,7 +105,7 @@ type lineChange struct {
 // Apply takes one step.
 func (m *Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 	w := &work{m: m, tx: tx}
-	answer, err := w.apply(cmd)
+	answer, err := commands.Apply(w, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -120,39 +113,31 @@ func (m *Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 	return answer, nil
 }
 
-func (w *work) apply(cmd cell.Command) (any, error) {
-	switch cmd.Name {
-	case commandAccept:
-		return w.accept(cmd.Body)
-	case commandLease:
-		return with(cmd, func(want Want, _ []byte) (any, error) { return w.lease(want) })
-	case commandExtend:
-		return with(cmd, func(e extension, _ []byte) (any, error) { return w.extend(e) })
-	case commandRelease:
-		return with(cmd, func(e extension, _ []byte) (any, error) { return nil, w.release(e) })
-	case commandSettle:
-		return with(cmd, func(r Report, response []byte) (any, error) { return w.settle(r, response) })
-	case commandBegin:
-		return w.nextLease() + 1, nil
-	case commandReclaim:
-		return with(cmd, func(r reclamation, _ []byte) (any, error) { return w.reclaim(r) })
-	case commandRedrive:
-		return with(cmd, func(r redrive, payload []byte) (any, error) { return w.redrive(r, payload) })
-	case commandHand:
-		return with(cmd, func(h Handover, _ []byte) (any, error) { return nil, w.handFor(h) })
-	case commandConfigure:
-		return with(cmd, func(c configuration, _ []byte) (any, error) { return nil, w.m.configure(w.tx, c) })
-	}
-	return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: cmd.Name, Err: fmt.Errorf("deliveries know no such command")}
+// commands is what deliveries can be asked for.
+var commands = cell.Commands[*work]{
+	commandAccept:    cell.Reading((*work).accept),
+	commandLease:     cell.Answering((*work).lease),
+	commandExtend:    cell.Answering((*work).extend),
+	commandRelease:   cell.Doing((*work).release),
+	commandPutOff:    cell.Doing((*work).putOff),
+	commandSettle:    with((*work).settle),
+	commandBegin:     cell.Reading(func(w *work, _ []byte) (uint64, error) { return w.nextLease() + 1, nil }),
+	commandReclaim:   cell.Answering((*work).reclaim),
+	commandRedrive:   with((*work).redrive),
+	commandHand:      cell.Doing((*work).handFor),
+	commandConfigure: cell.Doing(func(w *work, c configuration) error { return w.m.configure(w.tx, c) }),
 }
 
-func with[T any](cmd cell.Command, f func(T, []byte) (any, error)) (any, error) {
-	var arguments T
-	raw, err := split(cmd.Body, &arguments)
-	if err != nil {
-		return nil, err
-	}
-	return f(arguments, raw)
+// with is a command with arguments and, behind them, an event or an answer as it is.
+func with[A any](f func(*work, A, []byte) (any, error)) func(*work, cell.Command) (any, error) {
+	return cell.Reading(func(w *work, body []byte) (any, error) {
+		var arguments A
+		raw, err := cell.Split(body, &arguments)
+		if err != nil {
+			return nil, err
+		}
+		return f(w, arguments, raw)
+	})
 }
 
 // finish writes the accounts, and brings what is in memory up to date once the step is taken.
@@ -181,7 +166,7 @@ func (w *work) finish() {
 			m.until = until
 		}
 		if rang {
-			m.ring()
+			m.wake.Ring()
 		}
 	})
 }
@@ -305,10 +290,10 @@ func (w *work) policy(function string, n uint64, s *state) (*Policy, error) {
 
 // accept takes the events of a command in.
 func (w *work) accept(body []byte) (any, error) {
-	for c := (cursor{rest: body}); len(c.rest) > 0; {
-		record := c.bytes()
-		if c.err != nil {
-			return nil, invalid("", "an event is cut short")
+	for c := (cell.Cursor{Rest: body}); len(c.Rest) > 0; {
+		record := c.Bytes()
+		if c.Err != nil {
+			return nil, daruma.InvalidAt("", "an event is cut short")
 		}
 		if err := w.acceptOne(record, 0); err != nil {
 			return nil, err
@@ -321,7 +306,7 @@ func (w *work) accept(body []byte) (any, error) {
 func (w *work) acceptOne(record []byte, from ledger.ID) error {
 	e, err := decodeEvent(record)
 	if err != nil {
-		return invalid("", "an event cannot be read: %w", err)
+		return daruma.InvalidAt("", "an event cannot be read: %w", err)
 	}
 	if err := e.validate(); err != nil {
 		return err

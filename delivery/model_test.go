@@ -94,6 +94,14 @@ func checkModel(t *testing.T, rt *rapid.T) {
 			}
 			e.back(w.clock.Now())
 		},
+		"put off": func(rt *rapid.T) {
+			id := m.pick(rt, func(e *modelEvent) bool { return e.lease != (delivery.Held{}) })
+			e, after := m.events[id], time.Duration(rapid.Int64Range(0, int64(10*time.Minute)).Draw(rt, "after"))
+			if err := w.d.PutOff(t.Context(), delivery.Off{Held: e.lease, After: after}); err != nil {
+				rt.Fatal(err)
+			}
+			e.back(w.clock.Now().Add(after))
+		},
 		"wait": func(rt *rapid.T) {
 			// Leases last a minute: time goes on only as far as none runs out.
 			d := time.Duration(rapid.Int64Range(1, int64(3*time.Minute)).Draw(rt, "time"))

@@ -64,19 +64,19 @@ func (p Policy) age() time.Duration {
 func (m *Machine) Check(function string, p Policy) error {
 	switch {
 	case p.retries() < 0 || p.retries() > RetriesMax:
-		return invalid(function, "%d retries: from 0 to %d are possible", p.retries(), RetriesMax)
+		return daruma.InvalidAt(function, "%d retries: from 0 to %d are possible", p.retries(), RetriesMax)
 	case p.age() < AgeMin || p.age() > AgeMax || p.age()%time.Second != 0:
-		return invalid(function, "a maximum age of %v: from %v to %v in whole seconds are possible", p.age(), AgeMin, AgeMax)
+		return daruma.InvalidAt(function, "a maximum age of %v: from %v to %v in whole seconds are possible", p.age(), AgeMin, AgeMax)
 	}
 	for _, d := range []*Destination{p.OnSuccess, p.OnFailure, p.DeadLetter} {
 		switch {
 		case d == nil:
 		case d.Name == "" || hasZero(d.Name) || len(d.Name)+len(d.Qualifier)+len(d.ARN) > fieldBytesMax/4:
-			return invalid(function, "a destination without a name, or with one that is too long")
+			return daruma.InvalidAt(function, "a destination without a name, or with one that is too long")
 		case d.Kind == FunctionKind && d == p.DeadLetter:
-			return invalid(function, "a function cannot be where dead letters go")
+			return daruma.InvalidAt(function, "a function cannot be where dead letters go")
 		case d.Kind == FunctionKind && d.Name == function:
-			return invalid(function, "You can't specify the function as a destination for itself.")
+			return daruma.InvalidAt(function, "You can't specify the function as a destination for itself.")
 		case d.Kind == FunctionKind:
 		case m.cfg.Sinks[d.Kind] == nil:
 			return &daruma.Error{Kind: daruma.KindUnsupported, Ref: d.ARN, Err: errNoSink(d.Kind), Hint: "kinds of destination here: " + strings.Join(m.kinds(), ", ")}
@@ -156,10 +156,8 @@ func (d *Deliveries) ConfigureAll(ctx context.Context, wishes []Wish, declared m
 }
 
 func (d *Deliveries) configure(ctx context.Context, c configuration) error {
-	if _, err := d.do(ctx, commandConfigure, c, nil); err != nil {
-		return &daruma.Error{Op: "configure asynchronous events", Kind: daruma.KindOf(err), Err: err, Hint: daruma.HintOf(err)}
-	}
-	return nil
+	_, err := d.do(ctx, commandConfigure, c)
+	return daruma.Wrap("configure asynchronous events", "", err)
 }
 
 // Setting returns what is configured for a target, or nil.
@@ -187,17 +185,14 @@ func (d *Deliveries) Settings(ctx context.Context, function string) (list []Sett
 }
 
 func (d *Deliveries) view(ctx context.Context, op string, f func(r *cell.Reader) error) error {
-	if err := d.cell.View(ctx, machineName, f); err != nil {
-		return &daruma.Error{Op: op, Kind: daruma.KindOf(err), Err: err}
-	}
-	return nil
+	return daruma.Wrap(op, "", d.cell.View(ctx, machineName, f))
 }
 
 func (m *Machine) configure(tx *cell.Tx, c configuration) error {
 	keep := map[string]*Setting{}
 	for _, w := range c.Wishes {
 		if w.Function == "" || hasZero(w.Function) || hasZero(w.Qualifier) || len(w.Function)+len(w.Qualifier) > fieldBytesMax/8 {
-			return invalid(w.Function, "not a function's name")
+			return daruma.InvalidAt(w.Function, "not a function's name")
 		}
 		key := settingKey(w.Function, w.Qualifier)
 		if w.Policy == nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/ledger"
 )
 
@@ -32,7 +33,11 @@ func (w *work) redrive(r redrive, payload []byte) (any, error) {
 	if f.Hop == ledger.Destination || f.Hop == ledger.DeadLetter {
 		return w.handAgain(f, event)
 	}
-	e := Event{Request: f.Request, Target: daruma.Target{Function: f.Function, Qualifier: f.Qualifier}, Payload: event, Source: f.Source, Trace: f.TraceHeader, Client: f.Client, Depth: f.Depth}
+	trace := f.TraceHeader
+	if daruma.Chain(trace, f.Function) > 0 {
+		trace, _ = daruma.Chained(daruma.Unchained(trace), f.Function)
+	}
+	e := Event{Request: f.Request, Target: daruma.Target{Function: f.Function, Qualifier: f.Qualifier}, Payload: event, Source: f.Source, Trace: trace, Client: f.Client, Depth: f.Depth}
 	if err := e.validate(); err != nil {
 		return nil, err
 	}
@@ -40,8 +45,8 @@ func (w *work) redrive(r redrive, payload []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := cursor{rest: body}
-	return Redriven{Request: f.Request}, w.acceptOne(c.bytes(), f.Number)
+	c := cell.Cursor{Rest: body}
+	return Redriven{Request: f.Request}, w.acceptOne(c.Bytes(), f.Number)
 }
 
 // handAgain hands on what a destination did not take before.

@@ -71,6 +71,7 @@ type Report struct {
 	Recording string `json:"recording,omitempty"`
 	// Faults are the faults, asked for, that met the run.
 	Faults []string `json:"faults,omitempty"`
+	Alone  bool     `json:"alone,omitempty"` // most other events went well around it
 	// Once is the event's idempotency key, of Success and Never: it is kept, or
 	// counted, in the same step.
 	Once *once.Entry `json:"once,omitempty"`
@@ -171,7 +172,7 @@ func (w *work) settle(r Report, response []byte) (any, error) {
 		e.condition, e.never = RetriesExhausted, true
 		return w.giveUp(e)
 	}
-	return nil, invalid("", "%q is no verdict", r.Verdict)
+	return nil, daruma.InvalidAt("", "%q is no verdict", r.Verdict)
 }
 
 // once keeps the event's idempotency key.
@@ -191,7 +192,7 @@ func (w *work) spend(a *Account, s *state, r *Report) {
 		at = w.tx.Now()
 	}
 	s.tried = append(s.tried, ledger.Attempt{At: at.UTC(), Duration: r.Duration, Environment: ledger.Cut(r.Environment, 128), Version: ledger.Cut(r.Version, 128),
-		Outcome: r.Outcome, ErrorType: ledger.Cut(r.ErrorType, 256), Message: ledger.Cut(r.Message, 512), Faults: r.Faults})
+		Outcome: r.Outcome, ErrorType: ledger.Cut(r.ErrorType, 256), Message: ledger.Cut(r.Message, 512), Faults: r.Faults, Alone: r.Alone})
 }
 
 // pause is the time before the next attempt, after a number of them have failed.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/delivery"
+	"github.com/daruma-io/daruma/heal"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/once"
 	"github.com/daruma-io/daruma/route"
@@ -21,6 +22,7 @@ type Deliveries struct {
 	facts func(t daruma.Target, o daruma.Outcome) route.Facts
 	log   HealingLog
 	guard *Guard
+	heal  *heal.Governor // nil: no function declares what its events depend on
 
 	mu     sync.Mutex // guards the rest
 	keys   map[delivery.Held]*once.Entry
@@ -49,6 +51,12 @@ func (s *Deliveries) Guarded(g *Guard) *Deliveries {
 	return s
 }
 
+// Governed has events of one dependency key run as its breaker and its limiter say.
+func (s *Deliveries) Governed(g *heal.Governor) *Deliveries {
+	s.heal = g
+	return s
+}
+
 // Lease takes events that are due. What was leased before this source began is
 // taken back first, no more of it at once than is asked for.
 func (s *Deliveries) Lease(ctx context.Context, w Want) (Batch, error) {
@@ -60,6 +68,7 @@ func (s *Deliveries) Lease(ctx context.Context, w Want) (Batch, error) {
 		return Batch{}, err
 	}
 	b := Batch{More: got.More || !s.recovered(), Next: got.Next}
+	var off []delivery.Off
 	for _, l := range got.Events {
 		runs, err := s.admit(ctx, &l)
 		if err != nil {
@@ -69,9 +78,30 @@ func (s *Deliveries) Lease(ctx context.Context, w Want) (Batch, error) {
 			b.More = true // there is room for others
 			continue
 		}
-		b.Items = append(b.Items, Item{Number: l.Number, Lease: l.Lease, Invocation: invocation(&l)})
+		permit, wait := s.permit(&l)
+		if wait > 0 {
+			s.let(l.Held())
+			off = append(off, delivery.Off{Held: l.Held(), After: wait})
+			continue
+		}
+		b.Items = append(b.Items, Item{Number: l.Number, Lease: l.Lease, Invocation: invocation(&l), Alone: ledger.Alone(l.Tried), Permit: permit})
+	}
+	if len(off) > 0 {
+		b.More = true
+		if err := s.d.PutOff(ctx, off...); err != nil {
+			return b, s.giveBack(ctx, got.Events, b.Items, err)
+		}
 	}
 	return b, nil
+}
+
+// permit asks for the permit of an event whose function declares what its events
+// depend on; wait is when to ask again, if there is no room.
+func (s *Deliveries) permit(l *delivery.Leased) (p heal.Permit, wait time.Duration) {
+	if u, keyed := s.heal.UnitOf(l.Target.Function, func() []byte { return l.Payload }); keyed {
+		return s.heal.Admit(u)
+	}
+	return p, 0
 }
 
 // invocation is the next attempt of a leased event. It has waited since the attempt before.
@@ -187,6 +217,7 @@ func (s *Deliveries) admit(ctx context.Context, l *delivery.Leased) (bool, error
 func (s *Deliveries) giveBack(ctx context.Context, leased []delivery.Leased, items []Item, why error) error {
 	for _, i := range items {
 		s.let(heldOf(i))
+		s.heal.Cancel(i.Permit)
 	}
 	all := make([]delivery.Held, len(leased))
 	for i, l := range leased {
@@ -195,14 +226,13 @@ func (s *Deliveries) giveBack(ctx context.Context, leased []delivery.Leased, ite
 	return errors.Join(why, s.d.Release(ctx, all...))
 }
 
-// let lets the key of an event go, and returns it; nil when it has none.
-func (s *Deliveries) let(h delivery.Held) *once.Entry {
+// let lets the key of an event go, if it has one.
+func (s *Deliveries) let(h delivery.Held) {
 	s.mu.Lock()
 	entry := s.keys[h]
 	delete(s.keys, h)
 	s.mu.Unlock()
 	s.guard.let(entry)
-	return entry
 }
 
 // Settle says what came of an event, by the table of package route.

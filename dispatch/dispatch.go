@@ -72,9 +72,13 @@ type Item struct {
 	// Event tells what runs apart from other events, the same in each attempt;
 	// the request ID when "".
 	Event string
+	Alone bool // it has failed before, while most others went well
+	// Permit is what package heal has given for it, when its source has asked.
+	Permit heal.Permit
 	// Read says what an outcome means to the source: of a batch, an answer may
-	// say that it failed. Nil: what it says.
-	Read func(daruma.Outcome) daruma.Outcome
+	// say that it failed, or which of its events failed while most others went
+	// well. Nil: what it says.
+	Read func(daruma.Outcome) (o daruma.Outcome, apart []string)
 	// Doubted is told when it has ended and it is not known yet whether a failure
 	// counts: it does not run any more, and is settled later. It may be nil.
 	Doubted func()
@@ -112,7 +116,7 @@ type Dispatcher struct {
 	log     *slog.Logger
 	heal    *heal.Governor
 	ended   chan end // takes one end for each item that is out
-	stirred chan struct{}
+	stirred daruma.Bell
 
 	mu  sync.Mutex
 	out map[*flight]bool // guarded by mu
@@ -122,7 +126,6 @@ type Dispatcher struct {
 type flight struct {
 	Item
 	source *feed
-	probe  bool // it tries whether what its function needs works again
 }
 
 // An end is a flight that is over.
@@ -159,7 +162,7 @@ func New(cfg Config) *Dispatcher {
 	cfg.LeaseFor = cmp.Or(cfg.LeaseFor, time.Minute)
 	cfg.Drain = cmp.Or(cfg.Drain, 30*time.Second)
 	cfg.RampFrom = cmp.Or(cfg.RampFrom, 8)
-	d := &Dispatcher{cfg: cfg, clock: cfg.Clock, log: cfg.Logger, ended: make(chan end, cfg.Total), stirred: make(chan struct{}, 1), out: map[*flight]bool{}}
+	d := &Dispatcher{cfg: cfg, clock: cfg.Clock, log: cfg.Logger, ended: make(chan end, cfg.Total), stirred: daruma.NewBell(), out: map[*flight]bool{}}
 	if d.clock == nil {
 		d.clock = daruma.SystemClock{}
 	}
@@ -205,18 +208,10 @@ func (d *Dispatcher) listen(ctx context.Context, s interface{ Wake() <-chan stru
 	for {
 		select {
 		case <-s.Wake():
-			d.stir()
+			d.stirred.Ring()
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-// stir has the loop look at its sources.
-func (d *Dispatcher) stir() {
-	select {
-	case d.stirred <- struct{}{}:
-	default:
 	}
 }
 

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A source hands out what it has, in order, and remembers what it is told.
 type source struct {
-	wake chan struct{}
+	wake daruma.Bell
 
 	mu sync.Mutex // guards the rest
 	seen
@@ -45,7 +45,7 @@ type seen struct {
 }
 
 func newSource(items ...string) *source {
-	s := &source{wake: make(chan struct{}, 1), seen: seen{leased: map[uint64]dispatch.Item{}, settled: map[uint64]daruma.OutcomeKind{}, by: map[string]int{}, mostBy: map[string]int{}}}
+	s := &source{wake: daruma.NewBell(), seen: seen{leased: map[uint64]dispatch.Item{}, settled: map[uint64]daruma.OutcomeKind{}, by: map[string]int{}, mostBy: map[string]int{}}}
 	s.add(items...)
 	return s
 }

@@ -89,9 +89,9 @@ func TestAFailureInDoubtKeepsNobodyWaiting(t *testing.T) {
 func TestWhatAnAnswerMeansIsForTheSourceToSay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource("A")
-		s.queue[0].Read = func(o daruma.Outcome) daruma.Outcome {
+		s.queue[0].Read = func(o daruma.Outcome) (daruma.Outcome, []string) {
 			o.Kind = daruma.FunctionError
-			return o
+			return o, nil
 		}
 		defer run(t, dispatch.Config{Sources: []dispatch.Source{s}, Runner: lasting(time.Second)})()
 		pass(t, time.Minute)

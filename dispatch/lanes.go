@@ -91,12 +91,12 @@ func (s *Streams) admit(ctx context.Context, k StreamKind, b *batch) (left bool,
 			b.records, b.keys = append(b.records, r), append(b.keys, entry)
 			continue
 		case how == answered:
-			b.passed = append(b.passed, *entry)
+			b.passed = append(b.passed, passed{r.Sequence, entry})
 			continue
 		case how == clashing && len(b.records) == 0:
-			b.records, b.to, b.passed = records[i:i+1], r.Sequence+1, append(b.passed, *entry)
+			b.records, b.to, b.passed = records[i:i+1], r.Sequence+1, append(b.passed, passed{r.Sequence, entry})
 			o := daruma.Outcome{Kind: daruma.Refused, Failure: &daruma.Failure{Kind: daruma.KindConflict, Type: clashType, Message: errClash.Error()}}
-			s.stir()
+			s.wake.Ring()
 			return false, wait, s.settle(ctx, k, b, shard.Step{Ending: shard.Failed}, o, s.clock.Now())
 		}
 		b.to = r.Sequence
@@ -108,7 +108,7 @@ func (s *Streams) admit(ctx context.Context, k StreamKind, b *batch) (left bool,
 	if len(b.records) > 0 || b.final {
 		return true, wait, nil
 	}
-	s.stir()
+	s.wake.Ring()
 	return false, wait, s.settle(ctx, k, b, shard.Step{Ending: shard.Done, Window: b.window}, daruma.Outcome{}, time.Time{})
 }
 
@@ -151,7 +151,7 @@ func (s *Streams) read(ctx context.Context, m *mapping.Mapping, k StreamKind, y 
 			return nil
 		}
 	}
-	s.stir() // others have their turn, and then there is more
+	s.wake.Ring() // others have their turn, and then there is more
 	return nil
 }
 
@@ -253,7 +253,7 @@ func (s *Streams) item(b *batch) Item {
 		event = fmt.Sprintf("%s/%d", b.course.ID, b.records[0].Sequence)
 	}
 	m := b.mapping
-	return Item{Number: b.number, Event: event, Read: func(o daruma.Outcome) daruma.Outcome { return s.readAnswer(b, o) },
+	return Item{Number: b.number, Event: event, Read: func(o daruma.Outcome) (daruma.Outcome, []string) { return s.readAnswer(b, o), nil },
 		Invocation: daruma.Invocation{ID: b.request, Target: m.Target(), Payload: b.event(b.records), At: s.clock.Now(), Source: m.Source.Kind, Attempt: b.track.state.Tries + 1}}
 }
 
@@ -286,25 +286,26 @@ func (b *batch) event(records []StreamRecord) []byte {
 	return append(out, '}')
 }
 
-// readAnswer says what an answer means: a batch whose first record failed, or
-// whose report or state cannot be read, has failed.
+// readAnswer says what an answer means, and keeps with the batch what it reports:
+// a batch whose first record failed, or whose report cannot be read, has failed.
 func (s *Streams) readAnswer(b *batch, o daruma.Outcome) daruma.Outcome {
-	if o.Kind != daruma.Done {
+	b.failed = 0
+	if o.Kind != daruma.Done || !b.mapping.Partial {
 		return o
 	}
-	fail := func(text string) daruma.Outcome {
-		o.Kind, o.Failure = daruma.FunctionError, &daruma.Failure{Kind: daruma.KindInvalid, Type: reportType, Message: text}
+	first, err := s.cfg.Kinds[b.mapping.Source.Kind].Report(o.Payload, b.records)
+	if err == nil && first >= 0 {
+		b.failed = b.records[first].Sequence
+	}
+	switch {
+	case err != nil:
+		o.Failure = misread(s.cfg.Misread, Misreport{b.mapping, b.request, len(b.records), err})
+	case first == 0:
+		o.Failure = &daruma.Failure{Kind: daruma.KindInvalid, Type: reportType, Message: "the function reported that the first record of the batch failed"}
+	default:
 		return o
 	}
-	if b.mapping.Partial {
-		first, err := s.cfg.Kinds[b.mapping.Source.Kind].Report(o.Payload, b.records)
-		if err != nil {
-			return fail("the report of failed records cannot be used, so all of them count as failed: " + err.Error())
-		}
-		if first == 0 {
-			return fail("the function reported that the first record of the batch failed")
-		}
-	}
+	o.Kind = daruma.FunctionError
 	return o
 }
 
@@ -325,10 +326,7 @@ func (s *Streams) Settle(ctx context.Context, i Item, o daruma.Outcome, started 
 	if len(b.records) > 1 {
 		step.Half = b.records[len(b.records)/2].Sequence
 	}
-	reported := m.Partial && (o.Kind == daruma.Done || o.Failure != nil && o.Failure.Type == reportType)
-	if first, err := k.Report(o.Payload, b.records); reported && err == nil && first >= 0 {
-		step.At = b.records[first].Sequence
-	} else if o.Kind == daruma.Done {
+	if step.At = b.failed; step.At == 0 && o.Kind == daruma.Done {
 		step.Ending, step.Window = shard.Done, b.windowAfter(o.Payload)
 	}
 	if err := s.settle(ctx, k, b, step, o, started); err != nil {
@@ -343,7 +341,7 @@ func (s *Streams) Settle(ctx context.Context, i Item, o daruma.Outcome, started 
 	s.count(b, -1)
 	s.mu.Unlock()
 	s.cfg.Store.Note(m.UUID, mapping.Result{At: now, Text: said(o)})
-	s.stir()
+	s.wake.Ring()
 	return nil
 }
 
@@ -402,8 +400,11 @@ func (s *Streams) settle(ctx context.Context, k StreamKind, b *batch, step shard
 	if len(b.records) > 0 {
 		step.First = b.records[0].Sequence
 	}
-	if step.Ending == shard.Done || l.state.GivesUp(step) {
-		step.Once = b.passed
+	next := l.state.After(step, s.clock.Now()).Next
+	for _, p := range b.passed {
+		if p.sequence < next { // the others are handed out again
+			step.Once = append(step.Once, *p.entry)
+		}
 	}
 	for i, key := range b.keys {
 		if done := step.Ending == shard.Done || step.At > b.records[i].Sequence; done && key != nil {
@@ -458,7 +459,7 @@ func (s *Streams) surrender(k StreamKind, b *batch, step *shard.Step, o daruma.O
 		if o.Failure != nil {
 			f.ErrorType, f.Message = o.Failure.Type, o.Failure.Message
 		}
-		f.Attempts = []ledger.Attempt{{At: started, Duration: o.Duration, Environment: o.Environment, Version: o.Version, Outcome: f.Outcome, ErrorType: f.ErrorType, Message: f.Message}}
+		f.Attempts = []ledger.Attempt{{At: started, Duration: o.Duration, Environment: o.Environment, Version: o.Version, Outcome: f.Outcome, ErrorType: f.ErrorType, Message: f.Message, Faults: o.Faults}}
 	case shard.Aged:
 		is.Condition, f.ErrorType, f.Message = conditionAge, conditionAge, fmt.Sprintf("the records are %v old", now.Sub(records[0].At).Round(time.Second))
 	case shard.Lost:
@@ -466,7 +467,7 @@ func (s *Streams) surrender(k StreamKind, b *batch, step *shard.Step, o daruma.O
 		f.Message = fmt.Sprintf("what was in the stream before record %d is gone: it was older than the stream keeps before it was handed out", step.To)
 		f.Did, f.Next = "went on with the first record there is", "look in the table: what it holds is not lost"
 	}
-	f.Condition = is.Condition
+	f.Condition, f.Faults = is.Condition, o.Faults
 	step.GivenUp = &shard.GivenUp{Failure: f}
 	step.Event = b.event(records)
 	if m.Stream.OnFailure == "" || len(records) == 0 {

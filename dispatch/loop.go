@@ -120,7 +120,10 @@ func (l *loop) launch(f *feed, i Item) {
 		i.Event = i.Invocation.ID
 	}
 	function := i.Invocation.Target.Function
-	fl := &flight{Item: i, source: f, probe: l.heal.Begin(function)}
+	if i.Permit == (heal.Permit{}) {
+		i.Permit = l.heal.Begin(function)
+	}
+	fl := &flight{Item: i, source: f}
 	l.running++
 	l.of[function]++
 	f.of[function]++
@@ -140,11 +143,12 @@ func (l *loop) fly(fl *flight) end {
 	}()
 	started := l.clock.Now()
 	o := l.cfg.Runner.Run(l.runs, fl.Invocation)
+	var apart []string
 	if fl.Read != nil {
-		o = fl.Read(o)
+		o, apart = fl.Read(o)
 	}
 	stopping := l.runs.Err() != nil && (o.Kind == daruma.Unknown || !o.Kind.Ran())
-	doubt := l.heal.End(l.ask, heal.Attempt{Function: fl.Invocation.Target.Function, Event: fl.Event, Probe: fl.probe, Began: started, Outcome: o,
+	doubt := l.heal.End(l.ask, heal.Attempt{Permit: fl.Permit, Event: fl.Event, Alone: fl.Alone, Apart: apart, Began: started, Outcome: o,
 		NotRun: route.Of(o.Kind).Brake == route.SlowDown && !stopping})
 	if stopping {
 		return end{fl, returned} // the platform stops: nothing is known against the event
@@ -156,9 +160,7 @@ func (l *loop) fly(fl *flight) end {
 		}
 		l.ended <- end{fl, doubted}
 		how = cleared
-		if doubt.Wait(l.ask) {
-			o = doubt.Held(o)
-		}
+		o = doubt.Settle(l.ask, o)
 	}
 	l.settle(fl, o, started)
 	return end{fl, how}

@@ -8,29 +8,43 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/mapping"
+	"github.com/daruma-io/daruma/once"
 )
 
-// reportType is the error type of a batch whose report says that it failed, or
-// says nothing that can be understood.
-const reportType = "ReportBatchItemFailures"
+// apartShare is the largest share of a batch that may have failed for its
+// failures to be those of single records.
+const apartShare = 0.2
 
-// read says what an answer means: when a function reports which records failed,
-// all may have, and a report that cannot be read means that all did.
-func (s *Mappings) read(l *lot, o daruma.Outcome) daruma.Outcome {
+// read says what an answer means, and keeps with the batch what it reports: a
+// batch all of whose records failed, or whose report cannot be read, has failed.
+// When few of them failed, it says which.
+func (s *Mappings) read(l *lot, request string, o daruma.Outcome) (_ daruma.Outcome, apart []string) {
+	l.failed = nil
 	if o.Kind != daruma.Done || !l.mapping.Partial {
-		return o
+		return o, nil
 	}
 	failed, err := s.kind(l).Report(o.Payload, l.records)
 	switch {
 	case err != nil && !plantedReportBelieved():
-		o.Failure = &daruma.Failure{Kind: daruma.KindInvalid, Type: reportType, Message: "the report of failed records cannot be used, so all of them count as failed: " + err.Error()}
+		o.Failure = misread(s.cfg.Misread, Misreport{l.mapping, request, len(l.records), err})
 	case len(failed) == len(l.records):
 		o.Failure = &daruma.Failure{Kind: daruma.KindInvalid, Type: reportType, Message: fmt.Sprintf("the function reported that all %d records failed", len(l.records))}
 	default:
-		return o
+		l.failed = failed
+		if l.few() {
+			for _, i := range failed {
+				apart = append(apart, l.records[i].Event)
+			}
+		}
+		return o, apart
 	}
 	o.Kind = daruma.FunctionError
-	return o
+	return o, nil
+}
+
+// few says whether so few of a batch failed that each is to blame for itself.
+func (l *lot) few() bool {
+	return float64(len(l.failed)) <= apartShare*float64(len(l.records))
 }
 
 func (s *Mappings) kind(l *lot) Kind { return s.cfg.Kinds[l.mapping.Source.Kind] }
@@ -69,45 +83,108 @@ func (s *Mappings) Settle(ctx context.Context, i Item, o daruma.Outcome, started
 	s.mu.Unlock()
 	s.cfg.Store.Note(l.mapping.UUID, mapping.Result{At: now, Text: said(o)})
 	if l.mapping.Ends() || s.cfg.Store.Mapping(l.mapping.UUID) != l.mapping {
-		s.stir() // it may have waited for that
+		s.wake.Ring() // it may have waited for that
 	}
 	return nil
 }
 
-// admit leaves out of a lot what is done already, what another run with its
-// idempotency key is doing, and what has another event's key; and says what
-// becomes of that. What follows in its group something that waits, waits too.
-func (s *Mappings) admit(ctx context.Context, k Kind, l *lot) (fates []Fate, err error) {
-	records := l.records
-	l.records, l.keys = nil, nil
-	waits := map[string]bool{}
+// admit makes lots of records, most at most, each of one unit with room. It leaves
+// out what is refused, what is done already, what another run with its idempotency
+// key is doing, and what has another event's key; and says what becomes of that.
+// What follows in its group something that waits, waits too, and a group is in one
+// lot only.
+func (s *Mappings) admit(ctx context.Context, m *mapping.Mapping, k Kind, records []Record, most int) (lots []*lot, fates []Fate, err error) {
+	waits, in := map[string]bool{}, map[string]*lot{} // by group
 	for _, r := range records {
 		if r.Group != "" && waits[r.Group] {
 			fates = append(fates, Fate{Record: r, Do: Untried})
 			continue
 		}
-		how, entry, _, err := s.cfg.Guard.ask(ctx, l.mapping.Function, func() []byte { return k.JSON(l.mapping, r) })
+		if f := s.refuse(m, &r); f != nil {
+			fates = append(fates, s.givenUp(r, m, f, nil))
+			continue
+		}
+		event := func() []byte { return k.JSON(m, r) }
+		how, entry, _, err := s.cfg.Guard.ask(ctx, m.Function, event)
 		if err != nil {
-			s.cfg.Guard.let(l.keys...)
-			return nil, err
+			s.leave(lots)
+			return nil, nil, err
 		}
 		switch how {
-		case free:
-			l.records, l.keys = append(l.records, r), append(l.keys, nil)
-		case fresh:
-			l.records, l.keys = append(l.records, r), append(l.keys, entry)
+		case free, fresh:
+			l, wait := s.seat(m, event, lots, in[r.Group], most)
+			if l == nil {
+				s.cfg.Guard.let(entry)
+				waits[r.Group] = true
+				is := Fate{Record: r, Do: Untried}
+				if wait > 0 {
+					is.Do, is.After = Aside, wait
+				}
+				fates = append(fates, is)
+				continue
+			}
+			if len(l.records) == 0 {
+				lots = append(lots, l)
+			}
+			if l.records, l.keys = append(l.records, r), append(l.keys, entry); r.Group != "" {
+				in[r.Group] = l
+			}
 		case answered:
 			fates = append(fates, Fate{Record: r, Do: Finished, Once: entry})
 		case busy:
 			waits[r.Group] = true
 			fates = append(fates, Fate{Record: r, Do: Untried, After: busyPause})
 		case clashing:
-			f := s.failed(r, l.mapping, daruma.Outcome{Kind: daruma.Refused, Failure: &daruma.Failure{Kind: daruma.KindConflict, Type: clashType, Message: errClash.Error()}}, s.clock.Now())
-			f.Do, f.Once = Clashed, entry
-			fates = append(fates, f)
+			fates = append(fates, s.givenUp(r, m, &daruma.Failure{Kind: daruma.KindConflict, Type: clashType, Message: errClash.Error()}, entry))
 		}
 	}
-	return fates, nil
+	return lots, fates, nil
+}
+
+// seat finds the lot for a record, a new one if need be: that of its group, or one
+// of its unit. There is none when another unit's run must come first, or when its
+// own has no room: then wait is when to look again.
+func (s *Mappings) seat(m *mapping.Mapping, event func() []byte, lots []*lot, in *lot, most int) (l *lot, wait time.Duration) {
+	u, keyed := s.cfg.Heal.UnitOf(m.Function, event)
+	for _, l := range lots {
+		if l.unit == u && (in == nil || in == l) && (!keyed || len(l.records) < m.Batch && !l.permit.Probe()) {
+			return l, 0
+		}
+	}
+	if in != nil || len(lots) == most {
+		return nil, 0
+	}
+	l = &lot{mapping: m, unit: u}
+	if keyed {
+		if l.permit, wait = s.cfg.Heal.Admit(u); wait > 0 {
+			return nil, wait
+		}
+	}
+	return l, 0
+}
+
+// refuse says why a record is not run at all, or nil.
+func (s *Mappings) refuse(m *mapping.Mapping, r *Record) *daruma.Failure {
+	if s.cfg.Refuse == nil {
+		return nil
+	}
+	return s.cfg.Refuse(daruma.Invocation{ID: r.ID, Target: m.Target(), Trace: r.chained(m.Function)})
+}
+
+// givenUp is the fate of a record that is not run because of what it is.
+func (s *Mappings) givenUp(r Record, m *mapping.Mapping, why *daruma.Failure, entry *once.Entry) Fate {
+	f := s.failed(r, m, daruma.Outcome{Kind: daruma.Refused, Failure: why}, s.clock.Now())
+	f.Do, f.Once = GivenUp, entry
+	return f
+}
+
+// chained is the trace of a record with one more run of a function counted in it.
+func (r *Record) chained(function string) string {
+	if r.Trace == "" {
+		return "" // nobody handed it on
+	}
+	trace, _ := daruma.Chained(r.Trace, function)
+	return trace
 }
 
 // said is the last processing result that comes of an outcome.
@@ -161,7 +238,7 @@ func (s *Mappings) fates(l *lot, o daruma.Outcome, started, now time.Time) []Fat
 			all[i] = s.failedAt(r, l.mapping, o, started, now)
 		}
 	}
-	if o.Kind == daruma.Done && l.mapping.Partial {
+	if o.Kind == daruma.Done && len(l.failed) > 0 {
 		s.reported(l, o, all, started, now)
 	}
 	return all
@@ -172,16 +249,12 @@ func (s *Mappings) fates(l *lot, o daruma.Outcome, started, now time.Time) []Fat
 // tried again behind it, or the order would be another. On AWS that is left to
 // the function, and so it is with strict semantics.
 func (s *Mappings) reported(l *lot, o daruma.Outcome, all []Fate, started, now time.Time) {
-	failed, err := s.kind(l).Report(o.Payload, l.records)
-	if err != nil {
-		return // read has made a failure of it before
-	}
-	o.Failure = &daruma.Failure{Kind: daruma.KindInvalid, Type: reportType, Message: "the function reported that this record failed"}
+	o.Failure = &daruma.Failure{Kind: daruma.KindInvalid, Type: reportType, Message: "the function reported that this record failed", Alone: l.few()}
 	o.Kind = daruma.FunctionError
 	broken := map[string]bool{}
 	for i, r := range l.records {
 		switch {
-		case slices.Contains(failed, i):
+		case slices.Contains(l.failed, i):
 			all[i] = s.failedAt(r, l.mapping, o, started, now)
 			broken[r.Group] = r.Group != ""
 		case broken[r.Group] && !s.cfg.Strict:

@@ -34,13 +34,17 @@ type mapped struct {
 	source *dispatch.Mappings
 	strict bool
 	rule   *once.Rule                           // of the function; nil: it has none
+	path   string                               // to what its events depend on
 	answer func(bodies []string) daruma.Outcome // what the function does
+	refuse func(daruma.Invocation) *daruma.Failure
 	lasts  time.Duration
 
+	g       *heal.Governor
 	tallies *once.Records
 	mu      sync.Mutex // guards the rest
 	batches [][]string
 	runs    []daruma.Invocation
+	misread []dispatch.Misreport
 	at      []time.Time
 	now     int
 	most    int
@@ -148,13 +152,13 @@ func flow(t *testing.T, q queue.Settings, s mapping.Settings, x *mapped, f func(
 			return *x.rule, true
 		}, clock)
 		x.tallies = once.New(c)
-		x.source = dispatch.NewMappings(dispatch.MappingsConfig{Store: x.m, Strict: x.strict, Guard: guard, Clock: clock, Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} },
-			Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {JSON: messageJSON, Origin: &bounded{Origin: dispatch.NewQueues(x.q, clock), t: t}, Encode: bodiesOf, View: viewOf, Report: reportOf}}})
 		ctx, stop := context.WithCancel(t.Context())
+		x.g = heal.New(heal.Config{Strict: x.strict, Most: 32, Clock: clock, Dependency: func(string) string { return x.path }})
+		x.source = dispatch.NewMappings(x.config(guard, clock))
 		var both sync.WaitGroup
 		both.Go(func() { _ = x.source.Run(ctx) })
 		both.Go(func() {
-			_ = dispatch.New(dispatch.Config{Sources: []dispatch.Source{x.source}, Runner: x, Clock: clock, Total: 64, RampFrom: 64, Heal: heal.New(heal.Config{Strict: x.strict, Most: 32, Clock: clock})}).Run(ctx)
+			_ = dispatch.New(dispatch.Config{Sources: []dispatch.Source{x.source}, Runner: x, Clock: clock, Total: 64, RampFrom: 64, Heal: x.g}).Run(ctx)
 		})
 		defer func() {
 			stop()
@@ -165,6 +169,17 @@ func flow(t *testing.T, q queue.Settings, s mapping.Settings, x *mapped, f func(
 		}()
 		f(x)
 	})
+}
+
+// config is what the source of the mapping needs.
+func (x *mapped) config(guard *dispatch.Guard, clock daruma.Clock) dispatch.MappingsConfig {
+	return dispatch.MappingsConfig{Store: x.m, Strict: x.strict, Refuse: x.refuse,
+		Misread: func(m dispatch.Misreport) {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			x.misread = append(x.misread, m)
+		}, Guard: guard, Heal: x.g, Clock: clock, Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} },
+		Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {JSON: messageJSON, Origin: &bounded{Origin: dispatch.NewQueues(x.q, clock), t: x.T}, Encode: bodiesOf, View: viewOf, Report: reportOf}}}
 }
 
 // A bounded origin is taken from so often at one moment. Then it refuses, and
@@ -309,6 +324,13 @@ func TestAReportThatMakesNoSenseMeansThatAllFailed(t *testing.T) {
 	nonsense := func([]string) daruma.Outcome { return daruma.Outcome{Kind: daruma.Done, Payload: []byte(`[7]`)} }
 	flow(t, queue.Settings{DeadLetter: &queue.DeadLetter{Queue: "D", After: 1}}, mapping.Settings{Batch: 10, Window: time.Second, Partial: true}, &mapped{answer: nonsense}, func(x *mapped) {
 		x.send("a", "b")
+		pass(x.T, 5*time.Second)
+		x.mu.Lock()
+		told := x.misread
+		x.mu.Unlock()
+		if len(told) != 1 || told[0].Records != 2 || told[0].Request != x.runs[0].ID || told[0].Mapping.Function != "F" || !strings.Contains(told[0].Err.Error(), "there is no such record") {
+			x.Fatalf("it was told at once: %+v", told)
+		}
 		pass(x.T, 5*time.Minute)
 		if a := x.account(); a.Deleted != 0 || a.DeadLetters != 2 {
 			x.Fatalf("%d deleted, %d dead letters", a.Deleted, a.DeadLetters)
@@ -541,7 +563,7 @@ func TestARunTellsOfEveryMessageOfItsBatch(t *testing.T) {
 		}
 		inv := x.runs[0]
 		want := []daruma.Link{{Message: ids[0], Receives: 1}, {Message: ids[1], Receives: 1}, {Message: ids[2], Receives: 1, Trace: other, Span: "00000000000000cc"}}
-		if !slices.Equal(inv.Links, want) || inv.Trace != "Root="+one+";Parent=00000000000000aa;Sampled=1" || !inv.Since.Equal(began) || inv.Attempt != 0 || inv.Source != "queue Q" {
+		if !slices.Equal(inv.Links, want) || !strings.HasPrefix(inv.Trace, "Root="+one+";Parent=00000000000000aa;Sampled=1;Lineage=") || daruma.Chain(inv.Trace, "F") != 1 || !inv.Since.Equal(began) || inv.Attempt != 0 || inv.Source != "queue Q" {
 			x.Errorf("got %+v, want links %+v", inv, want)
 		}
 
@@ -555,7 +577,7 @@ func TestARunTellsOfEveryMessageOfItsBatch(t *testing.T) {
 			x.Fatalf("%d runs", len(x.runs))
 		}
 		first, second := x.runs[1], x.runs[2]
-		if trace := daruma.TraceOfMessage(sent[0].ID).String(); first.Trace != trace || second.Trace != trace {
+		if trace, _ := daruma.Chained(daruma.TraceOfMessage(sent[0].ID).String(), "F"); first.Trace != trace || second.Trace != trace {
 			x.Errorf("got %s and %s, want the trace of its ID: %s", first.Trace, second.Trace, trace)
 		}
 		if first.Attempt != 1 || second.Attempt != 2 || second.Links[0].Receives != 2 || !second.Since.Equal(x.at[1]) {

@@ -18,26 +18,37 @@ const QueueKind = "queue"
 
 // Queues is package queue as an origin. A record's Body is a queue.Received.
 type Queues struct {
-	q     *queue.Queues
-	clock daruma.Clock
+	q       *queue.Queues
+	clock   daruma.Clock
+	ready   func(name string) bool
+	receive func(ctx context.Context, m *mapping.Mapping, w queue.Want) ([]queue.Received, error)
 }
 
 // NewQueues returns the origin of q's messages.
-func NewQueues(q *queue.Queues, clock daruma.Clock) *Queues { return &Queues{q, clock} }
+func NewQueues(q *queue.Queues, clock daruma.Clock) *Queues {
+	return &Queues{q, clock, q.Ready, func(ctx context.Context, m *mapping.Mapping, w queue.Want) ([]queue.Received, error) {
+		return q.Receive(ctx, m.Source.Name, w)
+	}}
+}
+
+// Through has messages received through something that stands before the
+// queues, whose Ready and Receive they are.
+func (o *Queues) Through(ready func(name string) bool, receive func(ctx context.Context, m *mapping.Mapping, w queue.Want) ([]queue.Received, error)) *Queues {
+	return &Queues{o.q, o.clock, ready, receive}
+}
 
 // Waiting says how many messages are visible.
-func (o *Queues) Waiting(ctx context.Context, m *mapping.Mapping) (int, error) {
+func (o *Queues) Waiting(_ context.Context, m *mapping.Mapping) (int, error) {
 	if o.q.Queue(m.Source.Name) == nil {
 		return 0, &daruma.Error{Op: "receive", Ref: m.Source.Name, Kind: daruma.KindNotFound, Err: queue.ErrNoQueue}
 	}
-	if !o.q.Ready(m.Source.Name) {
+	if !o.ready(m.Source.Name) {
 		return 0, nil
 	}
 	if m.Window == 0 {
 		return 1, nil
 	}
-	a, err := o.q.Account(ctx, m.Source.Name)
-	return max(1, int(a.Visible)), err // what has become visible since the last command is not counted yet
+	return max(1, o.q.Visible(m.Source.Name)), nil // what has become visible by itself is not counted yet
 }
 
 // Take receives messages.
@@ -48,7 +59,7 @@ func (o *Queues) Take(ctx context.Context, m *mapping.Mapping, n int, hold time.
 	}
 	hide := max(is.Hide, hold)
 	now := o.clock.Now()
-	got, err := o.q.Receive(ctx, is.Name, queue.Want{N: n, Hide: &hide, Internal: true})
+	got, err := o.receive(ctx, m, queue.Want{N: n, Hide: &hide, Internal: true})
 	if err != nil {
 		if errors.Is(err, queue.ErrInFlight) {
 			return nil, nil // what is in flight ends some time
@@ -58,7 +69,7 @@ func (o *Queues) Take(ctx context.Context, m *mapping.Mapping, n int, hold time.
 	records := make([]Record, len(got))
 	for i, r := range got {
 		records[i] = Record{Event: fmt.Sprintf("%s/%d", is.Name, r.Number), Number: r.Number, Lease: r.Lease, Again: now.Add(is.Hide), Until: r.Until, Trace: r.TraceHeader(), Body: r,
-			ID: r.ID.String(), Since: r.Sent, Receives: r.Count}
+			ID: r.ID.String(), Since: r.Sent, Receives: r.Count, Alone: r.Alone}
 		if r.Before.After(r.Sent) {
 			records[i].Since = r.Before
 		}
@@ -84,11 +95,13 @@ func (o *Queues) Settle(ctx context.Context, m *mapping.Mapping, fates []Fate) e
 			each[i].Do, each[i].Report = queue.Return, tried(f.Try)
 		case Untried:
 			each[i].Do = queue.Release
+		case Aside:
+			each[i].Do = queue.Delay
 		case Kept:
 			each[i].Do = queue.Extend
-		case Clashed:
+		case GivenUp:
 			each[i].Do, each[i].Report = queue.Bury, tried(f.Try)
-			each[i].Report.Condition = clashType
+			each[i].Report.Condition = each[i].Report.ErrorType
 		}
 	}
 	_, err := o.q.Settle(ctx, m.Source.Name, each...)
@@ -104,9 +117,9 @@ func tried(t *Try) *queue.Report {
 		Owner: t.Facts.Declared.Owner, Tags: t.Facts.Declared.Tags, Sensitive: t.Facts.Declared.Sensitive, Correlate: t.Facts.Declared.Correlate}
 	o := t.Outcome
 	r.Recording = o.Recording
-	r.Attempt = ledger.Attempt{At: t.Started, Duration: o.Duration, Environment: o.Environment, Version: o.Version, Outcome: o.Kind.String()}
+	r.Attempt = ledger.Attempt{At: t.Started, Duration: o.Duration, Environment: o.Environment, Version: o.Version, Outcome: o.Kind.String(), Faults: o.Faults}
 	if f := o.Failure; f != nil {
-		r.ErrorType, r.Message = f.Type, f.Message
+		r.ErrorType, r.Message, r.Alone = f.Type, f.Message, f.Alone
 	}
 	r.Stack, r.Location, r.Log = route.Where(o)
 	return r

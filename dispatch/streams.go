@@ -81,7 +81,7 @@ type Surrender struct {
 	FunctionARN string
 }
 
-// StreamsConfig is what Streams need. All but Clock and Logger is required.
+// StreamsConfig is what Streams need. All but Misread, Clock and Logger is required.
 type StreamsConfig struct {
 	Store       *mapping.Mappings
 	Readers     *shard.Shards
@@ -90,6 +90,7 @@ type StreamsConfig struct {
 	ARN         func(t daruma.Target) string
 	Destination func(arn string) (*delivery.Destination, error)
 	Guard       *Guard
+	Misread     func(Misreport) // told of reports that make no sense; it may be nil
 	Clock       daruma.Clock
 	Logger      *slog.Logger
 }
@@ -109,7 +110,7 @@ type Streams struct {
 	cfg   StreamsConfig
 	clock daruma.Clock
 	log   *slog.Logger
-	wake  chan struct{}
+	wake  daruma.Bell
 	moved atomic.Uint64 // grows when there may be more to read
 
 	mu      sync.Mutex // guards the rest
@@ -164,15 +165,22 @@ type batch struct {
 	request string
 	records []StreamRecord
 	keys    []*once.Entry // of the records; nil when they have none
-	passed  []once.Entry  // of records that are done already, and left out
+	passed  []passed      // records that are left out: done already, or under another event's key
 	to      uint64
 	window  *shard.Window
 	final   bool
+	failed  uint64 // the number of the first record that the function reported; 0: of none
+}
+
+// passed is a record that is not run, and what its key says of it.
+type passed struct {
+	sequence uint64
+	entry    *once.Entry
 }
 
 // NewStreams returns the source of the mappings of streams in cfg.Store. It starts nothing.
 func NewStreams(cfg StreamsConfig) *Streams {
-	s := &Streams{cfg: cfg, clock: cfg.Clock, log: cfg.Logger, wake: make(chan struct{}, 1), ways: map[string]*way{}, batches: map[uint64]*batch{}, of: map[string]int{}}
+	s := &Streams{cfg: cfg, clock: cfg.Clock, log: cfg.Logger, wake: daruma.NewBell(), ways: map[string]*way{}, batches: map[uint64]*batch{}, of: map[string]int{}}
 	if s.clock == nil {
 		s.clock = daruma.SystemClock{}
 	}
@@ -196,7 +204,7 @@ func (s *Streams) Run(ctx context.Context) error {
 				}
 				at = next
 				s.moved.Add(1)
-				s.stir()
+				s.wake.Ring()
 				_ = s.clock.Sleep(ctx, pauseMin) // changes come in crowds
 			}
 		})
@@ -208,20 +216,12 @@ func (s *Streams) Run(ctx context.Context) error {
 // Wake holds a token when there may be something to read.
 func (s *Streams) Wake() <-chan struct{} { return s.wake }
 
-func (s *Streams) stir() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
 // Lease takes batches of the mappings in turn.
 func (s *Streams) Lease(ctx context.Context, w Want) (Batch, error) {
 	var b Batch
 	all := s.cfg.Store.All()
 	s.forget(all)
-	for i := range all {
-		m := all[(s.turn+i)%len(all)]
+	for m := range inTurn(all, s.turn) {
 		k, ok := s.cfg.Kinds[m.Source.Kind]
 		if !ok || m.Stream == nil {
 			continue

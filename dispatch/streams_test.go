@@ -63,20 +63,24 @@ func (s *tape) Read(_ context.Context, _ *mapping.Mapping, _ string, from uint64
 	return dispatch.Piece{Records: slices.Clone(some), Next: from + uint64(len(some))}, nil
 }
 
+// Changed goes by the number of records: what is added while nobody waits is not
+// missed. A second later it says so again, since nobody here listens for changes of mappings.
 func (s *tape) Changed(ctx context.Context, after uint64) (uint64, error) {
-	s.mu.Lock()
-	wait := s.changed
-	s.mu.Unlock()
-	if after == 0 {
-		return 1, nil
+	for {
+		s.mu.Lock()
+		next, changed := uint64(len(s.records))+1, s.changed
+		s.mu.Unlock()
+		if next != after {
+			return next, nil
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Second):
+			return next, nil
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
 	}
-	select {
-	case <-wait:
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-time.After(time.Second):
-	}
-	return 1, nil
 }
 
 // A shelf is a machine that keeps what destinations are told.

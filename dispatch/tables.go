@@ -7,6 +7,7 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/mapping"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/refuse"
 	"github.com/daruma-io/daruma/table/value"
 )
 
@@ -75,7 +76,7 @@ func (x *TableShards) Read(ctx context.Context, m *mapping.Mapping, shard string
 		return Piece{}, err
 	}
 	tail, err := x.t.Changes(ctx, s.Number, from, n)
-	if r, ok := errors.AsType[*table.Refusal](err); ok && r.Code == table.TrimmedData {
+	if r, ok := errors.AsType[*refuse.Error](err); ok && r.Code == refuse.TrimmedData {
 		tail, err = x.t.Changes(ctx, s.Number, 0, 1) // the first that is neither gone nor too old
 		if err != nil {
 			return Piece{}, err

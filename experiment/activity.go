@@ -44,7 +44,7 @@ func (r *reader) activity(n *tree.Node, probe bool) Activity {
 		return a
 	}
 	a.Provider = r.provider(p)
-	acts := a.Provider.Fault != nil || a.Provider.Queue != nil || a.Provider.Wait > 0
+	acts := a.Provider.Fault != nil || a.Provider.Queue != nil || a.Provider.Wait > 0 || a.Provider.Kill != nil
 	if a.Probe && acts {
 		r.wrong(p.Pos, "make it an action", "the probe %q has the provider %s, which changes things", a.Name, a.Provider.Type)
 	}
@@ -84,6 +84,10 @@ func (r *reader) provider(n *tree.Node) Provider {
 		if r.fields(n, "the provider queue", true, "type", "queue", "body", "group") {
 			p.Queue = r.queue(n)
 		}
+	case "alarm":
+		if r.fields(n, "the provider alarm", true, "type", "alarm") {
+			p.Alarm = r.must(n, "the provider alarm", "alarm")
+		}
 	case "fault":
 		p.Fault = r.fault(n)
 	case "wait":
@@ -91,11 +95,16 @@ func (r *reader) provider(n *tree.Node) Provider {
 			r.must(n, "the provider wait", "for")
 			p.Wait = r.duration(n, "for", windowMax)
 		}
+	case "platform-killed":
+		p.Kill = &Kill{}
+		if r.fields(n, "the provider platform-killed", true, "type", "down") {
+			p.Kill.Down = r.duration(n, "down", downMax)
+		}
 	case "python":
 		r.wrong(n.Pos, "use fault, metric, invoke, queue, http or process; or run the function with: type: process, path: python3, arguments: [-c, …]",
 			"the provider python (%s.%s) is not run: this is no Python", r.text(n, "module"), r.text(n, "func"))
 	default:
-		r.wrong(n.Pos, "it is http, process, metric, invoke, queue, fault or wait", "there is no provider %q", p.Type)
+		r.wrong(n.Pos, "it is http, process, metric, invoke, queue, alarm, fault, wait or platform-killed", "there is no provider %q", p.Type)
 	}
 	return p
 }
@@ -225,6 +234,26 @@ func (r *reader) queue(n *tree.Node) *Queue {
 	return q
 }
 
+func (r *reader) put(n *tree.Node) *Put {
+	p := &Put{Table: r.must(n, "a put", "table"), Item: json.RawMessage("{}")}
+	v := n.Get("item")
+	if v == nil || v.Kind != tree.Map || len(v.Fields) == 0 {
+		r.wrong(n.Pos, `each attribute with its type: { id: { S: "${id}" } }`, "a put has no item")
+		return p
+	}
+	for _, f := range v.Fields {
+		if f.Value.Kind != tree.Map || len(f.Value.Fields) != 1 {
+			r.wrong(f.Pos, `say it as the table's API does: { S: text }, { N: "1" }, …`, "the attribute %s has no type", f.Name)
+		}
+	}
+	b, err := json.Marshal(r.fillAll(v.Value()))
+	if err != nil {
+		r.wrong(v.Pos, "", "the item is no JSON: %v", err)
+	}
+	p.Item = b
+	return p
+}
+
 func (r *reader) fault(n *tree.Node) json.RawMessage {
 	if !r.fields(n, "the provider fault", true, "type", "fault") {
 		return nil
@@ -249,7 +278,7 @@ func (r *reader) fault(n *tree.Node) json.RawMessage {
 
 func (r *reader) load(n *tree.Node) Load {
 	l := Load{Pos: n.Pos, Name: "load", Max: atOnceDefault}
-	if !r.fields(n, "a load", true, "name", "rate", "at-once", "expect", "http", "invoke", "queue") {
+	if !r.fields(n, "a load", true, "name", "rate", "at-once", "expect", "http", "invoke", "queue", "put") {
 		return l
 	}
 	if s := r.text(n, "name"); s != "" {
@@ -283,8 +312,12 @@ func (r *reader) load(n *tree.Node) Load {
 		given++
 		l.Queue = r.queue(v)
 	}
+	if v := n.Get("put"); v != nil && r.fields(v, "put", true, "table", "item") {
+		given++
+		l.Put = r.put(v)
+	}
 	if given != 1 {
-		r.wrong(n.Pos, "", "a load has one of http, invoke and queue, and this has %d", given)
+		r.wrong(n.Pos, "", "a load has one of http, invoke, queue and put, and this has %d", given)
 	}
 	return l
 }

@@ -15,6 +15,7 @@ package experiment
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/daruma-io/daruma/template/tree"
@@ -47,6 +48,7 @@ type Experiment struct {
 	Rollbacks   []Activity
 	Guards      []Guard
 	Blast       Blast
+	Node        Node
 	Strategy    string // "default", "before-method-only", "after-method-only", "during-method-only" or "continuously"
 	Seed        uint64 // of what is left to chance; chosen by who runs it when 0
 	Samples     int    // how many requests or events a share needs to be judged
@@ -80,6 +82,12 @@ type Guard struct {
 	Every time.Duration // by the machine's clock
 }
 
+// A Node is what an experiment wants of the node that it is run on: it is not run on another. Zero values want nothing.
+type Node struct {
+	Semantics string // "strict" or "resilient"
+	Scale     int    // how many times as fast as the machine's the app's clock runs
+}
+
 // A Blast is the bounds of what an experiment may meet. Zero values bound nothing.
 type Blast struct {
 	Functions []string
@@ -92,14 +100,21 @@ func (b Blast) Any() bool { return len(b.Functions) > 0 || b.Share > 0 || b.For 
 
 // A Provider is how an activity is done: exactly one of its parts is set.
 type Provider struct {
-	Type    string // "http", "process", "metric", "invoke", "queue", "fault", "wait"
+	Type    string // "http", "process", "metric", "invoke", "queue", "alarm", "fault", "wait", "platform-killed"
 	HTTP    *HTTP
 	Process *Process
 	Metric  *Metric
 	Invoke  *Invoke
 	Queue   *Queue
+	Alarm   string          // the name of an alarm, or its logical ID
 	Fault   json.RawMessage // a fault's document
 	Wait    time.Duration   // by the app's clock
+	Kill    *Kill
+}
+
+// A Kill is the end of the platform itself, as by kill -9, and its start on what it has left.
+type Kill struct {
+	Down time.Duration // for how long it stays down, by the machine's clock: the app's stands still
 }
 
 // An HTTP is a request; its answer is {status, headers, body}.
@@ -142,6 +157,12 @@ type Queue struct {
 	Group string
 }
 
+// A Put writes an item into a table.
+type Put struct {
+	Table string
+	Item  json.RawMessage // attributes as the table's API has them: {"id": {"S": "1"}}
+}
+
 // A Load is requests that come at a rate, whatever becomes of those before.
 type Load struct {
 	Name   string
@@ -151,6 +172,7 @@ type Load struct {
 	HTTP   *HTTP
 	Invoke *Invoke
 	Queue  *Queue
+	Put    *Put
 	Pos    tree.Pos
 }
 
@@ -163,6 +185,8 @@ func (l Load) Target() string {
 		return l.Invoke.Function + " (asynchronously)"
 	case l.Invoke != nil:
 		return l.Invoke.Function
+	case l.Put != nil:
+		return "table " + l.Put.Table
 	default:
 		return "queue " + l.Queue.Name
 	}
@@ -176,6 +200,7 @@ const (
 	timeoutDefault = 30 * time.Second
 	activitiesMax  = 200
 	windowMax      = 24 * time.Hour
+	downMax        = time.Minute
 )
 
 // Breaks says whether the experiment has faults of its own.
@@ -186,6 +211,11 @@ func (e *Experiment) Breaks() bool {
 		}
 	}
 	return false
+}
+
+// Kills says whether the experiment ends the platform itself: that is for who has started it.
+func (e *Experiment) Kills() bool {
+	return slices.ContainsFunc(e.Method, func(a Activity) bool { return a.Provider.Kill != nil })
 }
 
 // InPhase returns the probes that are judged in a phase.

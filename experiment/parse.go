@@ -181,7 +181,7 @@ func (r *reader) texts(n *tree.Node, name string) []string {
 
 // experimentFields are those of the Chaos Toolkit, and behind them ours.
 var experimentFields = []string{"version", "title", "description", "tags", "contributions", "configuration", "secrets", "steady-state-hypothesis", "method", "rollbacks", "runtime", "extensions", "controls",
-	"hypothesis", "load", "windows", "guards", "blast-radius", "seed", "samples"}
+	"hypothesis", "load", "windows", "guards", "blast-radius", "seed", "samples", "node"}
 
 func (r *reader) experiment(n *tree.Node) {
 	e := r.e
@@ -219,6 +219,7 @@ func (r *reader) experiment(n *tree.Node) {
 	}
 	r.windows(n.Get("windows"))
 	r.bounds(n.Get("blast-radius"))
+	r.node(n.Get("node"))
 	if n.Get("method") == nil {
 		r.wrong(n.Pos, "an empty list only looks at the steady state", "the experiment has no method")
 	}
@@ -226,12 +227,16 @@ func (r *reader) experiment(n *tree.Node) {
 		e.Method = append(e.Method, r.activity(a, false))
 	}
 	for _, a := range r.list(n, "rollbacks") {
-		e.Rollbacks = append(e.Rollbacks, r.activity(a, false))
+		one := r.activity(a, false)
+		if one.Provider.Kill != nil {
+			r.wrong(a.Pos, "put it into the method", "the rollback %q kills the platform, which puts nothing back", one.Name)
+		}
+		e.Rollbacks = append(e.Rollbacks, one)
 	}
 	for _, g := range r.list(n, "guards") {
 		e.Guards = append(e.Guards, r.guard(g))
 	}
-	r.faultsWithin(n)
+	r.faultsWithin()
 	r.resolve()
 }
 
@@ -312,6 +317,22 @@ func (r *reader) bounds(n *tree.Node) {
 	r.e.Blast = Blast{Functions: r.texts(n, "functions"), Share: r.number(n, "share", 0, 1), For: r.duration(n, "for", windowMax)}
 }
 
+func (r *reader) node(n *tree.Node) {
+	if n == nil || !r.fields(n, "node", true, "semantics", "time-scale") {
+		return
+	}
+	w := &r.e.Node
+	if w.Semantics = r.text(n, "semantics"); w.Semantics != "" && w.Semantics != "strict" && w.Semantics != "resilient" {
+		r.wrong(n.Get("semantics").Pos, "", "semantics is strict or resilient, not %q", w.Semantics)
+	}
+	if v := n.Get("time-scale"); v != nil {
+		scale := r.number(n, "time-scale", 1, daruma.TimeScaleMax)
+		if w.Scale = int(scale); float64(w.Scale) != scale {
+			r.wrong(v.Pos, "", "time-scale must be a whole number")
+		}
+	}
+}
+
 func (r *reader) guard(n *tree.Node) Guard {
 	g := Guard{Activity: r.activity(n, true), Every: r.duration(n, "every", time.Hour)}
 	if g.Every == 0 {
@@ -329,9 +350,12 @@ func (r *reader) guard(n *tree.Node) Guard {
 }
 
 // faultsWithin checks that the faults stay within the blast radius.
-func (r *reader) faultsWithin(n *tree.Node) {
+func (r *reader) faultsWithin() {
 	b := r.e.Blast
 	for _, a := range r.e.Method {
+		if a.Provider.Kill != nil && len(b.Functions) > 0 {
+			r.wrong(a.Pos, "leave functions out of it", "%q ends the platform and with it every function, which is outside of the blast radius", a.Name)
+		}
 		if a.Provider.Fault == nil {
 			continue
 		}
@@ -381,6 +405,13 @@ func (r *reader) resolve() {
 			return
 		}
 		kind, _ := MeasureNamed(m.Name)
+		switch {
+		case kind.Of != "platform":
+		case m.Of != "":
+			r.wrong(a.Pos, "leave of out", "the metric %s is of the platform, and there is only one", m.Name)
+		case !r.e.Kills():
+			r.wrong(a.Pos, "the method needs the provider platform-killed", "the metric %s needs a platform that is killed", m.Name)
+		}
 		for _, use := range []struct{ of, name string }{{kind.Of, m.Of}, {kind.Per, m.Per}} {
 			among, what := loads, "load"
 			if use.of == "fault" {

@@ -92,12 +92,19 @@ func TestOurFormatIsASuperset(t *testing.T) {
 func TestWhatCannotBeHonouredIsRefusedWithItsPlace(t *testing.T) {
 	for _, c := range []struct{ name, from, to, want string }{
 		{"python", "{ type: wait, for: 30s }", "{ type: python, module: chaosaws.lambda, func: x }", "the provider python (chaosaws.lambda.x) is not run"},
+		{"an alarm without its name", "{ type: wait, for: 30s }", "{ type: alarm }", "alarm"},
 		{"an unknown provider", "{ type: wait, for: 30s }", "{ type: wiat, for: 30s }", `x.yaml:13:43: there is no provider "wiat"`},
 		{"an unknown metric", "metric: error-share, of: orders", "metric: error-shore, of: orders", "did you mean error-share"},
 		{"a load that is not there", "of: orders }", "of: others }", `there is none called "others"`},
 		{"a fault outside of the radius", "functions: [Charge]", "functions: [Notify]", "outside of the blast radius"},
 		{"too large a share", "rate: 0.5", "rate: 0.7", "more than the 0.5 of the blast radius"},
 		{"a probe that acts", "provider: { type: metric, metric: error-share, of: orders }", "provider: { type: wait, for: 1s }", "which changes things"},
+		{"a kill outside of the radius", "{ type: wait, for: 30s }", "{ type: platform-killed }", "which is outside of the blast radius"},
+		{"a kill with what it does not take", "{ type: wait, for: 30s }", "{ type: platform-killed, signal: 9 }", "the provider platform-killed has no field signal"},
+		{"a platform that is down for too long", "{ type: wait, for: 30s }", "{ type: platform-killed, down: 1h }", "down must be seconds or a duration"},
+		{"a probe that kills", "provider: { type: metric, metric: error-share, of: orders }", "provider: { type: platform-killed }", "which changes things"},
+		{"a rollback that kills", "guards:", "rollbacks: [{ name: again, type: action, provider: { type: platform-killed } }]\nguards:", `the rollback "again" kills the platform`},
+		{"how long nobody was killed", "metric: error-share, of: orders", "metric: platform-down", "needs a platform that is killed"},
 		{"no tolerance", "tolerance: [0, 0.01], ", "", "has no tolerance"},
 		{"a bad duration", "during: 1m", "during: soon", "during must be seconds or a duration"},
 		{"an unknown field of ours", "rate: 20,", "rate: 20, burst: 4,", "a load has no field burst"},
@@ -105,6 +112,11 @@ func TestWhatCannotBeHonouredIsRefusedWithItsPlace(t *testing.T) {
 		{"no such variable", "key: HOST", "key: HOSTS", "which is not set"},
 		{"not yaml", ours, "title: [", "x.yaml:2:1: YAML not well-formed"},
 		{"no title", "title: The bank is slow", "", "the experiment has no title"},
+		{"a put without an item", `http: { url: /orders, method: post, body: '{"order":"${id}","host":"${host}"}' }`, "put: { table: Orders }", "a put has no item"},
+		{"an attribute without a type", `http: { url: /orders, method: post, body: '{"order":"${id}","host":"${host}"}' }`, `put: { table: Orders, item: { id: "1" } }`, "the attribute id has no type"},
+		{"a node of no kind", "windows:", "node: { semantics: loose }\nwindows:", `semantics is strict or resilient, not "loose"`},
+		{"a node that is half as fast", "windows:", "node: { time-scale: 0.5 }\nwindows:", "time-scale must be a number from 1"},
+		{"a node that cannot be", "windows:", "node: { egress: deny }\nwindows:", "node has no field egress"},
 		{"an endless number", "rate: 20,", "rate: .inf,", "rate must be a number"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

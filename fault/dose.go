@@ -4,19 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"time"
 )
 
 // Limits of faults.
 const (
-	activeMax     = 64               // in force at once
-	endedMax      = 64               // that have ended are remembered
 	forDefault    = 10 * time.Minute // of the app's time
 	forMax        = 24 * time.Hour
-	latencyMax    = Duration(15 * time.Minute) // a function's longest life
-	leaseMin      = 100 * time.Millisecond
-	leaseMax      = 5 * time.Minute
+	LatencyMax    = Duration(15 * time.Minute) // a function's longest life
+	skewMax       = Duration(10 * 365 * 24 * time.Hour)
 	bodyBytesMax  = 256 << 10
 	textBytesMax  = 4 << 10
 	codeBytesMax  = 256
@@ -73,57 +69,4 @@ func (d *Dose) share() string {
 		return fmt.Sprintf("%g%%", math.Round(d.Rate*1e4)/1e2)
 	}
 	return ""
-}
-
-// A chance makes a fault's choices, one after the other.
-type chance struct {
-	dose Dose
-	rng  *rand.Rand
-	n    uint64 // choices made
-	turn uint64 // of OneIn
-	hits uint64
-}
-
-func newChance(d Dose, seed uint64) *chance {
-	return &chance{dose: d, rng: rand.New(rand.NewPCG(seed, 0x6461_7275_6d61))}
-}
-
-// choose says whether the next is met, with the share of the ramp that is over.
-func (c *chance) choose(grown float64) bool {
-	if c.dose.Max != 0 && c.hits >= uint64(c.dose.Max) {
-		return false
-	}
-	c.n++
-	var hit bool
-	if one := uint64(c.dose.OneIn); one > 0 {
-		if c.n == 1 {
-			c.turn = c.rng.Uint64N(one)
-		}
-		c.turn++
-		hit = c.turn%one == 0
-	} else {
-		hit = c.rng.Float64() < c.dose.Rate*grown
-	}
-	if hit {
-		c.hits++
-	}
-	return hit
-}
-
-// seen is how many choices were made.
-func (c *chance) seen() uint64 { return c.n }
-
-// latency draws how much longer something takes.
-func (c *chance) latency(w *With) time.Duration {
-	low, high := time.Duration(w.Latency), time.Duration(w.LatencyMax)
-	switch {
-	case w.Distribution == "normal":
-		// A standard deviation of a quarter keeps all but one in 30,000 above nothing.
-		low = time.Duration(float64(low) * (1 + c.rng.NormFloat64()/4))
-	case w.Distribution == "exponential":
-		low = time.Duration(float64(low) * c.rng.ExpFloat64())
-	case high > low:
-		low += time.Duration(c.rng.Int64N(int64(high - low + 1)))
-	}
-	return min(max(low, 0), time.Duration(latencyMax))
 }

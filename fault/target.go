@@ -4,18 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/daruma-io/daruma/pattern"
 )
 
-// A Target says what a fault meets: a function's events, requests to a service
-// or connections to a host. Function narrows the latter two to what one
-// function asks for. Names may hold "*", which stands for any text.
+// A Target says what a fault meets: a function's events, requests to a service,
+// connections to a host, a queue's messages, a table's changes or an API's
+// answers. Function narrows all but the last to what one function asks for or
+// is handed. Names may hold "*", which stands for any text. Host and Service, both
+// "*", are every connection, those to the cloud's services and names as well.
 type Target struct {
 	Function string          `json:"function,omitempty"` // its name or logical ID
 	Version  string          `json:"version,omitempty"`  // the version that runs: "7", "$LATEST"
@@ -30,6 +28,10 @@ type Target struct {
 	Host      string `json:"host,omitempty"`      // outside: "bank.example.com"
 	HostRegex string `json:"hostRegex,omitempty"` // an expression that is somewhere in the host's name, instead
 	Port      int    `json:"port,omitempty"`      // any when 0
+
+	Queue string `json:"queue,omitempty"` // its name or logical ID
+	Table string `json:"table,omitempty"` // the changes of this table; its name or logical ID
+	API   string `json:"api,omitempty"`   // its name, logical ID or ID
 }
 
 // A Match says what one value of an event must be.
@@ -46,10 +48,19 @@ const (
 	onFunction scope = "function"
 	onService  scope = "service"
 	onHost     scope = "host"
+	onQueue    scope = "queue"
+	onTable    scope = "table"
+	onAPI      scope = "api"
 )
 
 func (t *Target) scope() scope {
 	switch {
+	case t.Queue != "":
+		return onQueue
+	case t.Table != "":
+		return onTable
+	case t.API != "":
+		return onAPI
 	case t.Host != "" || t.HostRegex != "" || t.Port != 0:
 		return onHost
 	case t.Service != "" || t.Operation != "" || t.Resource != "":
@@ -57,6 +68,9 @@ func (t *Target) scope() scope {
 	}
 	return onFunction
 }
+
+// Outside says whether every connection is met, wherever it leads.
+func (t *Target) Outside() bool { return t.Host == "*" && t.Service == "*" }
 
 // validate says what is wrong with a target for a kind.
 func (t *Target) validate(k Kind, r rule) []error {
@@ -74,8 +88,17 @@ func (t *Target) validate(k Kind, r rule) []error {
 	case *t.subject() == "":
 		errs = append(errs, fmt.Errorf("target.%s: it is needed (\"*\" is every one)", at))
 	}
-	if at == onHost && (t.Service != "" || t.Operation != "" || t.Resource != "") {
-		errs = append(errs, errors.New("target.service: a target is a host or a service, not both"))
+	if t.Outside() && !slices.Contains(r.targets, onService) {
+		errs = append(errs, fmt.Errorf("target.service: a %s fault is on target.host", k))
+	}
+	if many := t.many(); len(many) > 1 {
+		errs = append(errs, fmt.Errorf("target.%s: a target is one of %s", many[1], strings.Join(many, ", ")))
+	}
+	if r.of && t.Function == "" && at != onFunction {
+		errs = append(errs, fmt.Errorf("target.function: a %s fault needs the function that asks (\"*\" is every one)", k))
+	}
+	if at == onAPI && t.Function != "" {
+		errs = append(errs, errors.New("target.function: an API's answers are met whichever function gives them"))
 	}
 	if t.Host != "" && t.HostRegex != "" {
 		errs = append(errs, errors.New("target.hostRegex: a host is named by one of host and hostRegex"))
@@ -89,16 +112,37 @@ func (t *Target) validate(k Kind, r rule) []error {
 	if (onPlaces(k) || k == ColdStart) && t.Alias != "" {
 		errs = append(errs, errors.New("target.alias: an environment is of a version, whatever it is invoked through"))
 	}
-	if (at != onFunction || onPlaces(k) || k == ColdStart || k == Concurrency) && (len(t.Match) > 0 || len(t.Pattern) > 0) {
+	if (at != onFunction && k != Poison || onPlaces(k) || k == ColdStart || k == Concurrency) && (len(t.Match) > 0 || len(t.Pattern) > 0) {
 		errs = append(errs, fmt.Errorf("target.match, target.pattern: a %s fault does not look at events", k))
 	}
-	_, err := t.compile()
+	_, err := t.Compile()
 	return append(errs, err)
+}
+
+// many names the fields of which a target has one.
+func (t *Target) many() []string {
+	var names []string
+	for _, is := range []struct {
+		scope scope
+		set   bool
+	}{{onHost, t.Host != "" || t.HostRegex != "" || t.Port != 0}, {onService, t.Service != "" && !t.Outside() || t.Operation != "" || t.Resource != ""},
+		{onQueue, t.Queue != ""}, {onTable, t.Table != ""}, {onAPI, t.API != ""}} {
+		if is.set {
+			names = append(names, string(is.scope))
+		}
+	}
+	return names
 }
 
 // subject is the name that a target must have.
 func (t *Target) subject() *string {
 	switch t.scope() {
+	case onQueue:
+		return &t.Queue
+	case onTable:
+		return &t.Table
+	case onAPI:
+		return &t.API
 	case onHost:
 		if t.HostRegex != "" {
 			return &t.HostRegex
@@ -110,24 +154,27 @@ func (t *Target) subject() *string {
 	return &t.Function
 }
 
-// early says whether a kind meets events before a version is chosen for them.
-func early(k Kind) bool { return k == Throttle || k == Concurrency || k == Duplicate }
-
-// onPlaces says whether a kind meets environments as they are made.
-func onPlaces(k Kind) bool { return k == Memory || k == Disk || k == Variable }
-
 // String names what is met: "Charge", "host bank.example.com", "lambda Invoke Charge".
 func (t *Target) String() string {
 	var text string
 	switch t.scope() {
 	case onHost:
 		text = "host " + t.Host
+		if t.Outside() {
+			text = "all hosts and services"
+		}
 		if t.HostRegex != "" {
 			text += "/" + t.HostRegex + "/"
 		}
 		if t.Port != 0 {
 			text += ":" + strconv.Itoa(t.Port)
 		}
+	case onQueue:
+		text = "queue " + t.Queue
+	case onTable:
+		text = "changes of " + t.Table
+	case onAPI:
+		return "API " + t.API
 	case onService:
 		text = strings.Join(slices.DeleteFunc([]string{t.Service, t.Operation, t.Resource}, func(s string) bool { return s == "" }), " ")
 	default:
@@ -139,252 +186,28 @@ func (t *Target) String() string {
 		}
 		return text
 	}
-	if t.Function != "" {
+	switch {
+	case t.Function == "":
+	case t.Queue != "" || t.Table != "":
+		text += " to " + t.Function
+	default:
 		text += " from " + t.Function
 	}
 	return text
 }
 
-// like says whether a name is what is wanted: "" and "*" want every one, and
-// "*" within it stands for any text.
-func like(want, name string) bool {
-	if want == "" || want == "*" {
-		return true
-	}
-	head, rest, star := strings.Cut(want, "*")
-	if !star {
-		return want == name
-	}
-	if !strings.HasPrefix(name, head) {
-		return false
-	}
-	name = name[len(head):]
-	for {
-		var part string
-		part, rest, star = strings.Cut(rest, "*")
-		if !star {
-			return strings.HasSuffix(name, part)
-		}
-		i := strings.Index(name, part)
-		if i < 0 {
-			return false
-		}
-		name = name[i+len(part):]
-	}
-}
-
-// A lens is a target that has been compiled: it looks at events.
-type lens struct {
-	host    *regexp.Regexp // nil: the target's own
-	matches []match
-	pattern *pattern.Pattern
-}
-
-type match struct {
-	path     []step
-	operator string
-	value    any
-	regex    *regexp.Regexp
-}
-
-// A step leads from a value to one within it.
-type step struct {
-	key   string
-	index int // when key is ""
-}
-
-func (t *Target) compile() (*lens, error) {
-	l := &lens{}
-	var errs []error
-	for i, m := range t.Match {
-		c, err := m.compile()
-		if err != nil {
-			errs = append(errs, fmt.Errorf("target.match[%d]%w", i, err))
-		}
-		l.matches = append(l.matches, c)
-	}
-	if t.HostRegex != "" {
-		var err error
-		if l.host, err = expression(t.HostRegex); err != nil {
-			errs = append(errs, fmt.Errorf("target.hostRegex: %w", err))
-		}
-	}
-	if len(t.Pattern) > 0 {
-		p, err := pattern.Compile(string(t.Pattern))
-		if err != nil {
-			errs = append(errs, fmt.Errorf("target.pattern: %s", pattern.Reason(err)))
-		}
-		l.pattern = p
-	}
-	return l, errors.Join(errs...)
-}
-
-func (m Match) compile() (match, error) {
-	c := match{operator: m.Operator, value: m.Value}
-	var err error
-	if c.path, err = steps(m.Path); err != nil {
-		return c, err
-	}
-	text, isText := m.Value.(string)
-	switch m.Operator {
-	case "", "eq":
-		c.operator = "eq"
-		switch m.Value.(type) {
-		case string, bool, float64, nil:
-		default:
-			return c, errors.New(".value: it is no text, number or truth value")
-		}
-	case "exists":
-		if m.Value == nil {
-			c.value = true
-		} else if _, ok := m.Value.(bool); !ok {
-			return c, errors.New(".value: it is not true or false")
-		}
-	case "startsWith":
-		if !isText {
-			return c, errors.New(".value: it is no text")
-		}
-	case "regex":
-		if !isText {
-			return c, errors.New(".value: it is no text")
-		}
-		if c.regex, err = expression(text); err != nil {
-			return c, fmt.Errorf(".value: %w", err)
-		}
-	default:
-		return c, fmt.Errorf(".operator: %q is none of eq, exists, startsWith, regex", m.Operator)
-	}
-	return c, nil
-}
-
-// expression compiles a regular expression (RE2: it takes time in proportion
-// to what it looks at, whatever it is).
-func expression(text string) (*regexp.Regexp, error) {
-	if len(text) > regexBytesMax {
-		return nil, fmt.Errorf("it has more than %d bytes", regexBytesMax)
-	}
-	e, err := regexp.Compile(text)
-	if bad, ok := errors.AsType[*syntax.Error](err); ok {
-		return nil, fmt.Errorf("%s: %s", bad.Expr, bad.Code)
-	}
-	return e, err
-}
-
-// steps reads "$.a.b[0]['c d']".
-func steps(path string) ([]step, error) {
-	rest := strings.TrimPrefix(strings.TrimPrefix(path, "$"), ".")
-	var all []step
-	bad := fmt.Errorf(".path: %q is no path such as $.detail.items[0].id", path)
-	for rest != "" {
-		if len(all) == pathStepsMax {
-			return nil, bad
-		}
-		if inner, ok := strings.CutPrefix(rest, "["); ok {
-			in, after, ok := strings.Cut(inner, "]")
-			if !ok {
-				return nil, bad
-			}
-			if quoted := strings.Trim(in, `'"`); quoted != in && quoted != "" {
-				all = append(all, step{key: quoted})
-			} else if n, err := strconv.Atoi(in); err == nil && n >= 0 {
-				all = append(all, step{index: n})
-			} else {
-				return nil, bad
-			}
-			rest = after
-		} else {
-			end := strings.IndexAny(rest, ".[")
-			if end < 0 {
-				end = len(rest)
-			}
-			if end == 0 {
-				return nil, bad
-			}
-			all = append(all, step{key: rest[:end]})
-			rest = rest[end:]
-		}
-		if r, ok := strings.CutPrefix(rest, "."); ok {
-			if rest = r; r == "" {
-				return nil, bad
-			}
-		}
-	}
-	if len(all) == 0 {
-		return nil, bad
-	}
-	return all, nil
-}
-
-// fits says whether an event is one that is wanted. What is no JSON fits only
-// those who do not look.
-func (l *lens) fits(event []byte) bool {
-	if len(l.matches) == 0 && l.pattern == nil {
-		return true
-	}
-	if len(l.matches) > 0 {
-		var v any
-		if json.Unmarshal(event, &v) != nil {
-			return false
-		}
-		for _, m := range l.matches {
-			if !m.holds(v) {
-				return false
-			}
-		}
-	}
-	if l.pattern != nil {
-		v, err := pattern.Parse(event)
-		return err == nil && l.pattern.Matches(v)
-	}
-	return true
-}
-
-func (m *match) holds(v any) bool {
-	found := true
-	for _, s := range m.path {
-		if s.key != "" {
-			o, _ := v.(map[string]any)
-			v, found = o[s.key]
-		} else {
-			a, _ := v.([]any)
-			if found = s.index < len(a); found {
-				v = a[s.index]
-			}
-		}
-		if !found {
-			break
-		}
-	}
-	if m.operator == "exists" {
-		return found == m.value.(bool)
-	}
-	if !found {
-		return false
-	}
-	switch m.operator {
-	case "eq":
-		switch v.(type) {
-		case string, bool, float64, nil:
-			return v == m.value || fmt.Sprint(v) == m.value
-		}
-		return false
-	case "startsWith":
-		s, ok := v.(string)
-		return ok && strings.HasPrefix(s, m.value.(string))
-	default:
-		s, ok := v.(string)
-		if !ok {
-			s = fmt.Sprint(v)
-		}
-		return m.regex.MatchString(s)
-	}
-}
-
 // ParseTarget reads a target in one line: "Charge", "Charge:7" or "Charge:live"
 // (a version or an alias), "host:bank.example.com", "host:db.internal:5432",
-// "service:lambda/Invoke/Charge" with "*" or nothing for what may be any.
+// "service:lambda/Invoke/Charge" with "*" or nothing for what may be any,
+// "queue:Jobs", "table:Orders" (its changes), "api:Shop".
 func ParseTarget(text string) (Target, error) {
 	var t Target
+	for prefix, name := range map[string]*string{"queue:": &t.Queue, "table:": &t.Table, "api:": &t.API} {
+		if rest, ok := strings.CutPrefix(text, prefix); ok {
+			*name = rest
+			return t, nil
+		}
+	}
 	if host, ok := strings.CutPrefix(text, "host:"); ok {
 		name, port, given := strings.Cut(host, ":")
 		t.Host = name

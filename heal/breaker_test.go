@@ -115,7 +115,7 @@ func TestPausesDoubleUpToThirtySecondsAndOneIsTriedAtATime(t *testing.T) {
 		if n, _ := b.Allows(now); n != 0 {
 			t.Fatal("it allows a second probe beside the first")
 		}
-		if over, goesOn := b.Probed(now, true, false); over || !goesOn {
+		if over, goesOn := b.Probed(now, "e", true, false); over || !goesOn {
 			t.Fatalf("a failed probe: over %v, it goes on %v", over, goesOn)
 		}
 	}
@@ -133,7 +133,7 @@ func TestFiveGoodProbesCloseABreakerAndOnePoisonMessageDoesNotKeepItOpen(t *test
 			t.Fatalf("probe %d has to wait although the one before went well", i)
 		}
 		b.Probe(now)
-		over, goesOn := b.Probed(now, true, good)
+		over, goesOn := b.Probed(now, "e", true, good)
 		if goesOn || over != (i == 5) {
 			t.Fatalf("probe %d: over %v, it goes on %v", i, over, goesOn)
 		}
@@ -152,7 +152,7 @@ func TestAProbeThatDidNotRunSaysNothing(t *testing.T) {
 	b.Open(began, began)
 	_, now := b.Allows(began)
 	b.Probe(now)
-	b.Probed(now, false, false)
+	b.Probed(now, "e", false, false)
 	if b.State() != heal.Trying {
 		t.Fatalf("it is %s", b.State())
 	}
@@ -167,12 +167,84 @@ func TestTwoBadProbesInARowAfterGoodOnesMeanThatTheOutageGoesOn(t *testing.T) {
 	_, now := b.Allows(began)
 	for i, good := range []bool{true, false, true, true, false, false} {
 		b.Probe(now)
-		if over, goesOn := b.Probed(now, true, good); over || goesOn != (i == 5) {
+		if over, goesOn := b.Probed(now, "e", true, good); over || goesOn != (i == 5) {
 			t.Fatalf("probe %d: over %v, it goes on %v", i, over, goesOn)
 		}
 		now = now.Add(time.Second)
 	}
 	if b.State() != heal.Open {
 		t.Fatalf("it is %s", b.State())
+	}
+}
+
+func TestWhatFailedAmongGoodOnesSaysNothingOfAnOutageAnyMore(t *testing.T) {
+	b := heal.NewBreaker(1)
+	now := began
+	step := func(event string, good bool) string {
+		now = now.Add(time.Millisecond)
+		return b.Saw(now, event, good)
+	}
+	for i := range 1000 {
+		step(fmt.Sprint("g", i), true)
+		if i%20 == 10 {
+			step(fmt.Sprint("B", i), false)
+			step("later", true)
+			b.Blame(now, fmt.Sprint("B", i))
+		}
+	}
+	for round := range 3 {
+		for i := 10; i < 1000; i += 20 {
+			if why := step(fmt.Sprint("B", i), false); why != "" {
+				t.Fatalf("round %d: it opens because of what is left: %s", round, why)
+			}
+		}
+	}
+	for i := range 20 {
+		if why := step(fmt.Sprint("N", i), false); (why != "") != (i == 19) {
+			t.Fatalf("new event %d that fails after them: %q", i, why)
+		}
+	}
+}
+
+func TestNobodyIsBlamedInABrownout(t *testing.T) {
+	b := heal.NewBreaker(1)
+	now := began
+	for i := range 100 {
+		now = now.Add(time.Millisecond)
+		event := fmt.Sprint("e", i)
+		b.Saw(now, event, i%3 > 0)
+		if i%3 > 0 {
+			b.Blame(now, fmt.Sprint("e", i-1))
+		}
+	}
+	for i := range 100 {
+		if b.Blames(fmt.Sprint("e", i)) {
+			t.Fatalf("e%d is blamed, although a third of all fail", i)
+		}
+	}
+}
+
+func TestABlamedProbeDoesNotKeepABreakerOpen(t *testing.T) {
+	b := heal.NewBreaker(7)
+	now := began
+	for i := range 20 {
+		b.Saw(now, fmt.Sprint("g", i), true)
+	}
+	b.Saw(now, "P", false)
+	b.Blame(now, "P")
+	b.Open(now, now)
+	_, now = b.Allows(now)
+	b.Probe(now)
+	if _, goesOn := b.Probed(now, "P", true, false); !goesOn {
+		t.Fatal("nothing went well yet, and a probe that failed did not pause it")
+	}
+	_, now = b.Allows(now)
+	for i, good := range []bool{true, false, false, false, true, false, true, true, true} {
+		b.Probe(now)
+		event := map[bool]string{true: "e", false: "P"}[good]
+		if over, goesOn := b.Probed(now, event, true, good); goesOn || over != (i == 8) {
+			t.Fatalf("probe %d: over %v, it goes on %v", i, over, goesOn)
+		}
+		now = now.Add(time.Second)
 	}
 }

@@ -24,7 +24,7 @@ type store struct {
 	refuse error
 	opened []hold.Opening
 	closed []string
-	limits map[string]int
+	limits map[hold.Unit]int
 }
 
 func (s *store) Open(_ context.Context, o hold.Opening) (ledger.RepairID, error) {
@@ -35,16 +35,16 @@ func (s *store) Open(_ context.Context, o hold.Opening) (ledger.RepairID, error)
 	return ledger.RepairID(len(s.opened)), nil
 }
 
-func (s *store) Close(_ context.Context, _, outcome string) error {
+func (s *store) Close(_ context.Context, _ hold.Unit, outcome string) error {
 	s.closed = append(s.closed, outcome)
 	return s.refuse
 }
 
-func (s *store) Force(context.Context, string, hold.Force, string, string) (ledger.RepairID, error) {
+func (s *store) Force(context.Context, hold.Unit, hold.Force, string, string) (ledger.RepairID, error) {
 	return 9, s.refuse
 }
 
-func (s *store) Learn(_ context.Context, limits map[string]int) error {
+func (s *store) Learn(_ context.Context, limits map[hold.Unit]int) error {
 	s.limits = limits
 	return nil
 }
@@ -63,8 +63,8 @@ func (x *trial) end(event string, o daruma.Outcome) *heal.Doubt {
 	if x.n++; event == "" {
 		event = fmt.Sprint("e", x.n)
 	}
-	probe := x.g.Begin("F")
-	return x.g.End(x.Context(), heal.Attempt{Function: "F", Event: event, Probe: probe, Began: time.Now(), Outcome: o})
+	permit := x.g.Begin("F")
+	return x.g.End(x.Context(), heal.Attempt{Event: event, Permit: permit, Began: time.Now(), Outcome: o})
 }
 
 // may is how many of F may run now; -1 is as many as there may ever be.
@@ -153,6 +153,29 @@ func TestAFailureAmongGoodOnesCountsAtOnceAndAnIsolatedOneAfterTheDoubt(t *testi
 	})
 }
 
+func TestPoisonThatIsLeftWhenAllElseIsDoneIsNotHeld(t *testing.T) {
+	bubble(t, heal.Config{}, func(x *trial) {
+		done := daruma.Outcome{Kind: daruma.Done}
+		for i := range 40 {
+			for range 5 {
+				x.end("", done)
+			}
+			if i%2 == 0 { // alone, and in a batch
+				x.end(fmt.Sprint("P", i), refusal)
+				continue
+			}
+			x.g.End(x.Context(), heal.Attempt{Permit: x.g.Begin("F"), Event: fmt.Sprint("batch", i), Apart: []string{fmt.Sprint("P", i)}, Began: time.Now(), Outcome: done})
+		}
+		x.end("", done)
+		for i := range 40 {
+			if x.end(fmt.Sprint("P", i), refusal).Wait(x.Context()) || x.may() == 0 {
+				t.Fatalf("it is held after %d of them failed once more", i+1)
+			}
+		}
+		x.outage() // and what was never tried before still makes a hold
+	})
+}
+
 func TestWhatIsInDoubtWhenThePlatformStopsDoesNotCount(t *testing.T) {
 	bubble(t, heal.Config{}, func(x *trial) {
 		ctx, cancel := context.WithCancel(x.Context())
@@ -191,7 +214,7 @@ func TestStrictSemanticsHoldNothing(t *testing.T) {
 		if x.may() != -1 {
 			t.Fatalf("%d may run", x.may())
 		}
-		if _, err := x.g.Force(x.Context(), "F", hold.Open, "why"); daruma.KindOf(err) != daruma.KindUnsupported {
+		if _, err := x.g.Force(x.Context(), hold.Unit{Function: "F"}, hold.Open, "why"); daruma.KindOf(err) != daruma.KindUnsupported {
 			t.Fatalf("got %v", err)
 		}
 	})
@@ -201,8 +224,8 @@ func TestWhatCannotRunIsNoFailureAndHoldsBackTheOthers(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		bubble(t, heal.Config{Strict: strict}, func(x *trial) {
 			for range 100 {
-				probe := x.g.Begin("F")
-				d := x.g.End(x.Context(), heal.Attempt{Function: "F", Event: fmt.Sprint("n", x.n), Probe: probe, Began: time.Now(), Outcome: daruma.Outcome{Kind: daruma.NoCapacity}, NotRun: true})
+				permit := x.g.Begin("F")
+				d := x.g.End(x.Context(), heal.Attempt{Event: fmt.Sprint("n", x.n), Permit: permit, Began: time.Now(), Outcome: daruma.Outcome{Kind: daruma.NoCapacity}, NotRun: true})
 				if d != nil {
 					t.Fatal("it is in doubt")
 				}
@@ -220,8 +243,8 @@ func TestWhatCannotRunIsNoFailureAndHoldsBackTheOthers(t *testing.T) {
 
 func TestRetryAfterIsObeyed(t *testing.T) {
 	bubble(t, heal.Config{}, func(x *trial) {
-		probe := x.g.Begin("F")
-		x.g.End(x.Context(), heal.Attempt{Function: "F", Event: "a", Probe: probe, Began: time.Now(), NotRun: true,
+		permit := x.g.Begin("F")
+		x.g.End(x.Context(), heal.Attempt{Event: "a", Permit: permit, Began: time.Now(), NotRun: true,
 			Outcome: daruma.Outcome{Kind: daruma.Throttled, Failure: &daruma.Failure{After: 12 * time.Second}}})
 		_, next := x.g.Limits()
 		if x.may() != 0 || time.Until(next) < 12*time.Second {
@@ -234,8 +257,8 @@ func TestFunctionsThatWaitForTheSameThingShareItsProbes(t *testing.T) {
 	bubble(t, heal.Config{}, func(x *trial) {
 		end := func(function string, o daruma.Outcome) {
 			x.n++
-			probe := x.g.Begin(function)
-			x.g.End(x.Context(), heal.Attempt{Function: function, Event: fmt.Sprint("e", x.n), Probe: probe, Began: time.Now(), Outcome: o})
+			permit := x.g.Begin(function)
+			x.g.End(x.Context(), heal.Attempt{Event: fmt.Sprint("e", x.n), Permit: permit, Began: time.Now(), Outcome: o})
 		}
 		names := []string{"A", "B", "C", "D", "E", "F", "G", "H"}
 		for range 5 {
@@ -276,7 +299,7 @@ func TestWhatIsKnownOutlivesThePlatform(t *testing.T) {
 		}
 		for range 50 {
 			x.n++
-			x.g.End(x.Context(), heal.Attempt{Function: "C", Event: fmt.Sprint(x.n), Probe: x.g.Begin("C"), Began: time.Now(), Outcome: refusal})
+			x.g.End(x.Context(), heal.Attempt{Event: fmt.Sprint(x.n), Permit: x.g.Begin("C"), Began: time.Now(), Outcome: refusal})
 		}
 		for _, s := range x.g.Statuses() {
 			if held := s.Function == "F" || s.Function == "O"; s.Held() != held {
@@ -288,17 +311,17 @@ func TestWhatIsKnownOutlivesThePlatform(t *testing.T) {
 
 func TestAPersonHoldsAndReleases(t *testing.T) {
 	bubble(t, heal.Config{Store: &store{}}, func(x *trial) {
-		if _, err := x.g.Force(x.Context(), "F", hold.Open, "moving"); err != nil {
+		if _, err := x.g.Force(x.Context(), hold.Unit{Function: "F"}, hold.Open, "moving"); err != nil {
 			t.Fatal(err)
 		}
 		if d := x.end("", refusal); x.may() != 0 || d == nil || !d.Wait(x.Context()) {
 			t.Fatal("it is not held")
 		}
-		if _, err := x.g.Force(x.Context(), "F", hold.Auto, ""); err != nil {
+		if _, err := x.g.Force(x.Context(), hold.Unit{Function: "F"}, hold.Auto, ""); err != nil {
 			t.Fatal(err)
 		}
 		x.outage()
-		if _, err := x.g.Force(x.Context(), "F", hold.Closed, "they are broken"); err != nil {
+		if _, err := x.g.Force(x.Context(), hold.Unit{Function: "F"}, hold.Closed, "they are broken"); err != nil {
 			t.Fatal(err)
 		}
 		if x.end("", refusal) != nil || x.may() == 0 {
@@ -314,14 +337,14 @@ func TestLearntLimitsAreKept(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- g.Run(ctx) }()
-		g.End(ctx, heal.Attempt{Function: "F", Event: "a", Probe: g.Begin("F"), Began: time.Now(), Outcome: daruma.Outcome{Kind: daruma.TimedOut}})
+		g.End(ctx, heal.Attempt{Event: "a", Permit: g.Begin("F"), Began: time.Now(), Outcome: daruma.Outcome{Kind: daruma.TimedOut}})
 		_ = daruma.SystemClock{}.Sleep(ctx, 11*time.Second)
 		kept := g.Statuses()[0].Limit
 		stop()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if s.limits["F"] != 4 || kept != 4 {
+		if s.limits[hold.Unit{Function: "F"}] != 4 || kept != 4 {
 			t.Errorf("kept %v and is %d, want 4 of F", s.limits, kept)
 		}
 	})

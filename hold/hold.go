@@ -1,10 +1,10 @@
-// Package hold holds what is known of functions that are held: which are, since
-// when and why, what a person has forced, and how many runs at once have proved
-// to be right.
+// Package hold holds what is known of functions that are held, or of those of
+// their events that have one key: which are, since when and why, what a person
+// has forced, and how many runs at once have proved to be right.
 //
 //	open ──► held, and begun in the healing log ──► close ──► completed there
 //
-// A function is held in one atomic step with the record of it in the healing
+// A [Unit] is held in one atomic step with the record of it in the healing
 // log: there is no hold without a repair that says why. So a hold outlives the
 // platform, and is not learnt anew from events that fail.
 //
@@ -16,11 +16,11 @@ package hold
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/daruma-io/daruma"
@@ -28,7 +28,47 @@ import (
 	"github.com/daruma-io/daruma/ledger"
 )
 
-// A Force is what a person wants of a function, whatever its events come to.
+// A Unit is what is held as a whole: a function, or those of its events that
+// depend on one thing, as a key in them says.
+type Unit struct{ Function, Key string }
+
+// String names it for people.
+func (u Unit) String() string {
+	if u.Key == "" {
+		return u.Function
+	}
+	return fmt.Sprintf("%s (key %s)", u.Function, u.Key)
+}
+
+// MarshalText writes it as it is kept. Function names have no zero byte.
+func (u Unit) MarshalText() ([]byte, error) {
+	if u.Key == "" {
+		return []byte(u.Function), nil
+	}
+	return []byte(u.Function + "\x00" + u.Key), nil
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (u *Unit) UnmarshalText(text []byte) error {
+	u.Function, u.Key, _ = strings.Cut(string(text), "\x00")
+	return nil
+}
+
+// plain is a key that no shell takes for anything else.
+var plain = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
+
+// arguments names it on a command line.
+func (u Unit) arguments() string {
+	switch {
+	case u.Key == "":
+		return u.Function
+	case plain.MatchString(u.Key):
+		return u.Function + " --key " + u.Key
+	}
+	return u.Function + " --key '" + strings.ReplaceAll(u.Key, "'", `'\''`) + "'"
+}
+
+// A Force is what a person wants of a unit, whatever its events come to.
 type Force string
 
 // The forces there are.
@@ -38,9 +78,10 @@ const (
 	Closed Force = "closed" // never held
 )
 
-// A Hold is what is kept of one function.
+// A Hold is what is kept of one unit.
 type Hold struct {
 	Function string    `json:"function"`
+	Key      string    `json:"key,omitempty"`
 	Force    Force     `json:"force,omitempty"`
 	Reason   string    `json:"reason,omitempty"` // of Force, in the words of who gave it
 	Forced   time.Time `json:"forced,omitzero"`
@@ -54,9 +95,13 @@ type Hold struct {
 	Limit int `json:"limit,omitempty"` // runs at once that were right last; 0: not known
 }
 
-// An Opening says why a function is to be held.
+// Unit is what it is of.
+func (h *Hold) Unit() Unit { return Unit{h.Function, h.Key} }
+
+// An Opening says why a unit is to be held.
 type Opening struct {
 	Function   string `json:"function"`
+	Key        string `json:"key,omitempty"`
 	Why        string `json:"why"`
 	Evidence   string `json:"evidence"`
 	Owner      string `json:"owner,omitempty"`
@@ -66,6 +111,7 @@ type Opening struct {
 // A forcing is a change of Force.
 type forcing struct {
 	Function string `json:"function"`
+	Key      string `json:"key,omitempty"`
 	Force    Force  `json:"force"`
 	Reason   string `json:"reason"`
 	Owner    string `json:"owner,omitempty"`
@@ -74,6 +120,7 @@ type forcing struct {
 // A closing is the end of a hold.
 type closing struct {
 	Function string `json:"function"`
+	Key      string `json:"key,omitempty"`
 	Outcome  string `json:"outcome"`
 }
 
@@ -85,6 +132,8 @@ const (
 	commandLearn = "learn"
 
 	prefix         = "h/" // h/<function>: a Hold
+	prefixOfKeys   = "k/" // k/<function>, a zero byte, <key>: likewise
+	keyBytesMax    = 1 << 10
 	reasonBytesMax = 1 << 10
 	learnMax       = 1000 // limits in one command
 )
@@ -92,7 +141,13 @@ const (
 // holds is how they are written. Version 1 is the first.
 func holds() cell.Format[Hold] { return cell.Format[Hold]{Kind: "hold", Version: 1} }
 
-func keyOf(function string) []byte { return []byte(prefix + function) }
+func keyOf(u Unit) []byte {
+	text, _ := u.MarshalText() // cannot fail
+	if u.Key == "" {
+		return append([]byte(prefix), text...)
+	}
+	return append([]byte(prefixOfKeys), text...)
+}
 
 // Holds is the holds of one cell, of which Machine is one of the machines.
 type Holds struct{ cell *cell.Cell }
@@ -100,67 +155,61 @@ type Holds struct{ cell *cell.Cell }
 // New returns the holds that lie in c. It starts nothing.
 func New(c *cell.Cell) *Holds { return &Holds{c} }
 
-// Open holds a function, and writes the repair down, in one step. A function
-// that is held already stays so under its first repair.
+// Open holds a unit, and writes the repair down, in one step. One that is held
+// already stays so under its first repair.
 func (h *Holds) Open(ctx context.Context, o Opening) (ledger.RepairID, error) {
 	got, err := h.do(ctx, commandOpen, o)
 	if err != nil {
-		return 0, &daruma.Error{Op: "hold", Ref: o.Function, Kind: daruma.KindOf(err), Err: err}
+		return 0, daruma.Wrap("hold", Unit{o.Function, o.Key}.String(), err)
 	}
 	return got.(ledger.RepairID), nil
 }
 
-// Close ends the hold of a function and completes its repair. Of one that is
-// not held nothing is changed.
-func (h *Holds) Close(ctx context.Context, function, outcome string) error {
-	if _, err := h.do(ctx, commandClose, closing{function, outcome}); err != nil {
-		return &daruma.Error{Op: "end the hold", Ref: function, Kind: daruma.KindOf(err), Err: err}
-	}
-	return nil
+// Close ends the hold of a unit and completes its repair. Of one that is not
+// held nothing is changed.
+func (h *Holds) Close(ctx context.Context, u Unit, outcome string) error {
+	_, err := h.do(ctx, commandClose, closing{u.Function, u.Key, outcome})
+	return daruma.Wrap("end the hold", u.String(), err)
 }
 
-// Force has a function held, or never held, or left to its events again, and
-// writes that down. A reason is required but for Auto.
-func (h *Holds) Force(ctx context.Context, function string, f Force, reason, owner string) (ledger.RepairID, error) {
-	got, err := h.do(ctx, commandForce, forcing{function, f, reason, owner})
+// Force has a unit held, or never held, or left to its events again, and writes
+// that down. A reason is required but for Auto.
+func (h *Holds) Force(ctx context.Context, u Unit, f Force, reason, owner string) (ledger.RepairID, error) {
+	got, err := h.do(ctx, commandForce, forcing{u.Function, u.Key, f, reason, owner})
 	if err != nil {
-		return 0, &daruma.Error{Op: "force the breaker", Ref: function, Kind: daruma.KindOf(err), Err: err}
+		return 0, daruma.Wrap("force the breaker", u.String(), err)
 	}
 	return got.(ledger.RepairID), nil
 }
 
-// Learn keeps how many runs at once have proved to be right, by function.
-func (h *Holds) Learn(ctx context.Context, limits map[string]int) error {
+// Learn keeps how many runs at once have proved to be right, by unit; 0 forgets it.
+func (h *Holds) Learn(ctx context.Context, limits map[Unit]int) error {
 	if len(limits) > learnMax {
 		return &daruma.Error{Op: "keep limits", Kind: daruma.KindTooLarge, Err: fmt.Errorf("%d of them, %d at most", len(limits), learnMax)}
 	}
-	if _, err := h.do(ctx, commandLearn, limits); err != nil {
-		return &daruma.Error{Op: "keep limits", Kind: daruma.KindOf(err), Err: err}
-	}
-	return nil
+	_, err := h.do(ctx, commandLearn, limits)
+	return daruma.Wrap("keep limits", "", err)
 }
 
-// All returns what is kept, by function.
+// All returns what is kept: by function, and then by function and key.
 func (h *Holds) All(ctx context.Context) ([]Hold, error) {
 	var all []Hold
 	err := h.cell.View(ctx, machineName, func(r *cell.Reader) error {
-		for _, one := range holds().All(r, cell.Prefix([]byte(prefix))) {
-			all = append(all, *one)
+		for _, p := range []string{prefix, prefixOfKeys} {
+			for _, one := range holds().All(r, cell.Prefix([]byte(p))) {
+				all = append(all, *one)
+			}
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, &daruma.Error{Op: "read holds", Kind: daruma.KindOf(err), Err: err}
+		return nil, daruma.Wrap("read holds", "", err)
 	}
 	return all, nil
 }
 
 func (h *Holds) do(ctx context.Context, name string, arguments any) (any, error) {
-	body, err := json.Marshal(arguments)
-	if err != nil {
-		return nil, err
-	}
-	return h.cell.Do(ctx, cell.Command{Machine: machineName, Name: name, Body: body})
+	return h.cell.Ask(ctx, machineName, name, arguments)
 }
 
 // Machine applies the commands of holds. A ledger.Machine lies in the same cell.
@@ -170,65 +219,48 @@ type Machine struct{}
 func (Machine) Name() string { return machineName }
 
 // Apply takes one step.
-func (Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
-	var (
-		o      Opening
-		c      closing
-		f      forcing
-		limits map[string]int
-	)
-	into := map[string]any{commandOpen: &o, commandClose: &c, commandForce: &f, commandLearn: &limits}[cmd.Name]
-	if into == nil {
-		return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: cmd.Name, Err: errors.New("holds know no such command")}
-	}
-	if err := json.Unmarshal(cmd.Body, into); err != nil {
-		return nil, invalid("%w", err)
-	}
-	switch cmd.Name {
-	case commandOpen:
-		return open(tx, o)
-	case commandClose:
-		return nil, end(tx, c)
-	case commandForce:
-		return force(tx, f)
-	}
-	learn(tx, limits)
-	return nil, nil
+func (Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) { return commands.Apply(tx, cmd) }
+
+// commands is what holds can be asked for.
+var commands = cell.Commands[*cell.Tx]{
+	commandOpen:  cell.Answering(open),
+	commandClose: cell.Doing(end),
+	commandForce: cell.Answering(force),
+	commandLearn: cell.Doing(learn),
 }
 
-func invalid(format string, args ...any) error {
-	return &daruma.Error{Kind: daruma.KindInvalid, Err: fmt.Errorf(format, args...)}
-}
-
-// of returns what is kept of a function, or a new hold.
-func of(tx *cell.Tx, function string) (*Hold, error) {
-	if function == "" || len(function) > 512 {
-		return nil, invalid("a function's name has 1 to 512 bytes")
+// of returns what is kept of a unit, or a new hold.
+func of(tx *cell.Tx, u Unit) (*Hold, error) {
+	switch {
+	case u.Function == "" || len(u.Function) > 512 || strings.ContainsRune(u.Function, 0):
+		return nil, daruma.Invalidf("a function's name has 1 to 512 bytes, none of them zero")
+	case len(u.Key) > keyBytesMax:
+		return nil, daruma.Invalidf("a key has %d bytes at most", keyBytesMax)
 	}
-	if h := holds().Get(tx, keyOf(function)); h != nil {
+	if h := holds().Get(tx, keyOf(u)); h != nil {
 		return h, nil
 	}
-	return &Hold{Function: function}, nil
+	return &Hold{Function: u.Function, Key: u.Key}, nil
 }
 
 func put(tx *cell.Tx, h *Hold) {
 	if !h.Held && h.Force == Auto && h.Limit == 0 {
-		tx.Delete(keyOf(h.Function))
+		tx.Delete(keyOf(h.Unit()))
 		return
 	}
-	holds().Put(tx, keyOf(h.Function), h)
+	holds().Put(tx, keyOf(h.Unit()), h)
 }
 
 func open(tx *cell.Tx, o Opening) (any, error) {
-	h, err := of(tx, o.Function)
+	h, err := of(tx, Unit{o.Function, o.Key})
 	if err != nil || h.Held {
 		return h.repair(), err
 	}
-	what := "hold " + o.Function
+	what := "hold " + h.Unit().String()
 	if o.Dependency != "" {
 		what += ", which cannot reach " + o.Dependency
 	}
-	h.Repair, err = ledger.Begin(tx, ledger.Repair{What: what, Why: o.Why, Evidence: o.Evidence, Undo: "daruma breakers close " + o.Function, Owner: o.Owner, Function: o.Function})
+	h.Repair, err = ledger.Begin(tx, ledger.Repair{What: what, Why: o.Why, Evidence: o.Evidence, Undo: "daruma breakers close " + h.Unit().arguments(), Owner: o.Owner, Function: o.Function})
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +277,7 @@ func (h *Hold) repair() ledger.RepairID {
 }
 
 func end(tx *cell.Tx, c closing) error {
-	h, err := of(tx, c.Function)
+	h, err := of(tx, Unit{c.Function, c.Key})
 	if err != nil || !h.Held {
 		return err
 	}
@@ -258,20 +290,21 @@ func end(tx *cell.Tx, c closing) error {
 }
 
 func force(tx *cell.Tx, f forcing) (any, error) {
-	h, err := of(tx, f.Function)
+	u := Unit{f.Function, f.Key}
+	h, err := of(tx, u)
 	if err != nil {
 		return nil, err
 	}
-	did, ok := map[Force]string{Auto: "leave " + f.Function + " to its events again", Open: "hold " + f.Function, Closed: "never hold " + f.Function}[f.Force]
+	did, ok := map[Force]string{Auto: "leave " + u.String() + " to its events again", Open: "hold " + u.String(), Closed: "never hold " + u.String()}[f.Force]
 	if !ok {
-		return nil, invalid("%q is none of open, closed, auto", f.Force)
+		return nil, daruma.Invalidf("%q is none of open, closed, auto", f.Force)
 	}
 	if f.Reason == "" && f.Force != Auto {
-		return nil, invalid("a breaker is forced with a reason")
+		return nil, daruma.Invalidf("a breaker is forced with a reason")
 	}
-	was, undo := h.Force, "daruma breakers auto "+f.Function
+	was, undo := h.Force, "daruma breakers auto "+u.arguments()
 	if f.Force == Auto {
-		undo = "daruma breakers " + map[Force]string{Auto: "auto ", Open: "open ", Closed: "close "}[was] + f.Function
+		undo = "daruma breakers " + map[Force]string{Auto: "auto ", Open: "open ", Closed: "close "}[was] + u.arguments()
 	}
 	id, err := ledger.Begin(tx, ledger.Repair{What: did, Why: "a person asked for it: " + cmp.Or(f.Reason, "no reason given"), Undo: undo, Owner: f.Owner, Function: f.Function})
 	if err != nil {
@@ -281,10 +314,10 @@ func force(tx *cell.Tx, f forcing) (any, error) {
 		return nil, err
 	}
 	if h.Held && f.Force == Closed {
-		if err := end(tx, closing{f.Function, "ended by a person: " + f.Reason}); err != nil {
+		if err := end(tx, closing{f.Function, f.Key, "ended by a person: " + f.Reason}); err != nil {
 			return nil, err
 		}
-		if h, err = of(tx, f.Function); err != nil {
+		if h, err = of(tx, u); err != nil {
 			return nil, err
 		}
 	}
@@ -296,13 +329,14 @@ func force(tx *cell.Tx, f forcing) (any, error) {
 	return id, nil
 }
 
-func learn(tx *cell.Tx, limits map[string]int) {
-	for _, function := range slices.Sorted(maps.Keys(limits)) {
-		h, err := of(tx, function)
+func learn(tx *cell.Tx, limits map[Unit]int) error {
+	for _, u := range slices.SortedFunc(maps.Keys(limits), func(a, b Unit) int { return cmp.Or(cmp.Compare(a.Function, b.Function), cmp.Compare(a.Key, b.Key)) }) {
+		h, err := of(tx, u)
 		if err != nil {
 			continue // no such function can have learnt anything
 		}
-		h.Limit = max(0, limits[function])
+		h.Limit = max(0, limits[u])
 		put(tx, h)
 	}
+	return nil
 }

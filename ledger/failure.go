@@ -3,6 +3,7 @@ package ledger
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -182,6 +183,13 @@ type Attempt struct {
 	ErrorType   string        `json:"errorType,omitempty"`
 	Message     string        `json:"message,omitempty"`
 	Faults      []string      `json:"faults,omitempty"` // asked for, that met it
+	Alone       bool          `json:"alone,omitempty"`  // most other events went well around it
+}
+
+// Alone says whether one of an event's attempts failed while most other events
+// went well: then the event is to blame, and not what all of them need.
+func Alone(attempts []Attempt) bool {
+	return slices.ContainsFunc(attempts, func(a Attempt) bool { return a.Alone })
 }
 
 // trim cuts everything to its limit.

@@ -49,7 +49,7 @@ func (l *Ledger) Record(ctx context.Context, f Failure, event []byte) (ID, error
 	}
 	got, err := l.do(ctx, commandRecord, body)
 	if err != nil {
-		return 0, &daruma.Error{Op: "record failure", Kind: daruma.KindOf(err), Err: err}
+		return 0, daruma.Wrap("record failure", "", err)
 	}
 	return got.(ID), nil
 }
@@ -127,17 +127,15 @@ func (l *Ledger) ResolveGroup(ctx context.Context, id GroupID, why string) (left
 	}
 	got, err := l.do(ctx, commandResolveGroup, body)
 	if err != nil {
-		return 0, &daruma.Error{Op: "resolve", Ref: id.String(), Kind: daruma.KindOf(err), Err: err}
+		return 0, daruma.Wrap("resolve", id.String(), err)
 	}
 	return got.(int64), nil
 }
 
 func (l *Ledger) change(ctx context.Context, name string, c change) error {
 	cmd := command(name, c)
-	if _, err := l.do(ctx, name, cmd.Body); err != nil {
-		return &daruma.Error{Op: name, Ref: c.ID.String(), Kind: daruma.KindOf(err), Err: err}
-	}
-	return nil
+	_, err := l.do(ctx, name, cmd.Body)
+	return daruma.Wrap(name, c.ID.String(), err)
 }
 
 func (l *Ledger) do(ctx context.Context, name string, body []byte) (any, error) {
@@ -151,10 +149,7 @@ func frees(name string) bool {
 
 // view reads the ledger.
 func (l *Ledger) view(ctx context.Context, op string, f func(r *cell.Reader) error) error {
-	if err := l.cell.View(ctx, machineName, f); err != nil {
-		return &daruma.Error{Op: op, Kind: daruma.KindOf(err), Err: err}
-	}
-	return nil
+	return daruma.Wrap(op, "", l.cell.View(ctx, machineName, f))
 }
 
 func command(name string, arguments any) cell.Command {

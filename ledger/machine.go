@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,41 +48,29 @@ func (Machine) Name() string { return machineName }
 
 // Apply takes one step.
 func (m Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
-	m = m.withDefaults()
-	switch cmd.Name {
+	switch m = m.withDefaults(); cmd.Name {
 	case commandRecord:
 		f, event, err := decodeRecord(cmd.Body)
 		if err != nil {
 			return nil, err
 		}
 		return m.record(tx, f, event)
-	case commandRedrive, commandResolve, commandDiscard:
-		var c change
-		if err := json.Unmarshal(cmd.Body, &c); err != nil {
-			return nil, invalid("%s: %w", cmd.Name, err)
-		}
-		switch cmd.Name {
-		case commandRedrive:
-			return redrive(tx, c.ID)
-		case commandResolve:
-			return nil, closeOne(tx, c, Resolved)
-		}
-		return nil, closeOne(tx, c, Discarded)
-	case commandResolveGroup:
-		var c groupChange
-		if err := json.Unmarshal(cmd.Body, &c); err != nil {
-			return nil, invalid("%s: %w", cmd.Name, err)
-		}
-		return resolveGroup(tx, c)
-	case commandBegin, commandComplete:
-		return repair(tx, cmd)
-	case commandTold:
-		return nil, told(tx, cmd.Body)
 	case commandRetain:
 		m.retain(tx)
 		return nil, nil
 	}
-	return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: cmd.Name, Err: fmt.Errorf("the ledger knows no such command")}
+	return commands.Apply(tx, cmd)
+}
+
+// commands is what the ledger can be asked for, besides what its limits bear on.
+var commands = cell.Commands[*cell.Tx]{
+	commandRedrive:      cell.Answering(redrive),
+	commandResolve:      cell.Doing(func(tx *cell.Tx, c change) error { return closeOne(tx, c, Resolved) }),
+	commandDiscard:      cell.Doing(func(tx *cell.Tx, c change) error { return closeOne(tx, c, Discarded) }),
+	commandResolveGroup: cell.Answering(resolveGroup),
+	commandBegin:        cell.Answering(begin),
+	commandComplete:     cell.Doing(complete),
+	commandTold:         cell.Doing(told),
 }
 
 // A change is what becomes of one failure.
@@ -221,7 +208,8 @@ func move(tx *cell.Tx, f *Failure, to State, reason string) *Group {
 	return g
 }
 
-func redrive(tx *cell.Tx, id ID) (redriven, error) {
+func redrive(tx *cell.Tx, c change) (redriven, error) {
+	id := c.ID
 	f := failures().Get(tx, numbered(spaceFailure, uint64(id)))
 	if f == nil {
 		return redriven{}, missing(id)

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -83,10 +82,8 @@ func (l *Ledger) Notices(ctx context.Context, n int) (list []*Notice, t Tally, e
 
 // Told notes what came of telling notices. A notice that is gone is passed over.
 func (l *Ledger) Told(ctx context.Context, t Telling) error {
-	if _, err := l.do(ctx, commandTold, command(commandTold, t).Body); err != nil {
-		return &daruma.Error{Op: "note what was told", Kind: daruma.KindOf(err), Err: err}
-	}
-	return nil
+	_, err := l.do(ctx, commandTold, command(commandTold, t).Body)
+	return daruma.Wrap("note what was told", "", err)
 }
 
 // Changed waits until the ledger is not what it was when after was returned; see [cell.Cell.Changed].
@@ -101,11 +98,7 @@ func tally(s cell.State) *Tally {
 	return &Tally{}
 }
 
-func told(tx *cell.Tx, body []byte) error {
-	var given Telling
-	if err := json.Unmarshal(body, &given); err != nil {
-		return invalid("%s: %w", commandTold, err)
-	}
+func told(tx *cell.Tx, given Telling) error {
 	t := tally(tx)
 	for _, n := range given.Notices {
 		key := numbered(spaceNotice, uint64(n))

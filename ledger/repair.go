@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -41,7 +40,7 @@ func (l *Ledger) Begin(ctx context.Context, r Repair) (RepairID, error) {
 	r.Evidence = Cut(r.Evidence, EvidenceBytesMax)
 	got, err := l.do(ctx, commandBegin, command(commandBegin, r).Body)
 	if err != nil {
-		return 0, &daruma.Error{Op: "begin repair", Kind: daruma.KindOf(err), Err: err}
+		return 0, daruma.Wrap("begin repair", "", err)
 	}
 	return got.(RepairID), nil
 }
@@ -49,10 +48,7 @@ func (l *Ledger) Begin(ctx context.Context, r Repair) (RepairID, error) {
 // Complete notes how a repair went. A second time is KindConflict.
 func (l *Ledger) Complete(ctx context.Context, id RepairID, outcome string) error {
 	_, err := l.do(ctx, commandComplete, command(commandComplete, Repair{Number: id, Outcome: outcome}).Body)
-	if err != nil {
-		return &daruma.Error{Op: "complete repair", Ref: id.String(), Kind: daruma.KindOf(err), Err: err}
-	}
-	return nil
+	return daruma.Wrap("complete repair", id.String(), err)
 }
 
 // Repair returns one repair. KindNotFound when there is none (any more).
@@ -88,14 +84,7 @@ func (l *Ledger) Repairs(ctx context.Context, before RepairID, function string, 
 	return list, err
 }
 
-func repair(tx *cell.Tx, cmd cell.Command) (any, error) {
-	var r Repair
-	if err := json.Unmarshal(cmd.Body, &r); err != nil {
-		return nil, invalid("%s: %w", cmd.Name, err)
-	}
-	if cmd.Name == commandComplete {
-		return nil, complete(tx, r)
-	}
+func begin(tx *cell.Tx, r Repair) (any, error) {
 	if r.What == "" || r.Why == "" || r.Undo == "" {
 		return nil, invalid("a repair says what, why and how to undo it")
 	}

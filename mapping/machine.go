@@ -1,11 +1,10 @@
 package mapping
 
 import (
-	"encoding/json"
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
-	"sync/atomic"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
@@ -18,6 +17,7 @@ const (
 	commandDelete  = "delete"
 	commandAdvance = "advance"
 	commandDeploy  = "deploy"
+	commandTag     = "tag"
 
 	prefix = "m/" // m/<UUID>: a Mapping
 )
@@ -29,37 +29,22 @@ func keyOf(uuid string) []byte { return []byte(prefix + uuid) }
 
 // A Machine applies the commands of mappings. Each cell has its own.
 type Machine struct {
-	now atomic.Pointer[[]*Mapping] // all of them, by UUID; replaced, never changed
+	list *cell.List[Mapping] // all of them, by UUID
 }
 
 // NewMachine returns a machine for one cell.
-func NewMachine() *Machine { return &Machine{} }
+func NewMachine() *Machine { return &Machine{cell.NewList(read)} }
 
 // Name is the machine's name in its cell.
 func (*Machine) Name() string { return machineName }
 
 // Load reads the mappings there are.
 func (m *Machine) Load(r *cell.Reader) error {
-	m.publish(read(r))
+	m.list.Load(r)
 	return nil
 }
 
-func read(s cell.State) []*Mapping {
-	var all []*Mapping
-	for _, one := range mappings().All(s, cell.Prefix([]byte(prefix))) {
-		all = append(all, one)
-	}
-	return all
-}
-
-func (m *Machine) publish(all []*Mapping) { m.now.Store(&all) }
-
-func (m *Machine) all() []*Mapping {
-	if all := m.now.Load(); all != nil {
-		return *all
-	}
-	return nil
-}
+func read(s cell.State) []*Mapping { return mappings().Slice(s, cell.Prefix([]byte(prefix))) }
 
 type deployment struct {
 	Wishes []Wish   `json:"wishes"`
@@ -68,37 +53,22 @@ type deployment struct {
 
 // Apply takes one step.
 func (m *Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
-	var given Mapping
-	var d deployment
-	var into any = &given
-	if cmd.Name == commandDeploy {
-		into = &d
-	}
-	if err := json.Unmarshal(cmd.Body, into); err != nil {
-		return nil, invalid("%s: %w", cmd.Name, err)
-	}
-	var answer any
-	var err error
-	switch cmd.Name {
-	case commandCreate:
-		answer, err = create(tx, given)
-	case commandChange:
-		answer, err = change(tx, given)
-	case commandDelete:
-		answer, err = remove(tx, given.UUID)
-	case commandAdvance:
-		answer, err = advance(tx, given)
-	case commandDeploy:
-		err = deploy(tx, d)
-	default:
-		err = &daruma.Error{Kind: daruma.KindUnsupported, Ref: cmd.Name, Err: errors.New("mappings know no such command")}
-	}
+	answer, err := commands.Apply(tx, cmd)
 	if err != nil {
 		return nil, err
 	}
-	all := read(tx)
-	tx.Then(func() { m.publish(all) })
+	m.list.Follow(tx)
 	return answer, nil
+}
+
+// commands is what mappings can be asked for.
+var commands = cell.Commands[*cell.Tx]{
+	commandCreate:  cell.Answering(create),
+	commandChange:  cell.Answering(change),
+	commandDelete:  cell.Answering(func(tx *cell.Tx, m Mapping) (*Mapping, error) { return remove(tx, m.UUID) }),
+	commandAdvance: cell.Answering(advance),
+	commandDeploy:  cell.Doing(deploy),
+	commandTag:     cell.Answering(tag),
 }
 
 // other returns a mapping of the same source to the same function.
@@ -120,7 +90,7 @@ func put(tx *cell.Tx, m *Mapping) *Mapping {
 func create(tx *cell.Tx, m Mapping) (*Mapping, error) {
 	switch {
 	case m.UUID == "" || m.Source.ARN == "" || m.Source.Kind == "" || m.Function == "":
-		return nil, invalid("a mapping has an ID, a source and a function")
+		return nil, daruma.Invalidf("a mapping has an ID, a source and a function")
 	case len(read(tx)) >= Max:
 		return nil, &daruma.Error{Kind: daruma.KindThrottled, Err: errors.New("there are too many event source mappings")}
 	}
@@ -195,26 +165,30 @@ func advance(tx *cell.Tx, given Mapping) (*Mapping, error) {
 // deploy makes the declared mappings those of d.
 func deploy(tx *cell.Tx, d deployment) error {
 	if len(d.IDs) != len(d.Wishes) {
-		return invalid("%d IDs for %d mappings", len(d.IDs), len(d.Wishes))
+		return daruma.Invalidf("%d IDs for %d mappings", len(d.IDs), len(d.Wishes))
 	}
 	var kept []string
 	for i, w := range d.Wishes {
 		m := declared(tx, w)
 		if m == nil {
-			made, err := create(tx, Mapping{UUID: d.IDs[i], Source: w.Source, Settings: w.Settings, Tags: w.Tags, LogicalID: w.LogicalID})
+			made, err := create(tx, Mapping{UUID: d.IDs[i], Source: w.Source, Settings: w.Settings, Tags: w.Tags, Declared: w.Tags, LogicalID: w.LogicalID})
 			if err != nil {
-				return &daruma.Error{Kind: daruma.KindOf(err), Ref: w.LogicalID, Err: err}
+				return daruma.Wrap("", w.LogicalID, err)
 			}
 			kept = append(kept, made.UUID)
 			continue
 		}
 		kept = append(kept, m.UUID)
 		same := reflect.DeepEqual(m.Settings, w.Settings)
-		if same && m.LogicalID == w.LogicalID && reflect.DeepEqual(m.Tags, w.Tags) {
+		retagged := !maps.Equal(m.Declared, w.Tags)
+		if same && m.LogicalID == w.LogicalID && !retagged {
 			continue
 		}
 		was := m.Disabled
-		m.LogicalID, m.Tags, m.Settings = w.LogicalID, w.Tags, w.Settings
+		m.LogicalID, m.Settings = w.LogicalID, w.Settings
+		if retagged {
+			m.Tags, m.Declared = w.Tags, w.Tags
+		}
 		if !same {
 			m.Revision++
 			m.State = turned(was, m.Disabled)

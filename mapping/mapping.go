@@ -18,9 +18,7 @@ package mapping
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -87,6 +85,7 @@ type Mapping struct {
 
 	LogicalID string            `json:"logicalId,omitempty"` // of the template that declares it; "" when it was made by hand
 	Tags      map[string]string `json:"tags,omitempty"`
+	Declared  map[string]string `json:"declaredTags,omitempty"` // what the template said of them
 }
 
 // Flows says whether records of the mapping are handed out.
@@ -111,18 +110,18 @@ type Limits struct {
 func (l Limits) Check(s Settings) error {
 	switch {
 	case s.Function == "":
-		return invalid("a mapping without a function")
+		return daruma.Invalidf("a mapping without a function")
 	case s.Batch < 1 || s.Batch > l.BatchMax:
-		return invalid("Value '%d' at 'batchSize' is not valid: from 1 to %d", s.Batch, l.BatchMax)
+		return daruma.Invalidf("Value '%d' at 'batchSize' is not valid: from 1 to %d", s.Batch, l.BatchMax)
 	case s.Window < 0 || s.Window > l.WindowMax || s.Window%time.Second != 0:
 		if l.WindowMax == 0 {
-			return invalid("Batching window is not supported for this event source")
+			return daruma.Invalidf("Batching window is not supported for this event source")
 		}
-		return invalid("Value '%v' at 'maximumBatchingWindowInSeconds' is not valid: whole seconds from 0 to %d", s.Window.Seconds(), int(l.WindowMax.Seconds()))
+		return daruma.Invalidf("Value '%v' at 'maximumBatchingWindowInSeconds' is not valid: whole seconds from 0 to %d", s.Window.Seconds(), int(l.WindowMax.Seconds()))
 	case s.Batch > l.BatchMaxAtOnce && s.Window < time.Second:
-		return invalid("Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than %d", l.BatchMaxAtOnce)
+		return daruma.Invalidf("Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than %d", l.BatchMaxAtOnce)
 	case s.AtOnce != 0 && (s.AtOnce < l.AtOnceMin || s.AtOnce > l.AtOnceMax):
-		return invalid("Value '%d' at 'scalingConfig.maximumConcurrency' is not valid: from %d to %d", s.AtOnce, l.AtOnceMin, l.AtOnceMax)
+		return daruma.Invalidf("Value '%d' at 'scalingConfig.maximumConcurrency' is not valid: from %d to %d", s.AtOnce, l.AtOnceMin, l.AtOnceMax)
 	}
 	if err := s.Stream.check(l.Stream); err != nil {
 		return err
@@ -152,7 +151,7 @@ func (e *Exists) Unwrap() error { return ErrExists }
 type Mappings struct {
 	cell *cell.Cell
 	m    *Machine
-	wake chan struct{}
+	wake daruma.Bell
 
 	mu      sync.Mutex        // guards results
 	results map[string]Result // of the last batch, by UUID
@@ -166,15 +165,15 @@ type Result struct {
 
 // Open returns the mappings that lie in c, of which m is one of the machines. It starts nothing.
 func Open(c *cell.Cell, m *Machine) *Mappings {
-	return &Mappings{cell: c, m: m, wake: make(chan struct{}, 1), results: map[string]Result{}}
+	return &Mappings{cell: c, m: m, wake: daruma.NewBell(), results: map[string]Result{}}
 }
 
 // All returns all mappings, by UUID. They must not be changed.
-func (x *Mappings) All() []*Mapping { return x.m.all() }
+func (x *Mappings) All() []*Mapping { return x.m.list.All() }
 
 // Mapping returns one mapping, or nil. It must not be changed.
 func (x *Mappings) Mapping(uuid string) *Mapping {
-	all := x.m.all()
+	all := x.m.list.All()
 	i, ok := slices.BinarySearchFunc(all, uuid, func(m *Mapping, uuid string) int { return compare(m.UUID, uuid) })
 	if !ok {
 		return nil
@@ -239,9 +238,9 @@ func (x *Mappings) Deploy(ctx context.Context, wishes []Wish) error {
 	}
 	_, err := x.do(ctx, commandDeploy, deployment{wishes, ids})
 	if err != nil {
-		return &daruma.Error{Op: "deploy mappings", Kind: daruma.KindOf(err), Err: err}
+		return daruma.Wrap("deploy mappings", "", err)
 	}
-	x.stir()
+	x.wake.Ring()
 	return nil
 }
 
@@ -267,32 +266,22 @@ func (x *Mappings) Note(uuid string, r Result) {
 // Wake holds a token when a mapping has changed since it was last received from. It is for one reader.
 func (x *Mappings) Wake() <-chan struct{} { return x.wake }
 
-func (x *Mappings) stir() {
-	select {
-	case x.wake <- struct{}{}:
-	default:
-	}
+func (x *Mappings) change(ctx context.Context, name string, m Mapping) (*Mapping, error) {
+	return x.send(ctx, name, m.UUID, m)
 }
 
-func (x *Mappings) change(ctx context.Context, name string, m Mapping) (*Mapping, error) {
-	got, err := x.do(ctx, name, m)
+// send has a command change one mapping.
+func (x *Mappings) send(ctx context.Context, name, uuid string, arguments any) (*Mapping, error) {
+	got, err := x.do(ctx, name, arguments)
 	if err != nil {
-		return nil, &daruma.Error{Op: name + " event source mapping", Ref: m.UUID, Kind: daruma.KindOf(err), Err: err, Hint: daruma.HintOf(err)}
+		return nil, daruma.Wrap(name+" event source mapping", uuid, err)
 	}
-	x.stir()
+	x.wake.Ring()
 	return got.(*Mapping), nil
 }
 
 func (x *Mappings) do(ctx context.Context, name string, arguments any) (any, error) {
-	body, err := json.Marshal(arguments)
-	if err != nil {
-		return nil, err
-	}
-	return x.cell.Do(ctx, cell.Command{Machine: machineName, Name: name, Body: body})
-}
-
-func invalid(format string, args ...any) error {
-	return &daruma.Error{Kind: daruma.KindInvalid, Err: fmt.Errorf(format, args...)}
+	return x.cell.Ask(ctx, machineName, name, arguments)
 }
 
 func notFound(uuid string) error {

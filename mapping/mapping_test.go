@@ -2,6 +2,8 @@ package mapping_test
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -125,6 +127,41 @@ func TestADeploymentDeclaresChangesAndRemovesAndLeavesWhatWasMadeByHand(t *testi
 	}
 	if last["G"].State != mapping.Deleting || last["Hand"].State != mapping.Creating || last["Hand"].UUID != byHand.UUID {
 		t.Errorf("what is gone: %+v; by hand: %+v", last["G"], last["Hand"])
+	}
+}
+
+func TestTagsOfAMappingSetByHandHoldUntilTheTemplateSaysOtherwise(t *testing.T) {
+	_, x := open(t, &memory.Medium{})
+	deploy := func(tags map[string]string) *mapping.Mapping {
+		t.Helper()
+		if err := x.Deploy(t.Context(), []mapping.Wish{{LogicalID: "A", Source: orders, Settings: mapping.Settings{Function: "F", Batch: 10}, Tags: tags}}); err != nil {
+			t.Fatal(err)
+		}
+		return x.All()[0]
+	}
+	first := deploy(map[string]string{"team": "a", "old": "1"})
+	if err := x.Tag(t.Context(), first.UUID, map[string]string{"by": "hand"}, []string{"old", "never"}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"team": "a", "by": "hand"}
+	if got := x.All()[0]; !maps.Equal(got.Tags, want) || got.Revision != first.Revision || got.State != first.State || !got.Changed.Equal(first.Changed) {
+		t.Errorf("got %+v", got)
+	}
+	if got := deploy(map[string]string{"team": "a", "old": "1"}); !maps.Equal(got.Tags, want) {
+		t.Errorf("got %v, want what was set by hand: %v", got.Tags, want)
+	}
+	if got := deploy(nil); len(got.Tags) != 0 {
+		t.Errorf("got %v, want the template's: none", got.Tags)
+	}
+	many := map[string]string{}
+	for i := range mapping.TagsMax + 1 {
+		many[fmt.Sprint(i)] = ""
+	}
+	if err := x.Tag(t.Context(), first.UUID, many, nil); daruma.KindOf(err) != daruma.KindInvalid || len(x.All()[0].Tags) != 0 {
+		t.Errorf("got %v, want that it has too many", err)
+	}
+	if err := x.Tag(t.Context(), "nobody", want, nil); daruma.KindOf(err) != daruma.KindNotFound {
+		t.Errorf("got %v, want not found", err)
 	}
 }
 

@@ -1,6 +1,10 @@
 package mapping
 
-import "time"
+import (
+	"time"
+
+	"github.com/daruma-io/daruma"
+)
 
 // A Start is where a mapping begins in a stream, in AWS's words.
 type Start string
@@ -37,19 +41,19 @@ func (s *Stream) check(is bool) error {
 	case s == nil && !is:
 		return nil
 	case s == nil || !is:
-		return invalid("StartingPosition is for event sources that are streams, and for all of them")
+		return daruma.Invalidf("StartingPosition is for event sources that are streams, and for all of them")
 	case s.Start != TrimHorizon && s.Start != Latest:
-		return invalid("Value '%s' at 'startingPosition' is not valid: TRIM_HORIZON or LATEST", s.Start)
+		return daruma.Invalidf("Value '%s' at 'startingPosition' is not valid: TRIM_HORIZON or LATEST", s.Start)
 	case s.Lanes < 1 || s.Lanes > lanesMax:
-		return invalid("Value '%d' at 'parallelizationFactor' is not valid: from 1 to %d", s.Lanes, lanesMax)
+		return daruma.Invalidf("Value '%d' at 'parallelizationFactor' is not valid: from 1 to %d", s.Lanes, lanesMax)
 	case s.Retries < -1 || s.Retries > retriesMax:
-		return invalid("Value '%d' at 'maximumRetryAttempts' is not valid: from -1 to %d", s.Retries, retriesMax)
+		return daruma.Invalidf("Value '%d' at 'maximumRetryAttempts' is not valid: from -1 to %d", s.Retries, retriesMax)
 	case s.Age != 0 && (s.Age < ageMin || s.Age > ageMax):
-		return invalid("Value '%d' at 'maximumRecordAgeInSeconds' is not valid: -1, or from 60 to %d", int(s.Age/time.Second), int(ageMax/time.Second))
+		return daruma.Invalidf("Value '%d' at 'maximumRecordAgeInSeconds' is not valid: -1, or from 60 to %d", int(s.Age/time.Second), int(ageMax/time.Second))
 	case s.Tumble < 0 || s.Tumble > tumbleMax:
-		return invalid("Value '%d' at 'tumblingWindowInSeconds' is not valid: from 0 to %d", int(s.Tumble/time.Second), int(tumbleMax/time.Second))
+		return daruma.Invalidf("Value '%d' at 'tumblingWindowInSeconds' is not valid: from 0 to %d", int(s.Tumble/time.Second), int(tumbleMax/time.Second))
 	case s.Tumble > 0 && s.Lanes > 1:
-		return invalid("TumblingWindowInSeconds together with a ParallelizationFactor of more than 1 is not supported: a window adds up the records of one shard in one order")
+		return daruma.Invalidf("TumblingWindowInSeconds together with a ParallelizationFactor of more than 1 is not supported: a window adds up the records of one shard in one order")
 	}
 	return nil
 }

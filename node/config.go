@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/door/console"
 	"github.com/daruma-io/daruma/door/wire"
 	"github.com/daruma-io/daruma/outside"
 	"github.com/daruma-io/daruma/watch/otlp"
@@ -62,6 +63,8 @@ type Config struct {
 	Log      *slog.Logger                // what a developer of daruma would want to know; discarded when nil
 	Progress func(text string)           // told of long work, a line at a time; may be nil
 	Lookup   func(string) (string, bool) // the environment's variables: PATH, HOME, …
+
+	Experiments console.Experiments // how the console runs experiments: from outside of the node, as anyone would
 }
 
 // Validate fills in defaults and says all that is wrong.

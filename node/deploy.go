@@ -49,15 +49,24 @@ func (a *app) failure(function string) error {
 // read reads the template. What is wrong, and what is not supported unless one
 // goes on without, is one error with the whole list.
 func (n *Node) read(ctx context.Context) (*template.App, error) {
-	t, err := template.Load(ctx, template.Options{
+	o := template.Options{
 		Path: n.cfg.Template, Params: n.cfg.Params, Region: n.cfg.Region, Account: Account,
-		StackName: n.cfg.StackName, ConfigEnv: n.cfg.ConfigEnv,
-	})
+		StackName: n.cfg.StackName, ConfigEnv: n.cfg.ConfigEnv, Alarm: CheckAlarm, ExperimentTemplate: CheckExperimentTemplate,
+	}
+	if n.parameters != nil {
+		o.Stored = func(name string, version uint64, declared *template.StoredText) (string, error) {
+			return n.stored(ctx, name, version, declared)
+		}
+	}
+	t, err := template.Load(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	if len(t.Unsupported) > 0 && !n.cfg.AllowUnsupported {
 		return nil, &daruma.Error{Op: "read template", Ref: t.Path, Kind: daruma.KindUnsupported, Err: fmt.Errorf("not supported here:\n%w", t.Unsupported), Hint: "--allow-unsupported goes on without"}
+	}
+	if t.Keeps {
+		return t, nil // it is read again, with what is kept
 	}
 	for _, w := range t.Warnings {
 		n.cfg.Progress(w.Error())
@@ -86,8 +95,13 @@ func (n *Node) point(t *template.App) {
 // deploy builds what t asks for and makes it what there is. A function that
 // cannot be built stays as it was; one that never had code is deployed
 // without, so that whoever invokes it is told why. When nothing at all could
-// be built, that is an error.
+// be built, that is an error, as it is when something else that t declares is
+// wrong: nothing is changed then.
 func (n *Node) deploy(ctx context.Context, t *template.App) error {
+	w, err := n.wishesOf(t)
+	if err != nil {
+		return err
+	}
 	failures := map[string]error{}
 	d := catalog.Deployment{APIs: t.APIs}
 	for _, l := range t.Layers {
@@ -141,14 +155,16 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 		n.cfg.Progress(failure(name, failures[name]).Error())
 	}
 	publications(&d, t, failures)
-	var err error
 	if d.Needed, err = n.needed(ctx); err != nil {
 		return err
 	}
-	if err := n.deployQueues(ctx, t); err != nil {
+	if err := n.deployQueues(ctx, w.queues); err != nil {
 		return err
 	}
-	if err := n.deployTables(ctx, t); err != nil {
+	if err := n.deployTables(ctx, w.tables); err != nil {
+		return err
+	}
+	if err := n.deployParameters(ctx, w.parameters); err != nil {
 		return err
 	}
 	changes, err := n.catalog.Deploy(ctx, d)
@@ -158,10 +174,16 @@ func (n *Node) deploy(ctx context.Context, t *template.App) error {
 	if err := n.configureEvents(ctx); err != nil {
 		return err
 	}
-	if err := n.deployTopics(ctx, t); err != nil {
+	if err := n.topics.Deploy(ctx, w.topics); err != nil {
 		return err
 	}
 	if err := n.deployMappings(ctx, t); err != nil {
+		return err
+	}
+	if err := n.deployAlarms(ctx, t); err != nil {
+		return err
+	}
+	if err := n.deployDrills(ctx, w.drills); err != nil {
 		return err
 	}
 	n.app.set(t, failures)

@@ -13,7 +13,6 @@ import (
 	"github.com/daruma-io/daruma/dispatch"
 	"github.com/daruma-io/daruma/once"
 	"github.com/daruma-io/daruma/route"
-	"github.com/daruma-io/daruma/scribe"
 )
 
 // recordMax bounds how long a caller waits for its failure to be kept. A
@@ -30,8 +29,8 @@ func (n *Node) openEvents() {
 	n.guard = dispatch.NewGuard(n.once, n.onceRule, n.clock)
 	n.dispatcher = dispatch.New(dispatch.Config{
 		Heal: n.governor, Total: totalMax,
-		Sources: []dispatch.Source{dispatch.NewDeliveries(n.deliveries, n.facts, n.ledger).Guarded(n.guard), n.openMappings(), n.openStreams()},
-		Runner:  loopless{n.runner(), n.catalog.View, n.scribe.Saw}, Clock: n.clock, Logger: n.cfg.Log, Drain: drainMax,
+		Sources: []dispatch.Source{dispatch.NewDeliveries(n.deliveries, n.facts, owned{n.ledger, n}).Guarded(n.guard).Governed(n.governor), n.openMappings(), n.openStreams()},
+		Runner:  loopless{n.runner(), n.refuse}, Clock: n.clock, Logger: n.cfg.Log, Drain: drainMax,
 		LeaseFor: n.clock.While(leaseFor),
 	})
 }
@@ -71,7 +70,7 @@ func (n *Node) configureEvents(ctx context.Context) error {
 		all[f.Name] = declared(f)
 		found, err := policies(v, f.Name)
 		if err != nil {
-			return &daruma.Error{Op: "configure events", Ref: f.Name, Kind: daruma.KindOf(err), Err: err}
+			return daruma.Wrap("configure events", f.Name, err)
 		}
 		for _, qualifier := range slices.Sorted(maps.Keys(found)) {
 			wishes = append(wishes, delivery.Wish{Function: f.Name, Qualifier: qualifier, Policy: found[qualifier]})
@@ -148,19 +147,28 @@ func (a acceptor) Accept(ctx context.Context, inv daruma.Invocation) error {
 	return err
 }
 
-// loopless is a Runner that stops events which functions hand on to themselves for ever.
-type loopless struct {
-	daruma.Runner
-	view func() *catalog.View
-	saw  func(scribe.Symptom)
+// refuse stops events which functions hand on to themselves for ever: it says
+// why one is not run whose trace shows a loop, and nil when it is.
+func (n *Node) refuse(inv daruma.Invocation) *daruma.Failure {
+	function := inv.Target.Function
+	chain := daruma.Chain(inv.Trace, function)
+	if chain <= daruma.ChainMax || n.catalog.View().Recursion(function) != catalog.RecursionTerminate {
+		return nil
+	}
+	n.scribe.Saw(stopped(inv, chain))
+	return &daruma.Failure{Kind: daruma.KindInvalid, Type: "RecursiveInvocationException", Message: fmt.Sprintf("this is invocation %d of %s in one chain of events", chain, function)}
 }
 
-// Run runs an event unless its trace shows a loop.
+// loopless is a Runner of events that are not refused.
+type loopless struct {
+	daruma.Runner
+	refuse func(daruma.Invocation) *daruma.Failure
+}
+
+// Run runs an event unless it is refused.
 func (l loopless) Run(ctx context.Context, inv daruma.Invocation) daruma.Outcome {
-	if n := daruma.Chain(inv.Trace, inv.Target.Function); n > daruma.ChainMax && l.view().Recursion(inv.Target.Function) == catalog.RecursionTerminate {
-		l.saw(stopped(inv, n))
-		return daruma.Outcome{Kind: daruma.Refused, Failure: &daruma.Failure{Kind: daruma.KindInvalid, Type: "RecursiveInvocationException",
-			Message: fmt.Sprintf("this is invocation %d of %s in one chain of events", n, inv.Target.Function)}}
+	if f := l.refuse(inv); f != nil {
+		return daruma.Outcome{Kind: daruma.Refused, Failure: f}
 	}
 	return l.Runner.Run(ctx, inv)
 }

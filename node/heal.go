@@ -34,7 +34,7 @@ func (n *Node) openHeal(ctx context.Context, _ catalog.Place) error {
 	if err != nil {
 		return err
 	}
-	n.governor = heal.New(heal.Config{Strict: n.cfg.Semantics == SemanticsStrict, Most: eachMax, Store: holds, Known: known, Owner: n.owner, Clock: n.clock, Doubt: min(n.clock.While(doubtFor), doubtMax), Logger: n.cfg.Log})
+	n.governor = heal.New(heal.Config{Strict: n.cfg.Semantics == SemanticsStrict, Most: eachMax, Store: holds, Known: known, Owner: n.owner, Dependency: n.dependency, Clock: n.clock, Doubt: min(n.clock.While(doubtFor), doubtMax), Logger: n.cfg.Log})
 	return errors.Join(n.countOnce(),
 		n.watchBreakers("daruma_breaker_open", "1 while nothing of a function is handed out but probes, because most of its events fail or a person said so.", func(s heal.Status) float64 {
 			if s.Held() {
@@ -42,6 +42,7 @@ func (n *Node) openHeal(ctx context.Context, _ catalog.Place) error {
 			}
 			return 0
 		}),
+		n.watch.Register(watch.Gauge{Name: "daruma_breaker_keys_open", Help: "Dependency keys of a function that are held, while their function is not said to be; which they are is in daruma breakers.", Labels: []string{"function"}, Read: n.keysHeld}),
 		n.watchBreakers("daruma_concurrency_limit", "Events of a function that may run at once, of those that nobody waits for.", func(s heal.Status) float64 { return float64(s.Limit) }),
 		n.watchBreakers("daruma_dispatched_running", "Events of a function that run, of those that nobody waits for.", func(s heal.Status) float64 { return float64(s.Running) }),
 	)
@@ -52,10 +53,37 @@ func (n *Node) watchBreakers(name, help string, value func(heal.Status) float64)
 	return n.watch.Register(watch.Gauge{Name: name, Help: help, Labels: []string{"function"}, Read: func() []watch.Sample {
 		var all []watch.Sample
 		for _, s := range n.governor.Statuses() {
-			all = append(all, watch.Sample{Labels: []string{s.Function}, Value: value(s)})
+			if s.Key == "" { // there may be a thousand keys, and others tomorrow
+				all = append(all, watch.Sample{Labels: []string{s.Function}, Value: value(s)})
+			}
 		}
 		return all
 	}})
+}
+
+// keysHeld counts the keys of each function that are held.
+func (n *Node) keysHeld() []watch.Sample {
+	held := map[string]float64{}
+	for _, s := range n.governor.Statuses() {
+		if s.Key == "" {
+			held[s.Function] += 0
+		} else if s.Held() {
+			held[s.Function]++
+		}
+	}
+	var all []watch.Sample
+	for function, n := range held {
+		all = append(all, watch.Sample{Labels: []string{function}, Value: n})
+	}
+	return all
+}
+
+// dependency is where events of a function say what they depend on.
+func (n *Node) dependency(function string) string {
+	if f := n.catalog.View().Function(function, catalog.Latest); f != nil {
+		return f.Dependency
+	}
+	return ""
 }
 
 // breakers is the governor as the console sees it: of functions that there are.
@@ -64,10 +92,15 @@ type breakers struct{ *Node }
 // Statuses returns what is known of each function.
 func (b breakers) Statuses() []heal.Status { return b.governor.Statuses() }
 
-// Force changes what a person wants of a function's breaker.
-func (b breakers) Force(ctx context.Context, function string, f hold.Force, reason string) (ledger.RepairID, error) {
-	if b.catalog.View().Function(function, catalog.Latest) == nil {
-		return 0, &daruma.Error{Op: "force the breaker", Ref: function, Kind: daruma.KindNotFound}
+// Force changes what a person wants of the breaker of a function, or of one key of it.
+func (b breakers) Force(ctx context.Context, u hold.Unit, f hold.Force, reason string) (ledger.RepairID, error) {
+	is := b.catalog.View().Function(u.Function, catalog.Latest)
+	if is == nil {
+		return 0, &daruma.Error{Op: "force the breaker", Ref: u.Function, Kind: daruma.KindNotFound}
 	}
-	return b.governor.Force(ctx, function, f, reason)
+	if u.Key != "" && is.Dependency == "" && f != hold.Auto {
+		return 0, &daruma.Error{Op: "force the breaker", Ref: u.String(), Kind: daruma.KindInvalid, Err: errors.New("the function does not declare where its events have a key"),
+			Hint: "declare Metadata: Daruma: Dependency: { Key: $.tenant }, or leave the key out"}
+	}
+	return b.governor.Force(ctx, u, f, reason)
 }

@@ -1,12 +1,14 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
-	"github.com/daruma-io/daruma/fault"
+	"github.com/daruma-io/daruma/dispatch"
+	"github.com/daruma-io/daruma/fault/inject"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/scribe"
 	"github.com/daruma-io/daruma/watch"
@@ -29,11 +31,23 @@ func (n *Node) owner(function string) string {
 	return t.Owner
 }
 
+// owned is the healing log for who does not know owners: a repair that names none is its function's owner's, or the app's.
+type owned struct {
+	*ledger.Ledger
+	node *Node
+}
+
+// Begin writes a repair down before it is made.
+func (o owned) Begin(ctx context.Context, r ledger.Repair) (ledger.RepairID, error) {
+	r.Owner = cmp.Or(r.Owner, o.node.owner(r.Function))
+	return o.Ledger.Begin(ctx, r)
+}
+
 // observer tells the healing log what it needs to know of what watch sees.
 type observer struct {
 	*watch.Watch
 	scribe *scribe.Scribe
-	faults *fault.Faults // nil: what is told is marked already
+	faults *inject.Faults // nil: what is told is marked already
 }
 
 // Changed tells both.
@@ -60,6 +74,14 @@ func stopped(inv daruma.Invocation, chain int) scribe.Symptom {
 		Why:      fmt.Sprintf("it is in one chain of events more than %d times", daruma.ChainMax),
 		Evidence: fmt.Sprintf("request %s, trace %s: the %dth time", inv.ID, inv.Trace, chain),
 		Undo:     "RecursiveLoop: Allow lets them go on", Ended: "stopped"}
+}
+
+// misread notes that all of a batch stays because of a report that nobody can read.
+func (n *Node) misread(m dispatch.Misreport) {
+	n.scribe.Saw(scribe.Symptom{Function: m.Mapping.Function, What: "have all of a batch of " + m.Mapping.Source.Name + " tried again",
+		Why:      "the function's report of what failed in it makes no sense, and what it does not clearly call done is not done",
+		Evidence: fmt.Sprintf("request %s, %d records: %v", m.Request, m.Records, m.Err),
+		Undo:     `mend the function's answer: {"batchItemFailures":[{"itemIdentifier":"…"}]}`, Ended: "kept"})
 }
 
 // kept writes down that a function, or with "" the app, stays as it was because

@@ -30,11 +30,11 @@ const (
 
 // openMappings makes the source of event source mappings.
 func (n *Node) openMappings() dispatch.Source {
-	queues := dispatch.Kind{Origin: dispatch.NewQueues(n.queues, n.clock), Encode: n.queueEvent, View: n.queueRecord, JSON: n.queueJSON, Report: func(answer []byte, records []dispatch.Record) ([]int, error) {
+	queues := dispatch.Kind{Origin: dispatch.NewQueues(n.queues, n.clock).Through(n.handing.ready, n.handing.mapped), Encode: n.queueEvent, View: n.queueRecord, JSON: n.queueJSON, Report: func(answer []byte, records []dispatch.Record) ([]int, error) {
 		return sqs.Failures(answer, messagesOf(records))
 	}}
-	n.mapped = dispatch.NewMappings(dispatch.MappingsConfig{Store: n.mappings, Kinds: map[string]dispatch.Kind{dispatch.QueueKind: queues}, Facts: n.facts, Guard: n.guard,
-		Strict: n.cfg.Semantics == SemanticsStrict, Clock: n.clock, Logger: n.cfg.Log})
+	n.mapped = dispatch.NewMappings(dispatch.MappingsConfig{Store: n.mappings, Kinds: map[string]dispatch.Kind{dispatch.QueueKind: queues}, Facts: n.facts, Guard: n.guard, Heal: n.governor,
+		Refuse: n.refuse, Misread: n.misread, Strict: n.cfg.Semantics == SemanticsStrict, Clock: n.clock, Logger: n.cfg.Log})
 	return n.mapped
 }
 
@@ -97,12 +97,17 @@ func (n *Node) eventSource(arn string) (lambda.EventSource, error) {
 	if q == nil {
 		return lambda.EventSource{}, &daruma.Error{Ref: arn, Kind: daruma.KindNotFound, Err: queue.ErrNoQueue}
 	}
-	s := lambda.EventSource{Source: mapping.Source{Kind: dispatch.QueueKind, Name: name, ARN: arn}, Batch: mappingBatch, Hide: q.Hide}
+	return queueSource(name, arn, q.FIFO, q.Hide), nil
+}
+
+// queueSource is a queue as a source.
+func queueSource(name, arn string, fifo bool, hide time.Duration) lambda.EventSource {
+	s := lambda.EventSource{Source: mapping.Source{Kind: dispatch.QueueKind, Name: name, ARN: arn}, Batch: mappingBatch, Hide: hide}
 	s.Limits = mapping.Limits{BatchMax: mappingBatchMax, BatchMaxAtOnce: mappingBatch, WindowMax: mappingWindowMax, AtOnceMin: mappingAtOnceMin, AtOnceMax: mappingAtOnceMax}
-	if q.FIFO {
+	if fifo {
 		s.Limits.BatchMax, s.Limits.WindowMax = mappingBatch, 0
 	}
-	return s, nil
+	return s
 }
 
 // deployMappings makes the mappings of the template what there is, once its queues and functions are there.
@@ -111,7 +116,7 @@ func (n *Node) deployMappings(ctx context.Context, t *template.App) error {
 	for _, m := range t.Mappings {
 		w, err := n.mappingWish(m)
 		if err != nil {
-			return &daruma.Error{Op: "deploy event source mapping", Ref: m.LogicalID, Kind: daruma.KindInvalid, Err: fmt.Errorf("%s: %w", m.Position, err)}
+			return wrong("event source mapping", m.LogicalID, m.Position, err)
 		}
 		wishes = append(wishes, w)
 	}
@@ -123,6 +128,18 @@ func (n *Node) mappingWish(m template.Mapping) (mapping.Wish, error) {
 	if err != nil {
 		return mapping.Wish{}, err
 	}
+	s, err := mappingSettings(m, source, func(name string) time.Duration {
+		if f := n.catalog.View().Function(name, catalog.Latest); f != nil {
+			return f.Timeout
+		}
+		return 0
+	})
+	return mapping.Wish{LogicalID: m.LogicalID, Source: source.Source, Settings: s, Tags: m.Tags}, err
+}
+
+// mappingSettings checks what a template says of a mapping of a source, whose
+// messages must be hidden for as long as its function, by name, may take.
+func mappingSettings(m template.Mapping, source lambda.EventSource, timeout func(function string) time.Duration) (mapping.Settings, error) {
 	s := mapping.Settings{Function: m.Target.Function, Qualifier: m.Target.Qualifier, Batch: source.Batch, Partial: m.Partial, Filters: m.Filters, Disabled: m.Disabled}
 	if t := m.Stream; t != nil {
 		s.Stream = streamMapping(t)
@@ -139,19 +156,19 @@ func (n *Node) mappingWish(m template.Mapping) (mapping.Wish, error) {
 		}
 	}
 	if err := source.Limits.Check(s); err != nil {
-		return mapping.Wish{}, err
+		return s, err
 	}
-	if f := n.catalog.View().Function(s.Function, catalog.Latest); f != nil && !source.Limits.Stream && source.Hide < f.Timeout {
-		return mapping.Wish{}, fmt.Errorf("Queue visibility timeout: %d seconds is less than Function timeout: %d seconds", source.Hide/time.Second, f.Timeout/time.Second)
+	if most := timeout(s.Function); !source.Limits.Stream && source.Hide < most {
+		return s, fmt.Errorf("the queue's visibility timeout of %d seconds is less than the function's timeout of %d seconds", source.Hide/time.Second, most/time.Second)
 	}
-	return mapping.Wish{LogicalID: m.LogicalID, Source: source.Source, Settings: s, Tags: m.Tags}, nil
+	return s, nil
 }
 
 // heldFunctions is why functions are held, by name.
 func (n *Node) heldFunctions() map[string]string {
 	held := map[string]string{}
 	for _, s := range n.governor.Statuses() {
-		if s.Held() {
+		if s.Key == "" && s.Held() {
 			held[s.Function] = s.Why
 		}
 	}

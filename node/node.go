@@ -20,6 +20,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
+
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/cell"
@@ -31,15 +33,18 @@ import (
 	"github.com/daruma-io/daruma/door/lambda"
 	"github.com/daruma-io/daruma/door/web"
 	"github.com/daruma-io/daruma/door/wire"
+	"github.com/daruma-io/daruma/drill"
 	"github.com/daruma-io/daruma/experiment/conduct"
-	"github.com/daruma-io/daruma/fault"
+	"github.com/daruma-io/daruma/fault/inject"
 	"github.com/daruma-io/daruma/heal"
 	"github.com/daruma-io/daruma/hold"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/mapping"
 	"github.com/daruma-io/daruma/notify"
 	"github.com/daruma-io/daruma/once"
+	"github.com/daruma-io/daruma/parameter"
 	"github.com/daruma-io/daruma/queue"
+	"github.com/daruma-io/daruma/rehearse"
 	"github.com/daruma-io/daruma/run"
 	"github.com/daruma-io/daruma/run/runtimes"
 	"github.com/daruma-io/daruma/run/sandbox"
@@ -64,6 +69,7 @@ type Node struct {
 
 	reproducing
 	subscribing
+	alarming
 
 	listeners  listeners
 	watch      *watch.Watch
@@ -80,7 +86,11 @@ type Node struct {
 	deliveries *delivery.Deliveries
 	queues     *queue.Queues
 	tables     *table.Tables
-	faults     *fault.Faults
+	parameters *parameter.Parameters
+	faults     *inject.Faults
+	handing    *handing
+	drills     *drill.Drills
+	rehearser  *rehearse.Rehearser
 	governor   *heal.Governor
 	mappings   *mapping.Mappings
 	mapped     *dispatch.Mappings
@@ -95,7 +105,8 @@ type Node struct {
 	web     *web.Door
 	console *console.Door
 
-	app app // what was deployed last
+	app     app               // what was deployed last
+	sources *fsnotify.Watcher // of its files; nil: they are not watched
 }
 
 // listeners are the sockets of the three doors.
@@ -146,6 +157,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.app.set(loaded, nil)
+	n.openSources()
 	if err := n.openExport(loaded.Name); err != nil {
 		return nil, err
 	}
@@ -155,6 +167,12 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		if err := step(ctx, loaded.Place); err != nil {
 			return nil, err
 		}
+	}
+	if loaded.Keeps { // what is kept is known by now
+		if loaded, err = n.read(ctx); err != nil {
+			return nil, err
+		}
+		n.point(loaded)
 	}
 	if err := n.deploy(ctx, loaded); err != nil {
 		return nil, err
@@ -191,12 +209,13 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 	if err := n.topicMachine(place); err != nil {
 		return err
 	}
+	n.alarmMachine(place)
 	n.machine = delivery.NewMachine(delivery.Config{ARN: place.FunctionARN, Sinks: map[string]delivery.Sink{queueKind: toQueue, topic.Kind: delivery.PutTo(n.topical.Name())}})
 	queued, tabled := queue.NewMachine(), table.NewMachine()
 	mapped := mapping.NewMachine()
 	n.cell, err = cell.Open(ctx, cell.Config{
 		Journal:  disk.Place{Dir: filepath.Join(data, "cell"), Logger: n.cfg.Log},
-		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled, n.topical, hold.Machine{}, mapped, shard.Machine{}, once.Machine{}},
+		Machines: []cell.Machine{catalog.Machine{}, ledger.Machine{}, n.machine, queued, tabled, n.topical, hold.Machine{}, mapped, shard.Machine{}, once.Machine{}, parameter.NewMachine(), drill.Machine{}, n.alarmed},
 		Clock:    n.clock,
 		GoOnFrom: n.clock.GoOnFrom,
 		Logger:   n.cfg.Log,
@@ -211,6 +230,7 @@ func (n *Node) openState(ctx context.Context, place catalog.Place) error {
 		return err
 	}
 	n.mappings = mapping.Open(n.cell, mapped)
+	n.parameters = parameter.New(n.cell)
 	if n.queues, err = queue.Open(ctx, n.cell, queued, n.clock); err != nil {
 		return err
 	}
@@ -251,7 +271,7 @@ func unseen(data string) error {
 func (n *Node) openPlaces(ctx context.Context, place catalog.Place) error {
 	var err error
 	if n.front, err = wire.New(wire.Config{Credentials: n.keys, Region: place.Region, Grace: drainMax, Log: n.cfg.Log,
-		Around: func(_ string, h wire.Handler) wire.Handler { return &troubled{h, n} }}); err != nil {
+		Around: func(service string, h wire.Handler) wire.Handler { return &troubled{h, service, n} }}); err != nil {
 		return err
 	}
 	if err := n.openTrust(); err != nil {
@@ -303,8 +323,8 @@ func (n *Node) cloud(w http.ResponseWriter, r *http.Request) {
 }
 
 // openDoors makes the ways in.
-func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
-	door, err := lambda.New(lambda.Config{Runner: recorder{n.runner(), n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Mappings: n.mappings, EventSource: n.eventSource, LastResult: n.mappings.Result, Acceptor: acceptor{n.deliveries}, Takes: n.takes, URL: n.urlAddress, Spanned: n.spanned})
+func (n *Node) openDoors(ctx context.Context, place catalog.Place) error {
+	door, err := lambda.New(lambda.Config{Runner: recorder{n.runner(), n}, View: n.catalog.View, Concurrency: n.catalog, Settings: settings{n.catalog, n}, Mappings: n.mappings, EventSource: n.eventSource, LastResult: n.mappings.Result, Tags: tags{n}, Acceptor: acceptor{n.deliveries}, Takes: n.takes, URL: n.urlAddress, Spanned: n.spanned})
 	if err != nil {
 		return err
 	}
@@ -318,11 +338,21 @@ func (n *Node) openDoors(_ context.Context, place catalog.Place) error {
 	if err := n.openTopicDoor(place); err != nil {
 		return err
 	}
-	n.web = web.New(web.Config{Runner: recorder{n.runner(), n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Limits: web.Limits{DrainTime: drainMax}})
+	if err := n.openParameterDoor(place); err != nil {
+		return err
+	}
+	if err := n.openAlarmDoor(ctx, place); err != nil {
+		return err
+	}
+	if err := n.openDrillDoor(ctx, place); err != nil {
+		return err
+	}
+	n.web = web.New(web.Config{Runner: recorder{n.runner(), n}, View: n.catalog.View, Log: n.cfg.Log, Verify: n.verify, Spanned: n.spanned, Around: n.shown, Limits: web.Limits{DrainTime: drainMax}})
 	n.console = console.New(console.Config{
 		Token: n.address.Token, Status: n.Status, Health: n.health, Metrics: n.watch.Metrics(), Stop: n.Stop, Logs: n.consoleLogs,
-		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, QueueHeld: n.queueHeld, Topics: console.Topics{List: n.topicRows, Publish: n.publish, Redrive: n.topics.Redrive}, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Bundle: n.serveBundle, Now: n.clock.Now,
-		Faults: n.faults, StopExperiment: func() error { return conduct.Stop(n.address.Data) },
+		Spans: n.watch, Ledger: n.ledger, Deliveries: n.deliveries, Queues: n.queues, QueueHeld: n.queueHeld, Topics: console.Topics{List: n.topicRows, Publish: n.publish, Redrive: n.topics.Redrive}, Tables: n.tableRows, NotifyTest: n.testNotify, Reproduce: n.serveReproduce, Bundle: n.serveBundle, Now: n.clock.Now,
+		Faults: n.faults, StopExperiment: func() error { return conduct.Stop(n.address.Data) }, Experiments: n.cfg.Experiments,
+		Alarms:   console.Alarms{All: n.alarms.All, History: n.alarms.History},
 		Mappings: console.Mappings{All: n.mappingRows, Enable: n.enableMapping},
 		Breakers: console.Breakers{Statuses: func() any { return n.governor.Statuses() }, Force: breakers{n}.Force},
 	})
@@ -342,6 +372,9 @@ func (n *Node) Stop() { n.stopped.Do(func() { close(n.stop) }) }
 func (n *Node) close() error {
 	var errs []error
 	n.listeners.close()
+	if n.sources != nil {
+		errs = append(errs, n.sources.Close())
+	}
 	if n.pool != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeMax)
 		defer cancel()

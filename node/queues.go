@@ -11,16 +11,18 @@ import (
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/door/sqs"
 	"github.com/daruma-io/daruma/queue"
-	"github.com/daruma-io/daruma/template"
 	"github.com/daruma-io/daruma/topic"
 )
 
 // queueKind is the kind of a destination that is a queue.
 const queueKind = "queue"
 
+// queueMachine is the machine of queues in the cell.
+const queueMachine = "queue"
+
 // openQueueDoor makes the way in to queues.
 func (n *Node) openQueueDoor(place catalog.Place) error {
-	door, err := sqs.New(sqs.Config{Queues: n.queues, Place: place, End: n.ending, Spanned: n.spanned})
+	door, err := sqs.New(sqs.Config{Queues: n.queues, Receive: n.handing.received, Place: place, End: n.ending, Spanned: n.spanned})
 	if err != nil {
 		return err
 	}
@@ -29,16 +31,7 @@ func (n *Node) openQueueDoor(place catalog.Place) error {
 }
 
 // deployQueues makes the queues of the template what there is, before anything that names them.
-func (n *Node) deployQueues(ctx context.Context, t *template.App) error {
-	wishes := make([]queue.Wish, 0, len(t.Queues))
-	for _, q := range t.Queues {
-		s, err := sqs.Settings(t.Place, q.Name, q.Attributes)
-		if err != nil {
-			return &daruma.Error{Op: "deploy queue", Ref: q.LogicalID, Kind: daruma.KindInvalid, Err: fmt.Errorf("%s: %w", q.Position, err)}
-		}
-		s.Tags = q.Tags
-		wishes = append(wishes, queue.Wish{Name: q.Name, LogicalID: q.LogicalID, Retain: q.Retain, Settings: s})
-	}
+func (n *Node) deployQueues(ctx context.Context, wishes []queue.Wish) error {
 	changes, err := n.queues.Deploy(ctx, wishes)
 	if err != nil {
 		return err
@@ -92,7 +85,7 @@ func toQueue(h delivery.Handover) cell.Command {
 	}
 	cmd, err := queue.SendCommand(h.To.Name, m)
 	if err != nil {
-		return cell.Command{Machine: "queue", Name: "send"} // refused when it is applied, as a message cut short
+		return cell.Command{Machine: queueMachine, Name: "send"} // refused when it is applied, as a message cut short
 	}
 	return cmd
 }

@@ -25,16 +25,26 @@ const settle = 150 * time.Millisecond
 // watchedMax bounds the directories that are watched; the kernel bounds them too.
 const watchedMax = 8192
 
-// watchSources deploys again whenever the template or a function's source has
-// changed, until ctx ends. What is wrong is told, and what runs goes on.
-func (n *Node) watchSources(ctx context.Context) error {
+// openSources begins to watch what was read, before it is built: what changes
+// meanwhile is seen by watchSources.
+func (n *Node) openSources() {
+	if !n.cfg.Watch {
+		return
+	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		n.cfg.Progress("changes of code will not be seen: " + err.Error())
-		return nil
+		return
 	}
-	defer w.Close()
+	n.sources = w
 	n.watchAll(w)
+}
+
+// watchSources deploys again whenever the template or a function's source has
+// changed, until ctx ends. What is wrong is told, and what runs goes on.
+func (n *Node) watchSources(ctx context.Context) error {
+	w := n.sources
+	n.watchAll(w) // builds have said since what else they read
 	var quiet <-chan time.Time
 	for {
 		select {
@@ -114,6 +124,7 @@ func (n *Node) watchAll(w *fsnotify.Watcher) {
 	for _, l := range t.Layers {
 		roots = append(roots, build.Inputs(l.Source)...)
 	}
+	roots = append(roots, t.Included...)
 	for i, root := range roots {
 		deep := i > 0 // of the template's own directory only the files
 		if err := watchTree(w, root, deep); err != nil {

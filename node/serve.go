@@ -54,9 +54,12 @@ func (n *Node) Run(ctx context.Context) error {
 	serve(func(ctx context.Context) error { return n.console.Serve(ctx, n.listeners.console) })
 	serve(n.dispatcher.Run)
 	serve(n.poster.Run)
+	serve(n.replays.Run)
 	serve(n.notifier.Run)
 	serve(n.scribe.Run)
-	if n.cfg.Watch {
+	serve(n.rehearser.Run)
+	serve(n.raiser.Run)
+	if n.sources != nil {
 		serve(n.watchSources)
 	}
 	err := n.address.write()
@@ -69,6 +72,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	end(nil)
 	close(n.ending)
+	n.faults.StopAll() // what they hold goes on, and ends
 	doors.Wait()
 	err = errors.Join(err, n.close(), n.address.remove())
 	stopWatching()

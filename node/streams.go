@@ -34,7 +34,7 @@ func (n *Node) openStreams() dispatch.Source {
 			return v
 		},
 	}
-	n.streamed = dispatch.NewStreams(dispatch.StreamsConfig{Store: n.mappings, Readers: shard.New(n.cell), Kinds: map[string]dispatch.StreamKind{dispatch.ChangesKind: changes},
+	n.streamed = dispatch.NewStreams(dispatch.StreamsConfig{Store: n.mappings, Misread: n.misread, Readers: shard.New(n.cell), Kinds: map[string]dispatch.StreamKind{dispatch.ChangesKind: changes},
 		Facts: n.facts, Guard: n.guard, ARN: func(t daruma.Target) string { return n.catalog.View().Place.FunctionARN(t) },
 		Destination: func(arn string) (*delivery.Destination, error) { return destination(n.catalog.View().Place, arn) }, Clock: n.clock, Logger: n.cfg.Log})
 	return n.streamed
@@ -61,9 +61,13 @@ func (n *Node) streamSource(arn string) (source lambda.EventSource, ok bool) {
 	if s == nil {
 		return source, false
 	}
-	source = lambda.EventSource{Source: mapping.Source{Kind: dispatch.ChangesKind, Name: s.Table, ARN: arn}, Batch: streamBatch}
-	source.Limits = mapping.Limits{BatchMax: streamBatchMax, BatchMaxAtOnce: streamBatchMax, WindowMax: mappingWindowMax, Stream: true}
-	return source, true
+	return streamSource(s.Table, arn), true
+}
+
+// streamSource is the stream of a table as a source.
+func streamSource(table, arn string) lambda.EventSource {
+	return lambda.EventSource{Source: mapping.Source{Kind: dispatch.ChangesKind, Name: table, ARN: arn}, Batch: streamBatch,
+		Limits: mapping.Limits{BatchMax: streamBatchMax, BatchMaxAtOnce: streamBatchMax, WindowMax: mappingWindowMax, Stream: true}}
 }
 
 // streamMapping is what a template says of a mapping of a stream.

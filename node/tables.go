@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/door/console"
 	"github.com/daruma-io/daruma/door/dynamodb"
-	"github.com/daruma-io/daruma/table"
-	"github.com/daruma-io/daruma/template"
+	"github.com/daruma-io/daruma/table/schema"
 )
 
 // openTableDoor makes the way in to tables.
@@ -22,16 +21,7 @@ func (n *Node) openTableDoor(place catalog.Place) error {
 }
 
 // deployTables makes the tables of the template what there is, before anything that names them.
-func (n *Node) deployTables(ctx context.Context, t *template.App) error {
-	wishes := make([]table.Wish, 0, len(t.Tables))
-	for _, one := range t.Tables {
-		w, err := dynamodb.Wish(one.Request, template.TableStreamLabel)
-		if err != nil {
-			return &daruma.Error{Op: "deploy table", Ref: one.LogicalID, Kind: daruma.KindInvalid, Err: fmt.Errorf("%s: %w", one.Position, err)}
-		}
-		w.Declared, w.Retain, w.Expiry = one.LogicalID, one.Retain, one.Expiry
-		wishes = append(wishes, w)
-	}
+func (n *Node) deployTables(ctx context.Context, wishes []schema.Wish) error {
 	changes, err := n.tables.Deploy(ctx, wishes)
 	if err != nil {
 		return err
@@ -45,4 +35,15 @@ func (n *Node) deployTables(ctx context.Context, t *template.App) error {
 		n.cfg.Progress("the table " + name + " is no longer in the template: it stays, since it is retained or protected")
 	}
 	return nil
+}
+
+// tableRows names all tables, in the order of their names.
+func (n *Node) tableRows() []console.Table {
+	all := []console.Table{}
+	for _, name := range n.tables.Names() {
+		if one := n.tables.Definition(name); one != nil {
+			all = append(all, console.Table{Name: name, LogicalID: one.Declared})
+		}
+	}
+	return all
 }

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,7 +18,7 @@ import (
 	"github.com/daruma-io/daruma/outside"
 	"github.com/daruma-io/daruma/post"
 	"github.com/daruma-io/daruma/queue"
-	"github.com/daruma-io/daruma/template"
+	"github.com/daruma-io/daruma/replay"
 	"github.com/daruma-io/daruma/topic"
 )
 
@@ -32,6 +31,7 @@ type subscribing struct {
 	topical *topic.Machine
 	topics  *topic.Topics
 	poster  *post.Poster
+	replays *replay.Replayer
 }
 
 // topicMachine makes the machine that holds topics, with the key that signs messages.
@@ -71,7 +71,7 @@ func sendLetter(name string, l topic.Letter) (cell.Command, error) {
 	return queue.SendCommand(name, m)
 }
 
-// openTopicDoor makes the way in to topics, and what posts to URLs.
+// openTopicDoor makes the way in to topics, what posts to URLs, and what replays.
 func (n *Node) openTopicDoor(place catalog.Place) error {
 	n.topics = topic.New(n.cell, n.topical, n.clock)
 	door, err := sns.New(sns.Config{Topics: n.topics, Place: place, Notary: n.notary, Spanned: n.spanned})
@@ -89,39 +89,8 @@ func (n *Node) openTopicDoor(place catalog.Place) error {
 		cfg.Allow = append(cfg.Allow, a)
 	}
 	n.poster = post.New(post.Config{Source: n.topics, Client: outside.New(cfg).Client(outside.Limits{Time: post.TimeMax}), Clock: n.clock, Logger: n.cfg.Log, Spanned: n.watch.Spanned})
+	n.replays = replay.New(replay.Config{Source: n.topics, Clock: n.clock, Logger: n.cfg.Log})
 	return nil
-}
-
-// deployTopics makes the template's topics and subscriptions those there are.
-func (n *Node) deployTopics(ctx context.Context, t *template.App) error {
-	d := topic.Deployment{Topics: []topic.Topic{}, Subscriptions: []topic.Subscription{}}
-	named := map[string]*topic.Topic{}
-	for _, is := range t.Topics {
-		made, err := sns.TopicOf(is.Name, is.Attributes)
-		if err != nil {
-			return topicError(is.LogicalID, is.Position, err)
-		}
-		made.LogicalID, made.Tags = is.LogicalID, is.Tags
-		d.Topics = append(d.Topics, made)
-		named[is.Name] = &made
-	}
-	for _, is := range t.Subscriptions {
-		of := named[is.Topic]
-		if of == nil {
-			return topicError(is.LogicalID, is.Position, fmt.Errorf("there is no topic %s", is.Topic))
-		}
-		made, err := sns.SubscriptionOf(t.Place, of, is.Protocol, is.Endpoint, is.Attributes)
-		if err != nil {
-			return topicError(is.LogicalID, is.Position, err)
-		}
-		made.ID, made.LogicalID = is.ID, is.LogicalID
-		d.Subscriptions = append(d.Subscriptions, made)
-	}
-	return n.topics.Deploy(ctx, d)
-}
-
-func topicError(logicalID, position string, err error) error {
-	return &daruma.Error{Op: "deploy " + logicalID, Kind: daruma.KindInvalid, Ref: position, Err: err}
 }
 
 // topicDestination is a topic of this app as a destination of events, or nil
@@ -146,14 +115,22 @@ func (n *Node) topicRows(ctx context.Context) ([]console.Topic, error) {
 		if err != nil {
 			continue // it was removed meanwhile
 		}
-		row := console.Topic{Name: t.Name, LogicalID: t.LogicalID, FIFO: t.FIFO, Account: a, Subscriptions: []console.Subscription{}}
+		row := console.Topic{Name: t.Name, LogicalID: t.LogicalID, FIFO: t.FIFO, KeepDays: int(t.Keep / (24 * time.Hour)), Account: a, Subscriptions: []console.Subscription{}}
 		for _, s := range n.topics.Subscriptions(t.Name) {
 			row.Subscriptions = append(row.Subscriptions, console.Subscription{ID: s.ID, LogicalID: s.LogicalID, Protocol: s.Protocol, Endpoint: s.Endpoint.ARN, Raw: s.Raw, Pending: s.Pending,
-				Filter: s.Filter, DeadLetter: s.DeadLetter, Waiting: n.topics.Waiting(s.ID)})
+				Replay: replayOf(s, n.topics.ReplayState(t.Name, s.ID)), Filter: s.Filter, DeadLetter: s.DeadLetter, Waiting: n.topics.Waiting(s.ID)})
 		}
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// replayOf is how far a subscription's replay has come, for people.
+func replayOf(s *topic.Subscription, state topic.ReplayState) string {
+	if state == topic.ReplayCompleted && s.Replay != nil && !s.Replay.Until.IsZero() {
+		return "Completed, paused"
+	}
+	return string(state)
 }
 
 // publish publishes what a person gives to a topic.

@@ -56,7 +56,7 @@ func (e *email) send(ctx context.Context, m Message) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }() // what was sent is answered for by Quit
 	if err := e.greet(c, config, from); err != nil {
 		return "", err
 	}

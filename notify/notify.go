@@ -101,7 +101,7 @@ const (
 // A Notifier tells owners.
 type Notifier struct {
 	cfg   Config
-	wake  chan struct{} // something may be due
+	wake  daruma.Bell // something may be due
 	ended chan *sending
 
 	mu       sync.Mutex // guards the rest
@@ -135,7 +135,7 @@ type sending struct {
 
 // New returns a notifier without channels but the terminal. It starts nothing.
 func New(cfg Config) *Notifier {
-	n := &Notifier{cfg: cfg.withDefaults(), wake: make(chan struct{}, 1), ended: make(chan *sending), lanes: map[laneKey]*lane{}}
+	n := &Notifier{cfg: cfg.withDefaults(), wake: daruma.NewBell(), ended: make(chan *sending), lanes: map[laneKey]*lane{}}
 	n.Use(outside.New(outside.Config{}), nil)
 	return n
 }
@@ -154,15 +154,7 @@ func (n *Notifier) Use(guard *outside.Guard, all []Channel) {
 		}
 		n.channels[c.Name] = made
 	}
-	n.prod()
-}
-
-// prod has the loop look again.
-func (n *Notifier) prod() {
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
+	n.wake.Ring()
 }
 
 // Run tells until ctx ends; what is being sent then has a moment to end.
@@ -219,7 +211,7 @@ func (n *Notifier) follow(ctx context.Context) {
 			continue
 		}
 		at = next
-		n.prod()
+		n.wake.Ring()
 		// Many changes are seen as one: a storm of failures costs one look now and then.
 		if n.cfg.Clock.Sleep(ctx, n.cfg.Collect/4) != nil {
 			return
@@ -231,7 +223,7 @@ func (n *Notifier) alarm(at time.Time) (stop func() bool) {
 	if at.IsZero() {
 		return func() bool { return true }
 	}
-	return n.cfg.Clock.AfterFunc(max(at.Sub(n.cfg.Clock.Now()), 0), n.prod)
+	return n.cfg.Clock.AfterFunc(max(at.Sub(n.cfg.Clock.Now()), 0), n.wake.Ring)
 }
 
 // look reads what waits and returns what is to be sent now, at most room, and

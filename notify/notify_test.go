@@ -346,7 +346,7 @@ func TestLanesThatHaveNothingToSayAreForgotten(t *testing.T) {
 		defer w.stop()
 		w.fail("Orders", "TypeError")
 		pass(time.Hour)
-		w.n.prod()
+		w.n.wake.Ring()
 		synctest.Wait()
 		w.n.mu.Lock()
 		defer w.n.mu.Unlock()

@@ -159,6 +159,9 @@ func (Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 	if err := json.Unmarshal(cmd.Body[used:used+int(n)], &entries); err != nil {
 		return nil, &daruma.Error{Kind: daruma.KindInvalid, Ref: cmd.Name, Err: err}
 	}
+	if plantedLater(tx, cmd.Body) {
+		return nil, nil
+	}
 	result := cmd.Body[used+int(n):]
 	for _, e := range entries {
 		t := tallies().Get(tx, tallyKey(e.Function))
@@ -197,7 +200,10 @@ func keep(tx *cell.Tx, t *Tally, e Entry, result []byte) {
 }
 
 // Due forgets a key whose time is over.
-func (Machine) Due(tx *cell.Tx, key []byte, _ time.Time) error {
+func (m Machine) Due(tx *cell.Tx, key []byte, _ time.Time) error {
+	if plantedDue(tx, key, m) {
+		return nil
+	}
 	is := records().Get(tx, key)
 	if is == nil {
 		return nil

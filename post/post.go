@@ -65,7 +65,7 @@ type Poster struct {
 	from map[string]time.Time // when a subscription with a rate may be posted to again
 	all  int
 
-	news chan struct{} // holds a token when something has changed or a post has ended
+	news daruma.Bell // holds a token when something has changed or a post has ended
 }
 
 // New returns a Poster. It starts nothing.
@@ -79,7 +79,7 @@ func New(cfg Config) *Poster {
 	client := *cfg.Client
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	cfg.Client = &client
-	return &Poster{cfg: cfg, busy: map[string]map[uint64]bool{}, from: map[string]time.Time{}, news: make(chan struct{}, 1)}
+	return &Poster{cfg: cfg, busy: map[string]map[uint64]bool{}, from: map[string]time.Time{}, news: daruma.NewBell()}
 }
 
 // Run posts until ctx ends. It returns nil when nothing is under way any more.
@@ -183,14 +183,7 @@ func (p *Poster) give(is topic.Posting) {
 		}
 	}
 	p.all--
-	p.ring()
-}
-
-func (p *Poster) ring() {
-	select {
-	case p.news <- struct{}{}:
-	default:
-	}
+	p.news.Ring()
 }
 
 // listen rings at every change of the source until ctx ends.
@@ -205,7 +198,7 @@ func (p *Poster) listen(ctx context.Context) {
 			continue
 		}
 		at = next
-		p.ring()
+		p.news.Ring()
 	}
 }
 

@@ -5,11 +5,11 @@ import (
 	"io/fs"
 	"path/filepath"
 	"runtime"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/cell/celltest"
 	"github.com/daruma-io/daruma/cell/journal/disk"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/queue"
@@ -45,38 +45,13 @@ func batchOf(n int) []queue.Message {
 	return list
 }
 
-// each has workers call f until it was called for b.N messages, per of them each time.
-func each(b *testing.B, workers, per int, f func() error) {
-	b.Helper()
-	var n atomic.Int64
-	done := make(chan error, workers)
-	b.ResetTimer()
-	for range workers {
-		go func() {
-			for n.Add(int64(per))-int64(per) < int64(b.N) {
-				if err := f(); err != nil {
-					done <- err
-					return
-				}
-			}
-			done <- nil
-		}()
-	}
-	for range workers {
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
-}
-
 // BenchmarkSend is messages of 256 bytes put into a queue on the disk.
 func BenchmarkSend(b *testing.B) {
 	for _, c := range []struct{ workers, batch int }{{1, 1}, {16, 1}, {64, 1}, {1, 10}, {64, 10}} {
 		b.Run(fmt.Sprintf("%d-by-%d", c.workers, c.batch), func(b *testing.B) {
 			q, cell := openDisk(b, b.TempDir())
 			defer cell.Close()
-			each(b, c.workers, c.batch, func() error {
+			celltest.Drive(b, c.workers, c.batch, "messages/s", func(int64) error {
 				_, err := q.Send(b.Context(), "q", batchOf(c.batch)...)
 				return err
 			})
@@ -106,7 +81,7 @@ func BenchmarkCycle(b *testing.B) {
 			q, cell := openDisk(b, b.TempDir())
 			defer cell.Close()
 			fill(b, q, c.deep)
-			each(b, c.workers, c.batch, func() error {
+			celltest.Drive(b, c.workers, c.batch, "messages/s", func(int64) error {
 				if _, err := q.Send(b.Context(), "q", batchOf(c.batch)...); err != nil {
 					return err
 				}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
 )
 
@@ -30,11 +31,6 @@ type Account struct {
 	Duplicates int64 `json:"duplicates"` // sends of what was sent before; not in Sent
 	Letters    int64 `json:"letters"`    // of Sent: dead letters of other queues
 	Bytes      int64 `json:"bytes"`      // of the messages that are here
-}
-
-func (a *Account) numbers() []*int64 {
-	return []*int64{&a.Sent, &a.Visible, &a.Delayed, &a.InFlight, &a.Deleted, &a.Expired, &a.Purged, &a.DeadLetters, &a.Moved,
-		&a.Received, &a.Returned, &a.Released, &a.Duplicates, &a.Letters, &a.Bytes}
 }
 
 // Messages is how many there are.
@@ -77,9 +73,13 @@ func newBook() *book {
 	return &book{oldest: 1, head: 1, end: never, due: never, forget: never, expires: never, timer: never, moving: never}
 }
 
-func (b *book) numbers() []*int64 {
-	return append(b.Account.numbers(), &b.lease, &b.oldest, &b.head, &b.end, &b.plain, &b.turn, &b.turns, &b.ring,
-		&b.due, &b.forget, &b.expires, &b.timer, &b.purged, &b.moving, &b.moves)
+// numbers are those of a book in the order in which they are written. It is an
+// array, since a book is read and written with every command.
+func (b *book) numbers() [30]*int64 {
+	return [...]*int64{&b.Sent, &b.Visible, &b.Delayed, &b.InFlight, &b.Deleted, &b.Expired, &b.Purged, &b.DeadLetters, &b.Moved,
+		&b.Received, &b.Returned, &b.Released, &b.Duplicates, &b.Letters, &b.Bytes,
+		&b.lease, &b.oldest, &b.head, &b.end, &b.plain, &b.turn, &b.turns, &b.ring,
+		&b.due, &b.forget, &b.expires, &b.timer, &b.purged, &b.moving, &b.moves}
 }
 
 // next is when the queue has something to do by itself.
@@ -110,16 +110,16 @@ func decodeBook(raw []byte) (*book, error) {
 		return nil, err
 	}
 	b := new(book)
-	c := cursor{rest: body}
+	c := reading(body)
 	for _, n := range b.numbers() {
-		if v := c.signed(); v == 0 {
+		if v := c.Signed(); v == 0 {
 			*n = never
 		} else {
 			*n = v - 1
 		}
 	}
-	if c.err != nil {
-		return nil, corrupt("book of a queue", c.err)
+	if c.Err != nil {
+		return nil, corrupt("book of a queue", c.Err)
 	}
 	return b, nil
 }
@@ -166,5 +166,5 @@ func readBook(s cell.State, id uint32) (*book, error) {
 }
 
 func (q *Queues) view(ctx context.Context, op, name string, f func(r *cell.Reader) error) error {
-	return wrap(op, name, q.cell.View(ctx, machineName, f))
+	return daruma.Wrap(op, name, q.cell.View(ctx, machineName, f))
 }

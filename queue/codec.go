@@ -30,8 +30,6 @@ const (
 	againVersion   = 1
 )
 
-var errCut = errors.New("it is cut short")
-
 // An ID names a message: a random UUID.
 type ID [16]byte
 
@@ -67,88 +65,49 @@ func (id ID) stamped() ID {
 	return id
 }
 
-func appendText[T ~string | ~[]byte](b []byte, s T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
+// A cursor reads the parts of a message, too.
+type cursor struct{ cell.Cursor }
 
-// A cursor reads what the append functions wrote. After an error everything is zero.
-type cursor struct {
-	rest []byte
-	err  error
-}
-
-func (c *cursor) number() uint64 {
-	n, used := binary.Uvarint(c.rest)
-	if used <= 0 {
-		c.rest, c.err = nil, errCut
-		return 0
-	}
-	c.rest = c.rest[used:]
-	return n
-}
-
-// signed reads a number that is a time or a count.
-func (c *cursor) signed() int64 { return int64(c.number() & (1<<63 - 1)) }
-
-func (c *cursor) fixed(n int) []byte {
-	if n > len(c.rest) {
-		c.rest, c.err = nil, errCut
-		return nil
-	}
-	b := c.rest[:n:n]
-	c.rest = c.rest[n:]
-	return b
-}
-
-func (c *cursor) bytes() []byte {
-	n := c.number()
-	if n > uint64(len(c.rest)) {
-		c.rest, c.err = nil, errCut
-		return nil
-	}
-	return c.fixed(int(n))
-}
-
-func (c *cursor) text() string { return string(c.bytes()) }
+func reading(b []byte) cursor { return cursor{cell.Cursor{Rest: b}} }
 
 func (c *cursor) id() (id ID) {
-	copy(id[:], c.fixed(len(id)))
+	copy(id[:], c.Fixed(len(id)))
 	return id
 }
 
 // appendMessage writes a message as the send command carries it.
 func appendMessage(b []byte, m *Message) []byte {
 	b = append(b, m.ID[:]...)
-	b = appendText(appendText(b, m.Group), m.Once)
+	b = cell.AppendText(cell.AppendText(b, m.Group), m.Once)
 	b = binary.AppendUvarint(b, uint64(m.Size()))
-	b = appendText(appendText(b, m.Trace), m.Sender)
+	b = cell.AppendText(cell.AppendText(b, m.Trace), m.Sender)
 	b = binary.AppendUvarint(b, uint64(len(m.Attributes)))
 	for i := range m.Attributes {
 		a := &m.Attributes[i]
-		b = appendText(appendText(appendText(b, a.Name), a.Type), a.Value)
+		b = cell.AppendText(cell.AppendText(cell.AppendText(b, a.Name), a.Type), a.Value)
 	}
 	return append(b, m.Body...)
 }
 
 // readMessage reads what appendMessage wrote; the body shares its memory.
 func (c *cursor) message() Message {
-	m := Message{ID: c.id(), Group: c.text(), Once: c.text()}
-	c.number() // the size follows from the rest
-	m.Trace, m.Sender = c.text(), c.text()
-	if n := c.number(); n > 0 && c.err == nil {
-		if n > uint64(len(c.rest)) {
-			c.rest, c.err = nil, errCut
+	m := Message{ID: c.id(), Group: c.Text(), Once: c.Text()}
+	c.Number() // the size follows from the rest
+	m.Trace, m.Sender = c.Text(), c.Text()
+	if n := c.Number(); n > 0 && c.Err == nil {
+		if n > uint64(len(c.Rest)) {
+			c.Rest, c.Err = nil, cell.ErrCut
 			return Message{}
 		}
 		m.Attributes = make([]Attribute, 0, min(n, 10))
 		for range n {
-			m.Attributes = append(m.Attributes, Attribute{Name: c.text(), Type: c.text(), Value: c.bytes()})
-			if c.err != nil {
+			m.Attributes = append(m.Attributes, Attribute{Name: c.Text(), Type: c.Text(), Value: c.Bytes()})
+			if c.Err != nil {
 				return Message{}
 			}
 		}
 	}
-	m.Body = c.rest
+	m.Body = c.Rest
 	return m
 }
 
@@ -171,27 +130,27 @@ type record struct {
 
 // readHead reads what is at the beginning of a message as it was sent.
 func (r *record) readHead(part []byte) error {
-	c := cursor{rest: part}
-	r.id, r.group, r.once, r.size, r.rest = c.id(), c.text(), c.text(), int(c.number()&(1<<31-1)), part
-	return c.err
+	c := reading(part)
+	r.id, r.group, r.once, r.size, r.rest = c.id(), c.Text(), c.Text(), c.Small(), part
+	return c.Err
 }
 
 // check says what is wrong with a message as it was sent, all of it.
 func (r *record) check() error {
-	c := cursor{rest: r.rest}
+	c := reading(r.rest)
 	c.id()
-	group, once, size := len(c.bytes()), len(c.bytes()), c.number()
-	trace, sender, n := len(c.bytes()), len(c.bytes()), 0
-	for range c.number() {
-		n += len(c.bytes()) + len(c.bytes()) + len(c.bytes())
-		if c.err != nil {
+	group, once, size := len(c.Bytes()), len(c.Bytes()), c.Number()
+	trace, sender, n := len(c.Bytes()), len(c.Bytes()), 0
+	for range c.Number() {
+		n += len(c.Bytes()) + len(c.Bytes()) + len(c.Bytes())
+		if c.Err != nil {
 			break
 		}
 	}
-	n += len(c.rest)
+	n += len(c.Rest)
 	switch {
-	case c.err != nil:
-		return c.err
+	case c.Err != nil:
+		return c.Err
 	case uint64(n) != size || max(group, once) > GroupBytesMax || max(trace, sender) > textBytesMax || hasZero(r.group) || hasZero(r.once):
 		return errors.New("its parts are too long, or not as long as it says")
 	}
@@ -204,7 +163,7 @@ func (r *record) encode() []byte {
 	for _, n := range [...]uint64{uint64(r.count), uint64(r.first), r.failure} {
 		b = binary.AppendUvarint(b, n)
 	}
-	b = appendText(b, r.from)
+	b = cell.AppendText(b, r.from)
 	b = append(b, flag(r.indexed))
 	return cell.SealAll(append(b, r.rest...))
 }
@@ -214,30 +173,30 @@ func decodeRecord(raw []byte) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := cursor{rest: body}
+	c := reading(body)
 	r := new(record)
-	if b := c.fixed(8); b != nil {
+	if b := c.Fixed(8); b != nil {
 		r.sent = int64(binary.BigEndian.Uint64(b) & (1<<63 - 1))
 	}
-	r.count, r.first, r.failure, r.from = int(c.number()&(1<<31-1)), c.signed(), c.number(), c.text()
-	if b := c.fixed(1); b != nil {
+	r.count, r.first, r.failure, r.from = c.Small(), c.Signed(), c.Number(), c.Text()
+	if b := c.Fixed(1); b != nil {
 		r.indexed = b[0] != 0
 	}
-	if c.err == nil {
-		c.err = r.readHead(c.rest)
+	if c.Err == nil {
+		c.Err = r.readHead(c.Rest)
 	}
-	if c.err != nil {
-		return nil, corrupt("message", c.err)
+	if c.Err != nil {
+		return nil, corrupt("message", c.Err)
 	}
 	return r, nil
 }
 
 // message returns all of the message as it was sent.
 func (r *record) message() (Message, error) {
-	c := cursor{rest: r.rest}
+	c := reading(r.rest)
 	m := c.message()
-	if c.err != nil {
-		return Message{}, corrupt("message", c.err)
+	if c.Err != nil {
+		return Message{}, corrupt("message", c.Err)
 	}
 	return m, nil
 }
@@ -283,7 +242,7 @@ func (s *state) encode() []byte {
 	for _, n := range [...]uint64{uint64(s.count), uint64(s.first), uint64(s.due), s.lease, uint64(s.taken), uint64(s.indexed), s.failure, uint64(s.size)} {
 		b = binary.AppendUvarint(b, n)
 	}
-	return cell.SealAll(appendText(appendText(b, s.group), tried))
+	return cell.SealAll(cell.AppendText(cell.AppendText(b, s.group), tried))
 }
 
 func decodeState(raw []byte) (*state, error) {
@@ -291,19 +250,19 @@ func decodeState(raw []byte) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := cursor{rest: body}
+	c := reading(body)
 	s := new(state)
-	if b := c.fixed(1); b != nil {
+	if b := c.Fixed(1); b != nil {
 		s.flags = b[0]
 	}
-	s.count, s.first, s.due, s.lease, s.taken, s.indexed, s.failure, s.size, s.group = int(c.number()&(1<<31-1)), c.signed(), c.signed(), c.number(), c.signed(), c.signed(), c.number(), int(c.number()&(1<<31-1)), c.text()
-	if raw := c.bytes(); len(raw) > 0 {
+	s.count, s.first, s.due, s.lease, s.taken, s.indexed, s.failure, s.size, s.group = c.Small(), c.Signed(), c.Signed(), c.Number(), c.Signed(), c.Signed(), c.Number(), c.Small(), c.Text()
+	if raw := c.Bytes(); len(raw) > 0 {
 		if err := json.Unmarshal(raw, &s.tries); err != nil {
 			return nil, corrupt("state of a message", err)
 		}
 	}
-	if c.err != nil {
-		return nil, corrupt("state of a message", c.err)
+	if c.Err != nil {
+		return nil, corrupt("state of a message", c.Err)
 	}
 	return s, nil
 }
@@ -329,8 +288,4 @@ func unseal(kind string, version byte, raw []byte) ([]byte, error) { //nolint:un
 
 func corrupt(kind string, err error) error {
 	return &daruma.Error{Op: "read record", Ref: kind, Kind: daruma.KindCorrupt, Err: err}
-}
-
-func invalid(ref, format string, args ...any) error {
-	return &daruma.Error{Kind: daruma.KindInvalid, Ref: ref, Err: fmt.Errorf(format, args...)}
 }

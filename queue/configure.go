@@ -83,7 +83,7 @@ func (w *work) change(c change) (any, error) {
 // replace gives a queue other settings.
 func (w *work) replace(was *Queue, s Settings) (*Queue, error) {
 	if s.FIFO != was.FIFO {
-		return nil, invalid(was.Name, "a queue stays FIFO, or not")
+		return nil, daruma.InvalidAt(was.Name, "a queue stays FIFO, or not")
 	}
 	is := *was
 	is.Settings, is.Changed, is.Revision = s, w.tx.Now(), was.Revision+1

@@ -97,7 +97,7 @@ func (w *work) expire(q *live, n int64) (again int64, err error) {
 func (q *Queues) Purge(ctx context.Context, name string) (messages int64, err error) {
 	got, err := q.do(ctx, commandPurge, named{name}, true)
 	if err != nil {
-		return 0, wrap("purge", name, err)
+		return 0, daruma.Wrap("purge", name, err)
 	}
 	return got.(int64), nil
 }

@@ -54,10 +54,10 @@ func FuzzMachine(f *testing.F) {
 	}
 	f.Add(commandSend, send.Body)
 	f.Add(commandReceive, (&Want{N: 3, Again: "x"}).encode("f"))
-	f.Add(commandDelete, append(appendText(nil, "q"), 1, 1, 0))
-	f.Add(commandHide, append(appendText(nil, "q"), 2, 1, 7))
+	f.Add(commandDelete, append(cell.AppendText(nil, "q"), 1, 1, 0))
+	f.Add(commandHide, append(cell.AppendText(nil, "q"), 2, 1, 7))
 	for name, arguments := range map[string]any{
-		commandSettle: settlements{"q", []Settlement{{Held: Held{2, 1}, Do: Return, After: 1}}}, commandReclaim: reclamation{"q", true, 3}, commandCreate: creation{"n", Settings{FIFO: true}},
+		commandSettle: settlements{"q", []Settlement{{Held: Held{2, 1}, Do: Return, After: 1}}}, commandReclaim: reclamation{"q", true, 3}, commandShow: showing{"q", []uint64{1, 2}}, commandCreate: creation{"n", Settings{FIFO: true}},
 		commandChange: change{"q", 1, Settings{}}, commandRemove: named{"q"}, commandDeploy: deployment{[]Wish{{Name: "x", LogicalID: "X"}}}, commandPurge: named{"q"},
 		commandMove: moving{"d", "q", 3}, commandCancel: cancelling{"d", 1}, commandRedrive: redriving{ID: 1}, commandOpen: 1,
 	} {

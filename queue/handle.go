@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
-	"fmt"
 	"hash"
 	"sync"
 
@@ -68,4 +67,4 @@ func (s sealer) open(queue uint32, handle string) (Held, error) {
 	return Held{Number: binary.BigEndian.Uint64(raw[5:]), Lease: binary.BigEndian.Uint64(raw[13:])}, nil
 }
 
-var errHandle = &daruma.Error{Kind: daruma.KindInvalid, Err: fmt.Errorf("%w, or it was changed", ErrHandle)}
+var errHandle = daruma.Invalidf("%w, or it was changed", ErrHandle)

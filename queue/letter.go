@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/ledger"
 )
 
@@ -65,7 +67,7 @@ func (w *work) bury(q *live, n int64, s *state, report *Report) (ledger.ID, erro
 		return 0, err
 	}
 	if r == nil {
-		return 0, corrupt("message", errCut)
+		return 0, corrupt("message", cell.ErrCut)
 	}
 	to, err := w.deadLetters(q)
 	if err != nil {
@@ -124,6 +126,13 @@ func failure(q *live, m *Message, r *record, s *state, report *Report) ledger.Fa
 	if k := len(s.tries.Each); k > 0 {
 		last := s.tries.Each[k-1]
 		f.Outcome, f.ErrorType, f.Message, f.Version, f.Duration = last.Outcome, last.ErrorType, last.Message, last.Version, last.Duration
+	}
+	for _, a := range s.tries.Each {
+		for _, met := range a.Faults {
+			if !slices.Contains(f.Faults, met) {
+				f.Faults = append(f.Faults, met)
+			}
+		}
 	}
 	if report == nil {
 		report = s.tries.Last
@@ -189,7 +198,7 @@ type Redriven struct {
 func (q *Queues) Redrive(ctx context.Context, id ledger.ID, body []byte) (Redriven, error) {
 	got, err := q.do(ctx, commandRedrive, redriving{id, body, body != nil}, false)
 	if err != nil {
-		return Redriven{}, wrap("redrive", id.String(), err)
+		return Redriven{}, daruma.Wrap("redrive", id.String(), err)
 	}
 	return got.(Redriven), nil
 }
@@ -224,7 +233,7 @@ func (w *work) redrive(c redriving) (any, error) {
 	default:
 		m.Body = event
 	}
-	m.ID, m.Once = w.newID(), ""
+	m.ID, m.Once, m.Trace = w.newID(), "", daruma.Unchained(m.Trace)
 	r := &record{sent: w.now, failure: uint64(c.ID)}
 	if err := r.readHead(appendMessage(nil, &m)); err != nil {
 		return nil, err

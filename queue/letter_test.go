@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -159,20 +160,25 @@ func TestWithoutAQueueThatTakesItAMessageIsReceivedOn(t *testing.T) {
 }
 
 func TestADeadLetterIsKeptFromWhenItWasSentAtFirst(t *testing.T) {
-	w := newWorld(t)
-	w.create("dead", queue.Settings{Keep: 2 * time.Hour})
-	w.create("q", queue.Settings{Keep: 10 * time.Hour, DeadLetter: &queue.DeadLetter{Queue: "dead", After: 1}})
-	w.send("q", text("old"))
-	w.clock.Advance(90 * time.Minute)
-	w.send("dead", text("young"))
-	w.exhaust(1)
-	w.audit()
-	w.clock.Advance(31 * time.Minute)
-	if got := w.receive("dead", 10); !slices.Equal(bodies(got), []string{"young"}) {
-		t.Errorf("got %v", bodies(got))
-	}
-	w.until(func() bool { return w.account("dead").Expired == 1 })
-	w.audit()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create("dead", queue.Settings{Keep: 2 * time.Hour})
+		w.create("q", queue.Settings{Keep: 10 * time.Hour, DeadLetter: &queue.DeadLetter{Queue: "dead", After: 1}})
+		w.send("q", text("old"))
+		w.clock.Advance(90 * time.Minute)
+		w.send("dead", text("young"))
+		w.exhaust(1)
+		w.audit()
+		w.clock.Advance(31 * time.Minute)
+		if got := w.receive("dead", 10); !slices.Equal(bodies(got), []string{"young"}) {
+			t.Errorf("got %v", bodies(got))
+		}
+		synctest.Wait()
+		if a := w.account("dead"); a.Expired != 1 {
+			t.Errorf("got %+v", a)
+		}
+		w.audit()
+	})
 }
 
 func TestWhatCouldNotBeTriedIsNotCounted(t *testing.T) {
@@ -252,65 +258,77 @@ func TestWhatThePlatformHeldComesBackAfterARestart(t *testing.T) {
 }
 
 func TestDeadLettersAreMovedBackAtARate(t *testing.T) {
-	w := letters(t, 1)
-	if _, err := w.q.Move(t.Context(), "q", "", 0); !errors.Is(err, queue.ErrNoDeadLetters) {
-		t.Errorf("got %v", err)
-	}
-	for i := range 30 {
-		w.send("q", text("%d", i))
-	}
-	w.receive("q", 30)
-	w.clock.Advance(31 * time.Second)
-	w.receive("q", 30)
-	if a := w.account("dead"); a.Visible != 30 {
-		t.Fatalf("got %+v", a)
-	}
-	m, err := w.q.Move(t.Context(), "dead", "", 10)
-	if err != nil || m.Count != 30 {
-		t.Fatal(m, err)
-	}
-	if _, err := w.q.Move(t.Context(), "dead", "", 10); !errors.Is(err, queue.ErrMoving) {
-		t.Errorf("got %v", err)
-	}
-	moved := func() *queue.Move {
-		list, err := w.q.Moves(t.Context(), "dead")
-		if err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		w := letters(t, 1)
+		if _, err := w.q.Move(t.Context(), "q", "", 0); !errors.Is(err, queue.ErrNoDeadLetters) {
+			t.Errorf("got %v", err)
+		}
+		for i := range 30 {
+			w.send("q", text("%d", i))
+		}
+		w.receive("q", 30)
+		w.clock.Advance(31 * time.Second)
+		w.receive("q", 30)
+		if a := w.account("dead"); a.Visible != 30 {
+			t.Fatalf("got %+v", a)
+		}
+		m, err := w.q.Move(t.Context(), "dead", "", 10)
+		if err != nil || m.Count != 30 {
+			t.Fatal(m, err)
+		}
+		if _, err := w.q.Move(t.Context(), "dead", "", 10); !errors.Is(err, queue.ErrMoving) {
+			t.Errorf("got %v", err)
+		}
+		moved := func() *queue.Move {
+			list, err := w.q.Moves(t.Context(), "dead")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list[0]
+		}
+		for k := range 10 {
+			synctest.Wait()
+			if got := moved().Moved; got != int64(k+1) {
+				t.Errorf("got %d, want %d", got, k+1)
+			}
+			w.clock.Advance(100 * time.Millisecond)
+		}
+		if a := w.account("q"); a.Visible > 11 {
+			t.Errorf("in a second: got %+v", a)
+		}
+		if c, err := w.q.CancelMove(t.Context(), "dead", m.Number); err != nil || c.State != queue.MoveCancelled {
+			t.Fatal(c, err)
+		}
+		if _, err := w.q.CancelMove(t.Context(), "dead", m.Number); !errors.Is(err, queue.ErrNoMove) {
+			t.Errorf("got %v", err)
+		}
+		w.create("other", queue.Settings{})
+		if _, err := w.q.Move(t.Context(), "dead", "other", 0); err != nil {
 			t.Fatal(err)
 		}
-		return list[0]
-	}
-	for k := range 10 {
-		w.until(func() bool { return moved().Moved == int64(k+1) })
 		w.clock.Advance(100 * time.Millisecond)
-	}
-	if a := w.account("q"); a.Visible > 11 {
-		t.Errorf("in a second: got %+v", a)
-	}
-	if c, err := w.q.CancelMove(t.Context(), "dead", m.Number); err != nil || c.State != queue.MoveCancelled {
-		t.Fatal(c, err)
-	}
-	if _, err := w.q.CancelMove(t.Context(), "dead", m.Number); !errors.Is(err, queue.ErrNoMove) {
-		t.Errorf("got %v", err)
-	}
-	w.create("other", queue.Settings{})
-	if _, err := w.q.Move(t.Context(), "dead", "other", 0); err != nil {
-		t.Fatal(err)
-	}
-	w.until(func() bool { w.clock.Advance(100 * time.Millisecond); return moved().State == queue.MoveDone })
-	a, o := w.account("q"), w.account("other")
-	if a.Visible+o.Visible != 30 || o.Visible == 0 || !w.accountCloses("dead") {
-		t.Errorf("got %+v and %+v", a, o)
-	}
-	// What nobody knows the origin of stays.
-	w.send("dead", text("stray"))
-	if _, err := w.q.Move(t.Context(), "dead", "", 0); err != nil {
-		t.Fatal(err)
-	}
-	w.until(func() bool { return moved().State == queue.MoveFailed })
-	if w.account("dead").Visible != 1 {
-		t.Error("it was moved")
-	}
-	w.audit()
+		synctest.Wait()
+		if got := moved().State; got != queue.MoveDone {
+			t.Errorf("got %v", got)
+		}
+		a, o := w.account("q"), w.account("other")
+		if a.Visible+o.Visible != 30 || o.Visible == 0 || !w.accountCloses("dead") {
+			t.Errorf("got %+v and %+v", a, o)
+		}
+		// What nobody knows the origin of stays.
+		w.send("dead", text("stray"))
+		if _, err := w.q.Move(t.Context(), "dead", "", 0); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := moved().State; got != queue.MoveFailed {
+			t.Errorf("got %v", got)
+		}
+		if w.account("dead").Visible != 1 {
+			t.Error("it was moved")
+		}
+		w.audit()
+	})
 }
 
 func TestADeadLetterIsKnownAsItWasTriedLast(t *testing.T) {

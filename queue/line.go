@@ -39,10 +39,10 @@ func decodeLine(raw []byte) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := cursor{rest: body}
-	l := &line{turn: c.signed(), count: c.signed(), hidden: c.signed(), head: c.signed()}
-	if c.err != nil {
-		return nil, corrupt("line of a group", c.err)
+	c := reading(body)
+	l := &line{turn: c.Signed(), count: c.Signed(), hidden: c.Signed(), head: c.Signed()}
+	if c.Err != nil {
+		return nil, corrupt("line of a group", c.Err)
 	}
 	return l, nil
 }
@@ -239,7 +239,7 @@ func (w *work) promote(q *live) error {
 			return err
 		}
 		if s == nil {
-			return corrupt("hidden message", errCut)
+			return corrupt("hidden message", cell.ErrCut)
 		}
 		if s.is(flagInFlight) {
 			q.Returned++

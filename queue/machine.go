@@ -1,8 +1,6 @@
 package queue
 
 import (
-	"encoding/json"
-	"fmt"
 	"sync"
 	"time"
 
@@ -19,6 +17,7 @@ const (
 	commandHide    = "hide"
 	commandSettle  = "settle"
 	commandReclaim = "reclaim"
+	commandShow    = "show"
 	commandCreate  = "create"
 	commandChange  = "change"
 	commandRemove  = "remove"
@@ -33,7 +32,7 @@ const (
 // A Machine applies the commands of queues. Each cell has its own; a machine
 // called "ledger" (package ledger) lies in the same cell.
 type Machine struct {
-	wake chan struct{} // holds a token when something may be received
+	wake daruma.Bell // holds a token when something may be received
 
 	mu    sync.RWMutex // guards known; written by the apply loop only
 	known map[string]*known
@@ -47,7 +46,7 @@ type known struct {
 
 // NewMachine returns a machine for one cell.
 func NewMachine() *Machine {
-	return &Machine{wake: make(chan struct{}, 1), known: map[string]*known{}}
+	return &Machine{wake: daruma.NewBell(), known: map[string]*known{}}
 }
 
 // Name is the machine's name in its cell.
@@ -65,7 +64,7 @@ func (m *Machine) Load(r *cell.Reader) error {
 		if k.signal == nil {
 			k.signal = &signal{due: never}
 		}
-		k.signal.set(b.ready(is.FIFO), b.due, 1)
+		k.signal.set(b.ready(is.FIFO), b.due, b.Visible, 1)
 		found[is.Name] = k
 	}
 	m.mu.Lock()
@@ -76,7 +75,7 @@ func (m *Machine) Load(r *cell.Reader) error {
 	}
 	m.known = found
 	m.mu.Unlock()
-	m.ring()
+	m.wake.Ring()
 	return nil
 }
 
@@ -87,14 +86,6 @@ func (m *Machine) signal(name string) *signal {
 		return k.signal
 	}
 	return nil
-}
-
-// ring says that something may be received.
-func (m *Machine) ring() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
 }
 
 // A work is one command being applied.
@@ -116,7 +107,7 @@ type live struct {
 // Apply takes one step.
 func (m *Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 	w := &work{m: m, tx: tx, now: nanos(tx.Now())}
-	answer, err := w.apply(cmd)
+	answer, err := commands.Apply(w, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -124,54 +115,30 @@ func (m *Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 	return answer, nil
 }
 
-func (w *work) apply(cmd cell.Command) (any, error) {
-	switch cmd.Name {
-	case commandSend:
-		return w.send(cmd.Body)
-	case commandReceive:
-		return w.receive(cmd.Body)
-	case commandDelete:
-		return w.delete(cmd.Body)
-	case commandHide:
-		return w.hide(cmd.Body)
-	case commandSettle:
-		return with(cmd, w.settle)
-	case commandReclaim:
-		return with(cmd, w.reclaim)
-	case commandOpen:
-		return w.open(cmd.Body)
-	case commandCreate:
-		return with(cmd, func(c creation) (any, error) { return w.create(c.Name, c.Settings, "") })
-	case commandChange:
-		return with(cmd, w.change)
-	case commandRemove:
-		return with(cmd, func(c named) (any, error) { return w.remove(c.Name) })
-	case commandDeploy:
-		return with(cmd, w.deploy)
-	case commandPurge:
-		return with(cmd, w.purge)
-	case commandMove:
-		return with(cmd, w.startMove)
-	case commandCancel:
-		return with(cmd, w.cancelMove)
-	case commandRedrive:
-		return with(cmd, w.redrive)
-	}
-	return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: cmd.Name, Err: fmt.Errorf("queues know no such command")}
-}
-
-func with[T any](cmd cell.Command, f func(T) (any, error)) (any, error) {
-	var arguments T
-	if err := json.Unmarshal(cmd.Body, &arguments); err != nil {
-		return nil, invalid("", "a command cannot be read: %w", err)
-	}
-	return f(arguments)
+// commands is what queues can be asked for.
+var commands = cell.Commands[*work]{
+	commandSend:    cell.Reading((*work).send),
+	commandReceive: cell.Reading((*work).receive),
+	commandDelete:  cell.Reading((*work).delete),
+	commandHide:    cell.Reading((*work).hide),
+	commandSettle:  cell.Answering((*work).settle),
+	commandReclaim: cell.Answering((*work).reclaim),
+	commandShow:    cell.Answering((*work).show),
+	commandOpen:    cell.Reading((*work).open),
+	commandCreate:  cell.Answering(func(w *work, c creation) (*Queue, error) { return w.create(c.Name, c.Settings, "") }),
+	commandChange:  cell.Answering((*work).change),
+	commandRemove:  cell.Answering(func(w *work, c named) (any, error) { return w.remove(c.Name) }),
+	commandDeploy:  cell.Answering((*work).deploy),
+	commandPurge:   cell.Answering((*work).purge),
+	commandMove:    cell.Answering((*work).startMove),
+	commandCancel:  cell.Answering((*work).cancelMove),
+	commandRedrive: cell.Answering((*work).redrive),
 }
 
 // open answers the secret of handles: that of the first time.
 func (w *work) open(secret []byte) (any, error) {
 	if len(secret) != secretBytes {
-		return nil, invalid("", "a secret of %d bytes", len(secret))
+		return nil, daruma.InvalidAt("", "a secret of %d bytes", len(secret))
 	}
 	if kept, ok := w.tx.Get([]byte{spaceSecret}); ok {
 		_, body, err := cell.Unseal(kept)
@@ -256,15 +223,15 @@ func (w *work) finish() {
 			w.tx.Schedule(moment(q.timer), []byte(q.is.Name))
 		}
 		w.tx.Set(of(spaceBook, q.is.ID, 0), q.encode())
-		name, id, ready, due, came := q.is.Name, q.is.ID, q.ready(q.is.FIFO), q.due, int(q.came)
+		name, id, ready, due, visible, came := q.is.Name, q.is.ID, q.ready(q.is.FIFO), q.due, q.Visible, int(q.came)
 		w.tx.Then(func() {
 			k := w.m.known[name]
 			if k == nil || k.queue.ID != id {
 				return
 			}
-			k.signal.set(ready, due, came)
+			k.signal.set(ready, due, visible, came)
 			if ready {
-				w.m.ring()
+				w.m.wake.Ring()
 			}
 		})
 	}

@@ -43,6 +43,7 @@ type modelMessage struct {
 	visible time.Time // when it is, or was
 	count   int
 	held    bool // received and not returned by hand; it may have timed out
+	aside   bool // put aside: delayed until it is visible
 	now     queue.Received
 	old     []queue.Received
 }
@@ -101,6 +102,7 @@ func checkModel(t *testing.T, rt *rapid.T, fifo bool) {
 		"delete":        func(rt *rapid.T) { m.delete(rt, w) },
 		"hide":          func(rt *rapid.T) { m.hide(rt, w) },
 		"settle":        func(rt *rapid.T) { m.settle(rt, w) },
+		"show":          func(rt *rapid.T) { m.show(rt, w) },
 		"an old handle": func(rt *rapid.T) { m.stale(rt, w) },
 		"purge":         func(rt *rapid.T) { m.purge(rt, w) },
 		"redrive":       func(rt *rapid.T) { m.redrive(rt, w) },
@@ -292,8 +294,11 @@ func (m *model) hide(rt *rapid.T, w *world) {
 func (m *model) settle(rt *rapid.T, w *world) {
 	now := w.clock.Now()
 	x := m.pick(rt, func(x *modelMessage) bool { return x.inFlight(now) && x.now.Handle != "" })
-	how := rapid.SampledFrom([]queue.Do{queue.Done, queue.Return, queue.Release, queue.Extend, queue.Bury}).Draw(rt, "how")
+	how := rapid.SampledFrom([]queue.Do{queue.Done, queue.Return, queue.Release, queue.Extend, queue.Delay, queue.Bury}).Draw(rt, "how")
 	after := time.Duration(rapid.IntRange(0, 20).Draw(rt, "after")) * time.Second
+	if how == queue.Delay {
+		after += time.Second
+	}
 	s := queue.Settlement{Held: x.now.Held, Do: how, After: after}
 	if how == queue.Return || how == queue.Bury {
 		s.Report = &queue.Report{Function: "F", Attempt: ledger.Attempt{Outcome: "function error", ErrorType: "E", Message: "m"}}
@@ -306,10 +311,12 @@ func (m *model) settle(rt *rapid.T, w *world) {
 	case queue.Done:
 		m.deleted++
 		m.remove(x)
-	case queue.Release:
+	case queue.Delay, queue.Release:
 		x.count--
+		x.held = x.held && how != queue.Delay
 		fallthrough
 	case queue.Return:
+		x.aside = how == queue.Delay
 		x.visible, x.old, x.now = now.Add(after), append(x.old, x.now), queue.Received{}
 	case queue.Extend:
 		x.visible = now.Add(max(1, after))
@@ -319,6 +326,23 @@ func (m *model) settle(rt *rapid.T, w *world) {
 		if got[0].Failure == 0 {
 			rt.Fatalf("%s was buried, and is not in the ledger", x.body)
 		}
+	}
+}
+
+// show shows a message that was put aside, or another one, which is left alone.
+func (m *model) show(rt *rapid.T, w *world) {
+	now := w.clock.Now()
+	x := m.pick(rt, func(x *modelMessage) bool { return len(x.old) > 0 })
+	aside := x.aside && x.now.Handle == "" && x.visible.After(now)
+	shown, err := w.q.Show(w.t.Context(), "q", x.old[len(x.old)-1].Number)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	if want := map[bool]int{true: 1}[aside]; shown != want {
+		rt.Fatalf("%d of %+v were shown, want %d", shown, x, want)
+	}
+	if aside {
+		x.visible = now
 	}
 }
 

@@ -11,11 +11,15 @@ import (
 	"github.com/daruma-io/daruma/ledger"
 )
 
+// Limits of moves.
+const (
+	MoveRateMax = 500 // messages a second
+	MovesKept   = 10  // of a queue that are remembered
+)
+
 const (
 	moveEvery    = 100 * time.Millisecond // between two steps of a move, or longer when it is slow
 	moveRate     = 500                    // messages a second when nothing else is asked for
-	MoveRateMax  = 500                    // and at most
-	MovesKept    = 10                     // moves of a queue that are remembered
 	moveBytesMax = 8 << 20
 	moveLookMax  = 10_000 // messages one step looks at
 )
@@ -72,7 +76,7 @@ type cancelling struct {
 func (q *Queues) Move(ctx context.Context, name, to string, rate int) (*Move, error) {
 	got, err := q.do(ctx, commandMove, moving{name, to, rate}, false)
 	if err != nil {
-		return nil, wrap("move messages", name, err)
+		return nil, daruma.Wrap("move messages", name, err)
 	}
 	return got.(*Move), nil
 }
@@ -81,7 +85,7 @@ func (q *Queues) Move(ctx context.Context, name, to string, rate int) (*Move, er
 func (q *Queues) CancelMove(ctx context.Context, name string, number int64) (*Move, error) {
 	got, err := q.do(ctx, commandCancel, cancelling{name, number}, false)
 	if err != nil {
-		return nil, wrap("cancel move", name, err)
+		return nil, daruma.Wrap("cancel move", name, err)
 	}
 	return got.(*Move), nil
 }
@@ -119,7 +123,7 @@ func (w *work) startMove(c moving) (any, error) {
 		return nil, err
 	}
 	if c.Rate < 0 || c.Rate > MoveRateMax {
-		return nil, invalid(c.Queue, "%d messages a second: from 1 to %d", c.Rate, MoveRateMax)
+		return nil, daruma.InvalidAt(c.Queue, "%d messages a second: from 1 to %d", c.Rate, MoveRateMax)
 	}
 	is := false
 	for _, o := range queues().All(w.tx, cell.Prefix([]byte{spaceQueue})) {

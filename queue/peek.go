@@ -111,3 +111,18 @@ func (q *Queues) Ages(ctx context.Context, name string) (a Ages, err error) {
 	})
 	return a, err
 }
+
+// Oldest returns when the oldest message of a queue was sent, the zero time when there is none.
+func (q *Queues) Oldest(ctx context.Context, name string) (at time.Time, err error) {
+	err = q.view(ctx, "read the oldest message", name, func(r *cell.Reader) error {
+		is := queues().Get(r, queueKey(name))
+		if is == nil {
+			return noQueue(name)
+		}
+		return each(r, is, 0, func(_ int64, rec *record, _ *state) (bool, error) {
+			at = moment(rec.sent)
+			return false, nil
+		})
+	})
+	return at, err
+}

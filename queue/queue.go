@@ -126,7 +126,7 @@ func Open(ctx context.Context, c *cell.Cell, m *Machine, clock daruma.Clock) (*Q
 	rand.Read(secret)
 	kept, err := c.Do(ctx, cell.Command{Machine: machineName, Name: commandOpen, Body: secret})
 	if err != nil {
-		return nil, wrap("open queues", "", err)
+		return nil, daruma.Wrap("open queues", "", err)
 	}
 	return &Queues{cell: c, machine: m, clock: clock, seal: newSealer(kept.([]byte))}, nil
 }
@@ -142,16 +142,16 @@ func (q *Queues) Send(ctx context.Context, name string, messages ...Message) ([]
 			messages[i].ID = NewID()
 		}
 		if n := messages[i].Size(); n > MessageBytesMax {
-			return nil, wrap("send", name, tooLarge("a message of %d bytes: at most %d are taken", n, MessageBytesMax))
+			return nil, daruma.Wrap("send", name, tooLarge("a message of %d bytes: at most %d are taken", n, MessageBytesMax))
 		}
 	}
 	cmd, err := SendCommand(name, messages...)
 	if err != nil {
-		return nil, wrap("send", name, err)
+		return nil, daruma.Wrap("send", name, err)
 	}
 	got, err := q.cell.Do(ctx, cmd)
 	if err != nil {
-		return nil, wrap("send", name, err)
+		return nil, daruma.Wrap("send", name, err)
 	}
 	return got.([]Sent), nil
 }
@@ -168,7 +168,7 @@ func NewID() (id ID) {
 // refuses those that are larger than the queue takes (KindTooLarge).
 func SendCommand(name string, messages ...Message) (cell.Command, error) {
 	if len(messages) == 0 || len(messages) > SendMax {
-		return cell.Command{}, invalid(name, "%d messages at once: from 1 to %d are taken", len(messages), SendMax)
+		return cell.Command{}, daruma.InvalidAt(name, "%d messages at once: from 1 to %d are taken", len(messages), SendMax)
 	}
 	size := len(name) + 8
 	for i := range messages {
@@ -177,7 +177,7 @@ func SendCommand(name string, messages ...Message) (cell.Command, error) {
 		}
 		size += messages[i].Size() + len(messages[i].Group) + len(messages[i].Once) + len(messages[i].Trace) + len(messages[i].Sender) + 64 + 8*len(messages[i].Attributes)
 	}
-	b := appendText(make([]byte, 0, size), name)
+	b := cell.AppendText(make([]byte, 0, size), name)
 	var scratch []byte
 	for i := range messages {
 		m := &messages[i]
@@ -186,7 +186,7 @@ func SendCommand(name string, messages ...Message) (cell.Command, error) {
 			delay = uint64(*m.Delay/time.Millisecond) + 1
 		}
 		scratch = appendMessage(scratch[:0], m)
-		b = appendText(appendNumber(b, delay), scratch)
+		b = cell.AppendText(appendNumber(b, delay), scratch)
 	}
 	return cell.Command{Machine: machineName, Name: commandSend, Body: b}, nil
 }
@@ -194,11 +194,11 @@ func SendCommand(name string, messages ...Message) (cell.Command, error) {
 func (m *Message) validate() error {
 	switch {
 	case len(m.Group) > GroupBytesMax || len(m.Once) > GroupBytesMax || hasZero(m.Group) || hasZero(m.Once):
-		return invalid("", "a group, or what a message is known by, has up to %d characters", GroupBytesMax)
+		return daruma.InvalidAt("", "a group, or what a message is known by, has up to %d characters", GroupBytesMax)
 	case max(len(m.Trace), len(m.Sender)) > textBytesMax:
-		return invalid("", "a trace or a sender of more than %d bytes", textBytesMax)
+		return daruma.InvalidAt("", "a trace or a sender of more than %d bytes", textBytesMax)
 	case m.Delay != nil && (*m.Delay < 0 || *m.Delay > DelayMax):
-		return invalid("", "a delay of %v: up to %v", *m.Delay, DelayMax)
+		return daruma.InvalidAt("", "a delay of %v: up to %v", *m.Delay, DelayMax)
 	}
 	return nil
 }
@@ -228,6 +228,7 @@ type Received struct {
 	From   string    // the queue it is a dead letter of; "" when it is none
 
 	Failure ledger.ID // of a dead letter, or of one that was sent back; 0 for others
+	Alone   bool      // it has failed while most others went well
 }
 
 // TraceHeader is the trace a message belongs to: its sender's, or the one that
@@ -255,7 +256,7 @@ type Held struct {
 // KindInvalid, and those of the cell.
 func (q *Queues) Receive(ctx context.Context, name string, w Want) ([]Received, error) {
 	got, err := q.receive(ctx, name, w)
-	return got, wrap("receive", name, err)
+	return got, daruma.Wrap("receive", name, err)
 }
 
 func (q *Queues) receive(ctx context.Context, name string, w Want) ([]Received, error) {
@@ -264,7 +265,7 @@ func (q *Queues) receive(ctx context.Context, name string, w Want) ([]Received, 
 		return nil, noQueue(name)
 	}
 	if w.N < 1 || w.N > ReceiveMax || w.Wait < 0 || w.Hide != nil && (*w.Hide < 0 || *w.Hide > HideMax) {
-		return nil, invalid(name, "%d messages, hidden for %v: from 1 to %d, up to %v", w.N, w.Hide, ReceiveMax, HideMax)
+		return nil, daruma.InvalidAt(name, "%d messages, hidden for %v: from 1 to %d, up to %v", w.N, w.Hide, ReceiveMax, HideMax)
 	}
 	cmd := cell.Command{Machine: machineName, Name: commandReceive, Body: w.encode(name), Frees: true}
 	var wait *waiter
@@ -300,10 +301,10 @@ func (q *Queues) receive(ctx context.Context, name string, w Want) ([]Received, 
 func (q *Queues) sealed(a received) ([]Received, error) {
 	for i := range a.messages {
 		m := &a.messages[i]
-		c := cursor{rest: a.parts[i]}
+		c := reading(a.parts[i])
 		m.Message = c.message()
-		if c.err != nil {
-			return nil, corrupt("message", c.err)
+		if c.Err != nil {
+			return nil, corrupt("message", c.Err)
 		}
 		m.Handle = q.seal.handle(a.queue, m.Held)
 	}
@@ -320,6 +321,20 @@ func (q *Queues) Ready(name string) bool {
 	return s != nil && s.mayHave(nanos(q.clock.Now()))
 }
 
+// Visible says how many messages of a queue are visible since its last command:
+// those that have become so by themselves are not counted yet. It is cheap, and
+// unlike [Queues.Account], which reads what is durable, it knows of all that Wake
+// has told of.
+func (q *Queues) Visible(name string) int {
+	s := q.machine.signal(name)
+	if s == nil {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int(s.visible)
+}
+
 func hasZero(s string) bool {
 	for i := range len(s) {
 		if s[i] == 0 {
@@ -327,11 +342,4 @@ func hasZero(s string) bool {
 		}
 	}
 	return false
-}
-
-func wrap(op, name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &daruma.Error{Op: op, Ref: name, Kind: daruma.KindOf(err), Err: err, Hint: daruma.HintOf(err)}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/daruma-io/daruma"
@@ -47,46 +48,51 @@ func TestWaitersGetOneMessageEach(t *testing.T) {
 }
 
 func TestWhoWaitsIsWokenByWhatBecomesVisible(t *testing.T) {
-	w := newWorld(t)
-	w.create("q", queue.Settings{})
-	w.send("q", queue.Message{Body: []byte("late"), Delay: new(10 * time.Second)})
-	got := make(chan []queue.Received)
-	receive := func() {
-		m, err := w.q.Receive(t.Context(), "q", queue.Want{N: 1, Wait: time.Hour})
-		if err != nil {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create("q", queue.Settings{})
+		w.send("q", queue.Message{Body: []byte("late"), Delay: new(10 * time.Second)})
+		got, errs := make(chan []queue.Received, 1), make(chan error, 1)
+		wait := func() {
+			go func() {
+				m, err := w.q.Receive(t.Context(), "q", queue.Want{N: 1, Wait: time.Hour})
+				got <- m
+				errs <- err
+			}()
+			synctest.Wait()
 		}
-		got <- m
-	}
-	go receive()
-	w.clock.Advance(9 * time.Second)
-	select {
-	case m := <-got:
-		t.Fatalf("got %v before its time", m)
-	case <-time.After(20 * time.Millisecond): // an absence cannot be waited for
-	}
-	w.clock.Advance(time.Second)
-	if m := <-got; len(m) != 1 || string(m[0].Body) != "late" {
-		t.Fatalf("got %v", m)
-	}
-	go receive()
-	w.clock.Advance(30 * time.Second) // its visibility time-out
-	if m := <-got; len(m) != 1 || m[0].Count != 2 {
-		t.Fatalf("got %v", m)
-	}
-	go receive()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		w.clock.Advance(time.Minute) // until somebody has begun to wait, and the hour is over
-		select {
-		case m := <-got:
-			if len(m) > 1 {
-				t.Fatalf("got %v", m)
+		woken := func(after time.Duration) []queue.Received {
+			t.Helper()
+			w.clock.Advance(after - time.Second)
+			synctest.Wait()
+			if len(got) > 0 {
+				t.Fatalf("got %v before its time", <-got)
 			}
-			return
-		default:
+			w.clock.Advance(time.Second)
+			synctest.Wait()
+			if len(got) == 0 {
+				t.Fatalf("still waits after %v", after)
+			}
+			if err := <-errs; err != nil {
+				t.Fatal(err)
+			}
+			return <-got
 		}
-	}
-	t.Fatal("the wait did not end")
+		wait()
+		if m := woken(10 * time.Second); len(m) != 1 || string(m[0].Body) != "late" {
+			t.Fatalf("got %v", m)
+		}
+		wait()
+		m := woken(30 * time.Second) // its visibility time-out
+		if len(m) != 1 || m[0].Count != 2 {
+			t.Fatalf("got %v", m)
+		}
+		w.delete("q", m...)
+		wait()
+		if m := woken(time.Hour); len(m) != 0 {
+			t.Fatalf("got %v", m)
+		}
+	})
 }
 
 func TestAWaitEndsWithItsContextAndWithItsQueue(t *testing.T) {
@@ -128,42 +134,40 @@ func TestAnEmptyReceiveWritesNothing(t *testing.T) {
 }
 
 func TestMessagesExpireWhenTheyAreNotKeptAnyLonger(t *testing.T) {
-	w := newWorld(t)
-	w.create("q", queue.Settings{Keep: time.Hour})
-	for i := range 200 {
-		w.send("q", text("%d", i))
-	}
-	w.send("q", queue.Message{Body: []byte("delayed"), Delay: new(queue.DelayMax)}, queue.Message{Body: []byte("grouped"), Group: "g"})
-	held := w.receive("q", 3)
-	if _, err := w.q.Hide(t.Context(), "q", queue.Hiding{Handle: held[0].Handle, For: 2 * time.Hour}); err != nil {
-		t.Fatal(err)
-	}
-	w.clock.Advance(time.Hour - time.Second)
-	w.send("q", text("young"))
-	w.audit()
-	w.clock.Advance(2 * time.Second)
-	if got := w.receive("q", 10); len(got) != 1 || string(got[0].Body) != "young" {
-		t.Errorf("got %v", bodies(got))
-	}
-	w.until(func() bool { return w.account("q").Expired == 201 })
-	w.audit()
-	// What is in flight stays until it is visible again.
-	if a := w.account("q"); a.InFlight != 2 || !a.Closes() {
-		t.Errorf("got %+v", a)
-	}
-	w.clock.Advance(2 * time.Hour)
-	w.until(func() bool { return w.account("q").Messages() == 0 })
-	w.audit()
-}
-
-// until waits until the timers of the cell have done something.
-func (w *world) until(done func() bool) {
-	w.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.t.Fatal("it did not come to be")
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.create("q", queue.Settings{Keep: time.Hour})
+		for i := range 200 {
+			w.send("q", text("%d", i))
 		}
-	}
+		w.send("q", queue.Message{Body: []byte("delayed"), Delay: new(queue.DelayMax)}, queue.Message{Body: []byte("grouped"), Group: "g"})
+		held := w.receive("q", 3)
+		if _, err := w.q.Hide(t.Context(), "q", queue.Hiding{Handle: held[0].Handle, For: 2 * time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		w.clock.Advance(time.Hour - time.Second)
+		w.send("q", text("young"))
+		w.audit()
+		w.clock.Advance(2 * time.Second)
+		if got := w.receive("q", 10); len(got) != 1 || string(got[0].Body) != "young" {
+			t.Errorf("got %v", bodies(got))
+		}
+		synctest.Wait() // the timers have done their part
+		if a := w.account("q"); a.Expired != 201 {
+			t.Errorf("got %+v", a)
+		}
+		w.audit()
+		// What is in flight stays until it is visible again.
+		if a := w.account("q"); a.InFlight != 2 || !a.Closes() {
+			t.Errorf("got %+v", a)
+		}
+		w.clock.Advance(2 * time.Hour)
+		synctest.Wait()
+		if a := w.account("q"); a.Messages() != 0 {
+			t.Errorf("got %+v", a)
+		}
+		w.audit()
+	})
 }
 
 func TestAPurgeLeavesNothingAndIsPossibleOnceAMinute(t *testing.T) {
@@ -337,6 +341,25 @@ func TestPeekTouchesNothing(t *testing.T) {
 	}
 }
 
+func TestTheOldestMessageIsFound(t *testing.T) {
+	w := newWorld(t)
+	w.create("q", queue.Settings{})
+	if at, err := w.q.Oldest(t.Context(), "q"); err != nil || !at.IsZero() {
+		t.Errorf("of none: got %v, %v", at, err)
+	}
+	sent := w.clock.Now()
+	w.send("q", text("a"))
+	w.clock.Advance(time.Minute)
+	w.send("q", text("b"))
+	w.receive("q", 1) // it is in flight, and still the oldest
+	if at, err := w.q.Oldest(t.Context(), "q"); err != nil || !at.Equal(sent) {
+		t.Errorf("got %v, %v; want %v", at, err, sent)
+	}
+	if _, err := w.q.Oldest(t.Context(), "none"); !errors.Is(err, queue.ErrNoQueue) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestDeployMakesTheDeclaredQueuesThoseThatAreWishedFor(t *testing.T) {
 	w := newWorld(t)
 	w.create("by hand", queue.Settings{})
@@ -397,5 +420,60 @@ func TestSettingsThatCannotBeAreRefused(t *testing.T) {
 	w.create("friend", queue.Settings{DeadLetter: &queue.DeadLetter{Queue: "dead", After: 1}})
 	if _, err := w.q.Send(t.Context(), "friend", queue.Message{Body: make([]byte, queue.MessageBytesMax+1)}); daruma.KindOf(err) != daruma.KindTooLarge {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAMessageThatIsPutAsideIsDelayedAndWasNeverReceived(t *testing.T) {
+	for _, fifo := range []bool{false, true} {
+		t.Run(fmt.Sprint("fifo ", fifo), func(t *testing.T) {
+			w := newWorld(t)
+			w.create("q", queue.Settings{FIFO: fifo, OnceByBody: fifo})
+			for _, body := range []string{"a", "b"} {
+				w.send("q", queue.Message{Body: []byte(body), Group: "g"})
+			}
+			first := w.receive("q", 1)[0]
+			if got, err := w.q.Settle(t.Context(), "q", queue.Settlement{Held: first.Held, Do: queue.Delay, After: time.Minute}); err != nil || got[0].Err != nil {
+				t.Fatal(err, got)
+			}
+			if a := w.account("q"); a.Delayed != 1 || a.InFlight != 0 || a.Received != 0 || !a.Closes() {
+				t.Errorf("got %+v, want one delayed, and none received", a)
+			}
+			rest := w.receive("q", 10)
+			if want := map[bool]int{false: 1, true: 0}[fifo]; len(rest) != want {
+				t.Errorf("got %d of what is behind it, want %d", len(rest), want)
+			}
+			if n, err := w.q.Show(t.Context(), "q", first.Number, first.Number+1, 99); err != nil || n != 1 {
+				t.Errorf("got %d shown and %v, want 1", n, err)
+			}
+			again := w.receive("q", 1)
+			if len(again) != 1 || again[0].ID != first.ID || again[0].Count != 1 || !again[0].First.Equal(w.clock.Now()) {
+				t.Errorf("got %+v, want the first one, received for the first time", again)
+			}
+			w.delete("q", again...)
+		})
+	}
+}
+
+func TestAMessageIsCountedWhenWakeTellsOfIt(t *testing.T) {
+	w := newWorld(t)
+	w.create("q", queue.Settings{})
+	<-w.q.Wake() // of the beginning
+	w.medium.Hold()
+	sent := make(chan error)
+	go func() {
+		_, err := w.q.Send(t.Context(), "q", queue.Message{Body: []byte("a")})
+		sent <- err
+	}()
+	<-w.q.Wake()
+	if n := w.q.Visible("q"); n != 1 || !w.q.Ready("q") {
+		t.Errorf("%d messages are visible and ready is %v, want 1", n, w.q.Ready("q"))
+	}
+	w.medium.Release()
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	w.crash()
+	if n := w.q.Visible("q"); n != 1 {
+		t.Errorf("after a crash %d messages are visible, want 1", n)
 	}
 }

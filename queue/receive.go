@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/ledger"
 )
@@ -22,13 +23,13 @@ type received struct {
 }
 
 func (w *Want) encode(name string) []byte {
-	b := appendText(make([]byte, 0, len(name)+len(w.Again)+16), name)
+	b := cell.AppendText(make([]byte, 0, len(name)+len(w.Again)+16), name)
 	b = append(appendNumber(b, uint64(w.N)), flag(w.Internal))
 	hide := uint64(0)
 	if w.Hide != nil {
 		hide = uint64(*w.Hide) + 1
 	}
-	return appendText(appendNumber(b, hide), w.Again)
+	return cell.AppendText(appendNumber(b, hide), w.Again)
 }
 
 // A receiving is a receive command at work.
@@ -45,11 +46,11 @@ type receiving struct {
 }
 
 func (w *work) receive(body []byte) (any, error) {
-	c := cursor{rest: body}
-	name, n := c.text(), int(c.number()&(1<<31-1))
-	internal, hide, again := c.fixed(1), c.number(), c.text()
-	if c.err != nil || n < 1 || n > ReceiveMax || len(again) > GroupBytesMax {
-		return nil, invalid(name, "a receive of %d messages", n)
+	c := reading(body)
+	name, n := c.Text(), c.Small()
+	internal, hide, again := c.Fixed(1), c.Number(), c.Text()
+	if c.Err != nil || n < 1 || n > ReceiveMax || len(again) > GroupBytesMax {
+		return nil, daruma.InvalidAt(name, "a receive of %d messages", n)
 	}
 	q, err := w.queue(name)
 	if err != nil {
@@ -232,7 +233,7 @@ func (r *receiving) standing(n int64) (*record, *state, error) {
 		return nil, nil, err
 	}
 	if rec == nil {
-		return nil, nil, corrupt("message", errCut)
+		return nil, nil, corrupt("message", cell.ErrCut)
 	}
 	s, err := r.state(r.q, n)
 	if err != nil {
@@ -285,7 +286,7 @@ func (r *receiving) give(n int64, rec *record, s *state) (bool, error) {
 
 // add answers a message; before is when it was received last before.
 func (a *received) add(n int64, rec *record, s *state, before int64) {
-	a.messages = append(a.messages, Received{Held: Held{Number: uint64(n), Lease: s.lease}, Sent: moment(rec.sent), Count: s.count, First: moment(s.first), Until: moment(s.due), From: rec.from, Failure: ledger.ID(rec.failure)})
+	a.messages = append(a.messages, Received{Held: Held{Number: uint64(n), Lease: s.lease}, Sent: moment(rec.sent), Count: s.count, First: moment(s.first), Until: moment(s.due), From: rec.from, Failure: ledger.ID(rec.failure), Alone: ledger.Alone(s.tries.Each)})
 	if before > 0 {
 		a.messages[len(a.messages)-1].Before = moment(before)
 	}
@@ -317,16 +318,16 @@ func (w *work) replay(q *live, again string, until int64) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := cursor{rest: body}
-	if c.signed() <= w.now {
+	c := reading(body)
+	if c.Signed() <= w.now {
 		return nil, nil
 	}
 	a := received{queue: q.is.ID, replayed: true}
 	var states []*state
-	for len(c.rest) > 0 {
-		n, lease := int64(c.number()), c.number()
+	for len(c.Rest) > 0 {
+		n, lease := int64(c.Number()), c.Number()
 		s, err := w.state(q, n)
-		if err != nil || c.err != nil {
+		if err != nil || c.Err != nil {
 			return nil, err
 		}
 		if s == nil || !s.is(flagInFlight) || s.lease != lease {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
 )
 
@@ -16,23 +17,23 @@ func appendNumber(b []byte, n uint64) []byte { return binary.AppendUvarint(b, n)
 
 // send takes the messages of a command in.
 func (w *work) send(body []byte) (any, error) {
-	c := cursor{rest: body}
-	q, err := w.queue(c.text())
+	c := reading(body)
+	q, err := w.queue(c.Text())
 	if err != nil {
 		return nil, err
 	}
 	sent := make([]Sent, 0, 1)
-	for len(c.rest) > 0 || c.err != nil {
-		delay, part := c.number(), c.bytes()
-		if c.err != nil {
-			return nil, invalid(q.is.Name, "a message is cut short")
+	for len(c.Rest) > 0 || c.Err != nil {
+		delay, part := c.Number(), c.Bytes()
+		if c.Err != nil {
+			return nil, daruma.InvalidAt(q.is.Name, "a message is cut short")
 		}
 		r := &record{sent: w.now}
 		if err := errors.Join(r.readHead(part), r.check()); err != nil {
-			return nil, invalid(q.is.Name, "a message cannot be read: %w", err)
+			return nil, daruma.InvalidAt(q.is.Name, "a message cannot be read: %w", err)
 		}
 		if delay > uint64(DelayMax/time.Millisecond)+1 {
-			return nil, invalid(q.is.Name, "a delay of more than %v", DelayMax)
+			return nil, daruma.InvalidAt(q.is.Name, "a delay of more than %v", DelayMax)
 		}
 		s, err := w.sendOne(q, r, delay)
 		if err != nil {
@@ -89,14 +90,14 @@ func (w *work) sendOne(q *live, r *record, delay uint64) (Sent, error) {
 // onceKey is what a message is known by.
 func onceKey(q *live, r *record) ([]byte, error) {
 	if r.group == "" {
-		return nil, invalid(q.is.Name, "a message without a group: in a FIFO queue every message has one")
+		return nil, daruma.InvalidAt(q.is.Name, "a message without a group: in a FIFO queue every message has one")
 	}
 	once := r.once
 	if once == "" {
 		if !q.is.OnceByBody {
-			return nil, invalid(q.is.Name, "a message that is known by nothing: give it something, or have the queue go by the body")
+			return nil, daruma.InvalidAt(q.is.Name, "a message that is known by nothing: give it something, or have the queue go by the body")
 		}
-		c := cursor{rest: r.rest}
+		c := reading(r.rest)
 		sum := sha256.Sum256(c.message().Body)
 		once = hex.EncodeToString(sum[:])
 	}
@@ -124,11 +125,11 @@ func (w *work) once(key []byte) (*before, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := cursor{rest: body}
-	b := &before{id: c.id(), n: c.signed()}
-	until := c.signed()
-	if c.err != nil {
-		return nil, corrupt("message that was sent", c.err)
+	c := reading(body)
+	b := &before{id: c.id(), n: c.Signed()}
+	until := c.Signed()
+	if c.Err != nil {
+		return nil, corrupt("message that was sent", c.Err)
 	}
 	if until <= w.now {
 		return nil, nil

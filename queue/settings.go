@@ -69,19 +69,19 @@ func (s *Settings) bytesMax() int       { return cmp.Or(s.BytesMax, MessageBytes
 func (s *Settings) validate(name string) error {
 	switch {
 	case name == "" || len(name) > NameBytesMax || hasZero(name):
-		return invalid(name, "a queue's name has from 1 to %d characters", NameBytesMax)
+		return daruma.InvalidAt(name, "a queue's name has from 1 to %d characters", NameBytesMax)
 	case s.Delay < 0 || s.Delay > DelayMax:
-		return invalid(name, "a delay of %v: up to %v", s.Delay, DelayMax)
+		return daruma.InvalidAt(name, "a delay of %v: up to %v", s.Delay, DelayMax)
 	case s.Keep < 0 || s.Keep > KeepMax:
-		return invalid(name, "messages kept for %v: up to %v", s.Keep, KeepMax)
+		return daruma.InvalidAt(name, "messages kept for %v: up to %v", s.Keep, KeepMax)
 	case s.Hide < 0 || s.Hide > HideMax:
-		return invalid(name, "messages hidden for %v: up to %v", s.Hide, HideMax)
+		return daruma.InvalidAt(name, "messages hidden for %v: up to %v", s.Hide, HideMax)
 	case s.Wait < 0 || s.BytesMax < 0 || s.BytesMax > MessageBytesMax:
-		return invalid(name, "a wait of %v and messages of %d bytes", s.Wait, s.BytesMax)
+		return daruma.InvalidAt(name, "a wait of %v and messages of %d bytes", s.Wait, s.BytesMax)
 	case !s.FIFO && (s.OnceByBody || s.OncePerGroup):
-		return invalid(name, "only a FIFO queue knows what was sent already")
+		return daruma.InvalidAt(name, "only a FIFO queue knows what was sent already")
 	case s.DeadLetter != nil && s.DeadLetter.After < 1:
-		return invalid(name, "dead letters after %d receives: at least 1", s.DeadLetter.After)
+		return daruma.InvalidAt(name, "dead letters after %d receives: at least 1", s.DeadLetter.After)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ type (
 func (q *Queues) Create(ctx context.Context, name string, s Settings) (*Queue, error) {
 	got, err := q.do(ctx, commandCreate, creation{name, s}, false)
 	if err != nil {
-		return nil, wrap("create queue", name, err)
+		return nil, daruma.Wrap("create queue", name, err)
 	}
 	return got.(*Queue), nil
 }
@@ -127,7 +127,7 @@ func (q *Queues) Change(ctx context.Context, name string, f func(*Settings) erro
 	for {
 		is := q.Queue(name)
 		if is == nil {
-			return nil, wrap("change queue", name, noQueue(name))
+			return nil, daruma.Wrap("change queue", name, noQueue(name))
 		}
 		s := is.clone()
 		if err := f(&s); err != nil {
@@ -138,7 +138,7 @@ func (q *Queues) Change(ctx context.Context, name string, f func(*Settings) erro
 			continue
 		}
 		if err != nil {
-			return nil, wrap("change queue", name, err)
+			return nil, daruma.Wrap("change queue", name, err)
 		}
 		return got.(*Queue), nil
 	}
@@ -161,7 +161,7 @@ func (s *Settings) clone() Settings {
 func (q *Queues) Remove(ctx context.Context, name string) (messages int64, err error) {
 	got, err := q.do(ctx, commandRemove, named{name}, true)
 	if err != nil {
-		return 0, wrap("remove queue", name, err)
+		return 0, daruma.Wrap("remove queue", name, err)
 	}
 	return got.(int64), nil
 }
@@ -221,7 +221,7 @@ type deployment struct {
 func (q *Queues) Deploy(ctx context.Context, wishes []Wish) (Changes, error) {
 	got, err := q.do(ctx, commandDeploy, deployment{wishes}, false)
 	if err != nil {
-		return Changes{}, wrap("deploy queues", "", err)
+		return Changes{}, daruma.Wrap("deploy queues", "", err)
 	}
 	return got.(Changes), nil
 }

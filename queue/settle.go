@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,7 +29,7 @@ func (q *Queues) Hide(ctx context.Context, name string, hides ...Hiding) (each [
 	handles := make([]string, len(hides))
 	for i, h := range hides {
 		if h.For < 0 || h.For > HideMax {
-			return nil, wrap("hide", name, invalid(name, "messages hidden for %v: up to %v", h.For, HideMax))
+			return nil, daruma.Wrap("hide", name, daruma.InvalidAt(name, "messages hidden for %v: up to %v", h.For, HideMax))
 		}
 		handles[i] = h.Handle
 	}
@@ -45,13 +46,13 @@ type Hiding struct {
 func (q *Queues) handled(ctx context.Context, name, command string, handles []string, number func(int) uint64) (each []error, err error) {
 	is := q.Queue(name)
 	if is == nil {
-		return nil, wrap(command, name, noQueue(name))
+		return nil, daruma.Wrap(command, name, noQueue(name))
 	}
 	if len(handles) > SettleMax {
-		return nil, wrap(command, name, invalid(name, "%d handles: up to %d", len(handles), SettleMax))
+		return nil, daruma.Wrap(command, name, daruma.InvalidAt(name, "%d handles: up to %d", len(handles), SettleMax))
 	}
 	each = make([]error, len(handles))
-	body := appendText(make([]byte, 0, len(name)+2+len(handles)*16), name)
+	body := cell.AppendText(make([]byte, 0, len(name)+2+len(handles)*16), name)
 	var asked []int
 	for i, h := range handles {
 		held, err := q.seal.open(is.ID, h)
@@ -67,7 +68,7 @@ func (q *Queues) handled(ctx context.Context, name, command string, handles []st
 	}
 	got, err := q.cell.Do(ctx, cell.Command{Machine: machineName, Name: command, Body: body, Frees: true})
 	if err != nil {
-		return nil, wrap(command, name, err)
+		return nil, daruma.Wrap(command, name, err)
 	}
 	for k, err := range got.([]error) {
 		each[asked[k]] = err
@@ -79,13 +80,14 @@ var (
 	errStale       = &daruma.Error{Kind: daruma.KindConflict, Err: ErrStale}
 	errNotInFlight = &daruma.Error{Kind: daruma.KindConflict, Err: ErrNotInFlight}
 	errGone        = &daruma.Error{Kind: daruma.KindNotFound, Err: fmt.Errorf("the message is gone")}
-	errTooLong     = &daruma.Error{Kind: daruma.KindInvalid, Err: fmt.Errorf("a message is hidden for up to %v after it was received", HideMax)}
+	errNoDelay     = errors.New("a message that is put aside needs a delay")
+	errTooLong     = daruma.Invalidf("a message is hidden for up to %v after it was received", HideMax)
 )
 
 // eachHeld applies f to the leases a command names.
 func (w *work) eachHeld(body []byte, f func(q *live, n int64, lease uint64, number int64) error) (any, error) {
-	c := cursor{rest: body}
-	q, err := w.queue(c.text())
+	c := reading(body)
+	q, err := w.queue(c.Text())
 	if err != nil {
 		return nil, err
 	}
@@ -93,10 +95,10 @@ func (w *work) eachHeld(body []byte, f func(q *live, n int64, lease uint64, numb
 		return nil, err
 	}
 	var each []error
-	for len(c.rest) > 0 || c.err != nil {
-		n, lease, number := int64(c.number()), c.number(), c.signed()
-		if c.err != nil {
-			return nil, invalid(q.is.Name, "a lease is cut short")
+	for len(c.Rest) > 0 || c.Err != nil {
+		n, lease, number := int64(c.Number()), c.Number(), c.Signed()
+		if c.Err != nil {
+			return nil, daruma.InvalidAt(q.is.Name, "a lease is cut short")
 		}
 		err := f(q, n, lease, number)
 		if k := daruma.KindOf(err); err != nil && (k == daruma.KindCorrupt || k == daruma.KindUnsupported || k == daruma.KindInternal) {
@@ -187,6 +189,7 @@ const (
 	Done    Do = "done"    // it is deleted
 	Return  Do = "return"  // it is visible again after a time; the receive counts
 	Release Do = "release" // it could not be tried: it is visible again after a time, and the receive does not count
+	Delay   Do = "delay"   // as Release, and it is delayed meanwhile, as a message that was sent so
 	Bury    Do = "bury"    // it is given up: to the dead-letter queue if there is one, and to the ledger
 	Extend  Do = "extend"  // it is held for a time from now
 )
@@ -195,7 +198,7 @@ const (
 type Settlement struct {
 	Held
 	Do     Do            `json:"do"`
-	After  time.Duration `json:"afterNs,omitempty"` // of Return, Release and Extend
+	After  time.Duration `json:"afterNs,omitempty"` // of Return, Release, Extend and Delay
 	Report *Report       `json:"report,omitempty"`  // of Return and Bury: what is known of the try
 	Once   *once.Entry   `json:"once,omitempty"`    // of Done and Bury: the message's idempotency key, which is kept or counted in the same step
 }
@@ -234,11 +237,11 @@ type settlements struct {
 // A lease that is over leaves the others alone.
 func (q *Queues) Settle(ctx context.Context, name string, each ...Settlement) ([]Settled, error) {
 	if len(each) > SettleMax {
-		return nil, wrap("settle", name, invalid(name, "%d messages: up to %d", len(each), SettleMax))
+		return nil, daruma.Wrap("settle", name, daruma.InvalidAt(name, "%d messages: up to %d", len(each), SettleMax))
 	}
 	got, err := q.do(ctx, commandSettle, settlements{name, each}, true)
 	if err != nil {
-		return nil, wrap("settle", name, err)
+		return nil, daruma.Wrap("settle", name, err)
 	}
 	return got.([]Settled), nil
 }
@@ -274,7 +277,7 @@ func (w *work) settle(all settlements) (any, error) {
 func (w *work) settleOne(q *live, is *Settlement, s *state) (ledger.ID, error) {
 	n := int64(is.Number)
 	if is.After < 0 || is.After > HideMax {
-		return 0, invalid(q.is.Name, "a message hidden for %v: up to %v", is.After, HideMax)
+		return 0, daruma.InvalidAt(q.is.Name, "a message hidden for %v: up to %v", is.After, HideMax)
 	}
 	s.note(is.Report)
 	if is.Once != nil {
@@ -292,12 +295,16 @@ func (w *work) settleOne(q *live, is *Settlement, s *state) (ledger.ID, error) {
 		s.lease = 0
 		w.unspend(q, s)
 		return 0, w.giveBack(q, n, s, int64(is.After))
+	case Delay:
+		s.lease = 0
+		w.unspend(q, s)
+		return 0, w.putAside(q, n, s, int64(is.After))
 	case Extend:
 		return 0, w.giveBack(q, n, s, max(1, int64(is.After)))
 	case Bury:
 		return w.bury(q, n, s, is.Report)
 	}
-	return 0, invalid(q.is.Name, "%q is no way to settle a message", is.Do)
+	return 0, daruma.InvalidAt(q.is.Name, "%q is no way to settle a message", is.Do)
 }
 
 // unspend takes a receive back.
@@ -349,7 +356,7 @@ type reclamation struct {
 func (q *Queues) Reclaim(ctx context.Context, name string, n int, spend bool) (more bool, err error) {
 	got, err := q.do(ctx, commandReclaim, reclamation{name, spend, min(n, SettleMax)}, true)
 	if err != nil {
-		return false, wrap("reclaim", name, err)
+		return false, daruma.Wrap("reclaim", name, err)
 	}
 	return got.(bool), nil
 }

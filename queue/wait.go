@@ -16,6 +16,7 @@ type signal struct {
 	mu      sync.Mutex
 	ready   bool  // there may be something to receive
 	due     int64 // something may become visible then, if nothing is ready before
+	visible int64
 	removed bool
 	waiting []*waiter // the first has waited longest; guarded by mu
 }
@@ -91,11 +92,11 @@ func (s *signal) leave(w *waiter) {
 	s.wakeLocked(1)
 }
 
-// set notes whether there may be something to receive, or when, and wakes up to n who wait if so.
-func (s *signal) set(ready bool, due int64, n int) {
+// set notes whether there may be something to receive, or when, and how much, and wakes up to n who wait if so.
+func (s *signal) set(ready bool, due int64, visible int64, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ready, s.due = ready, due
+	s.ready, s.due, s.visible = ready, due, visible
 	if ready {
 		s.wakeLocked(max(1, n))
 	}

@@ -41,6 +41,11 @@ type Case struct {
 	Notes    []string   // what is not as it was
 }
 
+// Can says whether a function's run led to a failure, so that it can be run again.
+func Can(f *ledger.Failure) bool {
+	return (f.Hop.Runs() || f.Hop == ledger.Published) && (f.Hop != ledger.Queued || f.Outcome != "")
+}
+
 // Of puts a case together. An event, when there is one, takes the place of the
 // failure's.
 //
@@ -50,7 +55,7 @@ func Of(f *ledger.Failure, event []byte, v *catalog.View, current bool) (*Case, 
 	wrong := func(kind daruma.Kind, hint, format string, args ...any) (*Case, error) {
 		return nil, &daruma.Error{Op: "reproduce", Ref: f.Number.String(), Kind: kind, Err: fmt.Errorf(format, args...), Hint: hint}
 	}
-	if !f.Hop.Runs() && f.Hop != ledger.Published || f.Hop == ledger.Queued && f.Outcome == "" {
+	if !Can(f) {
 		return wrong(daruma.KindUnsupported, "send it on its way again: daruma failures redrive "+f.Number.String(), "no function failed here: %s", f.Did)
 	}
 	c := &Case{Failure: f, Event: event, Place: v.Place, Current: current}

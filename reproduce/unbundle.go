@@ -46,7 +46,7 @@ func OpenBundle(file, dir string, env map[string]string) (*Case, error) {
 		err = c.give(env)
 	}
 	if err != nil {
-		return nil, &daruma.Error{Op: "open bundle", Ref: file, Kind: daruma.KindOf(err), Err: err}
+		return nil, daruma.Wrap("open bundle", file, err)
 	}
 	return c, nil
 }
@@ -63,7 +63,7 @@ func (c *Case) give(env map[string]string) error {
 	}
 	for name, value := range env {
 		if catalog.ReservedVariable(name) {
-			return invalid("%s is set by the platform", name)
+			return daruma.Invalidf("%s is set by the platform", name)
 		}
 		c.Function.Env[name] = value
 	}
@@ -72,10 +72,6 @@ func (c *Case) give(env map[string]string) error {
 		c.Notes = append(c.Notes, "the bundle does not hold "+strings.Join(missing, ", ")+": --env NAME=VALUE gives it")
 	}
 	return nil
-}
-
-func invalid(format string, args ...any) error {
-	return &daruma.Error{Kind: daruma.KindInvalid, Err: fmt.Errorf(format, args...)}
 }
 
 // An unpacking is a bundle on its way into a directory.
@@ -99,7 +95,7 @@ func readBundle(in io.Reader, dir string) (*Case, error) {
 	defer root.Close()
 	z, err := gzip.NewReader(in)
 	if err != nil {
-		return nil, invalid("it is no bundle: %w", err)
+		return nil, daruma.Invalidf("it is no bundle: %w", err)
 	}
 	u := &unpacking{root: root, dir: dir, left: bundleBytesMax, seen: map[string]bool{}}
 	for t := tar.NewReader(z); ; {
@@ -108,7 +104,7 @@ func readBundle(in io.Reader, dir string) (*Case, error) {
 			break
 		}
 		if err != nil {
-			return nil, invalid("it is no bundle: %w", err)
+			return nil, daruma.Invalidf("it is no bundle: %w", err)
 		}
 		if u.entries++; u.entries > bundleEntriesMax {
 			return nil, &daruma.Error{Kind: daruma.KindTooLarge, Err: fmt.Errorf("more than %d files", bundleEntriesMax)}
@@ -124,7 +120,7 @@ func readBundle(in io.Reader, dir string) (*Case, error) {
 func (u *unpacking) take(h *tar.Header, in io.Reader) error {
 	name := strings.TrimSuffix(path.Clean(h.Name), "/")
 	if len(h.Name) > nameBytesMax || !filepath.IsLocal(name) || strings.ContainsAny(h.Name, "\x00\\") {
-		return invalid("the name %q leads elsewhere", cutText(h.Name))
+		return daruma.Invalidf("the name %q leads elsewhere", cutText(h.Name))
 	}
 	if u.left -= h.Size; h.Size < 0 || u.left < 0 {
 		return &daruma.Error{Kind: daruma.KindTooLarge, Err: fmt.Errorf("it unpacks to more than %d bytes", int64(bundleBytesMax))}
@@ -141,19 +137,19 @@ func (u *unpacking) take(h *tar.Header, in io.Reader) error {
 		return u.failed(u.root.MkdirAll(name, 0o755))
 	case tar.TypeReg:
 		if !inside {
-			return invalid("%s is no directory", name)
+			return daruma.Invalidf("%s is no directory", name)
 		}
 		return u.file(name, h, in)
 	case tar.TypeSymlink:
 		if path.IsAbs(h.Linkname) || !stays(name, h.Linkname) {
-			return invalid("the link %s leads elsewhere", cutText(name))
+			return daruma.Invalidf("the link %s leads elsewhere", cutText(name))
 		}
 		if err := u.root.MkdirAll(path.Dir(name), 0o755); err != nil {
 			return u.failed(err)
 		}
 		return u.failed(u.root.Symlink(h.Linkname, name))
 	}
-	return invalid("%s is neither a file, a directory nor a link", cutText(name))
+	return daruma.Invalidf("%s is neither a file, a directory nor a link", cutText(name))
 }
 
 // stays says whether a link in a tree of code leads to a place in that tree.
@@ -174,7 +170,7 @@ func (u *unpacking) failed(err error) error {
 	if err == nil {
 		return nil
 	}
-	return invalid("unpack it: %w", err)
+	return daruma.Invalidf("unpack it: %w", err)
 }
 
 // file unpacks one file of code.
@@ -200,23 +196,23 @@ func (u *unpacking) part(name string, h *tar.Header, in io.Reader) error {
 	most, known := limits[name]
 	switch {
 	case !known || h.Typeflag != tar.TypeReg:
-		return invalid("%s is no part of a case", cutText(name))
+		return daruma.Invalidf("%s is no part of a case", cutText(name))
 	case h.Size > most:
 		return &daruma.Error{Kind: daruma.KindTooLarge, Err: fmt.Errorf("%s has %d bytes, at most %d are read", name, h.Size, most)}
 	case u.seen[name]:
-		return invalid("%s is there twice", name)
+		return daruma.Invalidf("%s is there twice", name)
 	case most == bundleBytesMax: // for people
 		return nil
 	}
 	u.seen[name] = true
 	raw, err := io.ReadAll(io.LimitReader(in, most))
 	if err != nil {
-		return invalid("read %s: %w", name, err)
+		return daruma.Invalidf("read %s: %w", name, err)
 	}
 	switch name {
 	case manifestFile:
 		if err := json.Unmarshal(raw, &u.manifest); err != nil {
-			return invalid("read %s: %w", name, err)
+			return daruma.Invalidf("read %s: %w", name, err)
 		}
 	case eventFile:
 		u.event = raw
@@ -232,13 +228,13 @@ func (u *unpacking) done() (*Case, error) {
 	f := m.Function
 	switch {
 	case !u.seen[manifestFile] || !u.seen[eventFile]:
-		return nil, invalid("it is no bundle: there is no %s or no %s in it", manifestFile, eventFile)
+		return nil, daruma.Invalidf("it is no bundle: there is no %s or no %s in it", manifestFile, eventFile)
 	case m.Version != bundleVersion:
 		return nil, &daruma.Error{Kind: daruma.KindUnsupported, Err: fmt.Errorf("version %d is not known", m.Version)}
 	case m.Failure == nil || f == nil || f.Name == "" || f.Version == "" || m.Failure.Function != f.Name:
-		return nil, invalid("%s does not say which function failed", manifestFile)
+		return nil, daruma.Invalidf("%s does not say which function failed", manifestFile)
 	case len(f.Layers) > catalog.LayersMax || f.Timeout < 0 || f.Timeout > catalog.TimeoutMax || f.MemoryMB < 0 || f.MemoryMB > catalog.MemoryMBMax || f.StorageMB < 0 || f.StorageMB > catalog.StorageMBMax:
-		return nil, invalid("%s has a configuration beyond the limits of a function", manifestFile)
+		return nil, daruma.Invalidf("%s has a configuration beyond the limits of a function", manifestFile)
 	}
 	if f.Env == nil {
 		f.Env = map[string]string{}
@@ -248,7 +244,7 @@ func (u *unpacking) done() (*Case, error) {
 		f.Layers[i].Code.Dir = filepath.Join(u.dir, layersDir, strconv.Itoa(i))
 	}
 	if err := here(f); err != nil {
-		return nil, invalid("its code is missing: %w", err)
+		return nil, daruma.Invalidf("its code is missing: %w", err)
 	}
 	f.Code.SHA256 = "" // it may have been changed, and nothing here needs it
 	return &Case{Failure: m.Failure, Event: u.event, Function: f, Place: m.Place, Tape: u.tape, Notes: m.Notes}, nil

@@ -88,7 +88,7 @@ func report(held delivery.Held, o daruma.Outcome, facts Facts, started time.Time
 	r := delivery.Report{Held: held, Verdict: rule.Verdict, Outcome: o.Kind.String(), Status: rule.Status, FunctionError: rule.FunctionError,
 		Started: started, Duration: o.Duration, Environment: o.Environment, Version: o.Version, CodeSHA256: facts.CodeSHA256, Revision: facts.Revision, DeadLetter: facts.DeadLetter, Faults: o.Faults}
 	if f := o.Failure; f != nil {
-		r.ErrorType, r.Message, r.After = f.Type, f.Message, f.After
+		r.ErrorType, r.Message, r.After, r.Alone = f.Type, f.Message, f.After, f.Alone
 		if o.Kind == daruma.Refused && f.Kind == daruma.KindNotFound {
 			r.Status = 404
 		}

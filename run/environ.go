@@ -28,6 +28,8 @@ func environ(e *Environment, cmd Command, api string) (runtime, extension []stri
 		for _, v := range list {
 			if name, value, ok := strings.Cut(v, "="); ok {
 				vars[name] = value
+			} else {
+				delete(vars, name)
 			}
 		}
 	}

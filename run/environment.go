@@ -2,6 +2,8 @@ package run
 
 import (
 	"context"
+	"errors"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -424,7 +426,8 @@ func (v *services) open(e *Environment) error {
 // start starts one service and returns the address it is reached at.
 func (v *services) start(ctx context.Context, e *Environment, service Service, ref Ref) (string, error) {
 	run := func(serve func() error) {
-		if err := serve(); err != nil && ctx.Err() == nil {
+		// a place that ends closes its listeners before the services are told
+		if err := serve(); err != nil && ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
 			e.logs.Remark("the service at " + service.Address + " ended: " + err.Error())
 		}
 	}

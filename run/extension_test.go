@@ -48,16 +48,19 @@ func TestExtensionsDoNotGetWhatIsTheRuntimesOwn(t *testing.T) {
 }
 
 func TestTheCallerIsAnsweredBeforeSlowExtensionsAreDone(t *testing.T) {
-	w := newWorld(t, nil, function("pid"))
+	w := newWorld(t, nil, timeout("pid", 20*time.Second))
 	w.extensions("ext-slow")
 	first := w.run("{}")
-	began := time.Now()
-	second := w.run("{}")
-	if second.Environment == first.Environment && time.Since(began) < 50*time.Millisecond {
-		t.Errorf("got the environment again at once, want it to stay busy until its extension called next")
+	if all := w.pool.Environments(); first.Kind != daruma.Done || len(all) != 1 || all[0].State != daruma.Busy {
+		t.Errorf("got %v (%v) and %+v, want an answer while the extension is not done", first.Kind, first.Failure, all)
 	}
-	if first.Kind != daruma.Done || first.Duration > 140*time.Millisecond {
-		t.Errorf("got %v after %v, want an answer before the extension is done", first.Kind, first.Duration)
+	if second := w.run("{}"); second.Kind != daruma.Done || second.Environment == first.Environment {
+		t.Errorf("got %v (%v) of %s, want another environment: the first is busy until its extension calls next", second.Kind, second.Failure, second.Environment)
+	}
+	w.letGo("slow")
+	w.awaitFree()
+	if third := w.run("{}"); third.Init != 0 {
+		t.Error("got a third environment")
 	}
 }
 
@@ -114,7 +117,7 @@ func TestAnExtensionThatDoesNotEndIsKilledAfterTwoSeconds(t *testing.T) {
 	want(t, w.run(`"x"`), daruma.Done, `"x"`)
 	began := time.Now()
 	w.close()
-	if took := time.Since(began); took < 1900*time.Millisecond || took > 6*time.Second {
+	if took := time.Since(began); took < 1900*time.Millisecond { // that it ends at all is close's to say
 		t.Errorf("got %v, want about two seconds", took)
 	}
 }
@@ -125,8 +128,8 @@ func TestAnExtensionWithoutShutdownIsKilledAtOnce(t *testing.T) {
 	want(t, w.run(`"x"`), daruma.Done, `"x"`)
 	began := time.Now()
 	w.close()
-	if took := time.Since(began); took > 1500*time.Millisecond {
-		t.Errorf("got %v, want no wait for one that did not ask for SHUTDOWN", took)
+	if took := time.Since(began); took > 1900*time.Millisecond {
+		t.Errorf("got %v, want no wait of two seconds for one that did not ask for SHUTDOWN", took)
 	}
 	if strings.Contains(w.obs.Text(), "SHUTDOWN") {
 		t.Errorf("got a SHUTDOWN event, want none:\n%s", w.obs.Text())

@@ -142,6 +142,16 @@ func hang() {
 	}
 }
 
+// untilLetGo waits for the test to put a file into the environment's /tmp.
+func untilLetGo(name string) {
+	for {
+		if _, err := os.Stat(tmp(name)); err == nil {
+			return
+		}
+		time.Sleep(time.Millisecond) // what is waited for is in another process
+	}
+}
+
 func must(err error) {
 	if err != nil {
 		fmt.Println(err)
@@ -168,9 +178,13 @@ var programs = map[string]func(g *guest){
 			g.fail(g.next(), "Custom", `{"errorMessage": "no",  "errorType":"MyError", "stackTrace":[]}`)
 		}
 	},
-	"sleep": func(g *guest) { // sleeps for as long as the event says
+	"sleep": func(g *guest) { // sleeps for as long as the event says, or until it is let go
 		g.loop(func(e event) []byte {
-			d, _ := time.ParseDuration(strings.Trim(string(e.payload), `"`))
+			said := strings.Trim(string(e.payload), `"`)
+			if name, ok := strings.CutPrefix(said, "until "); ok {
+				untilLetGo(name)
+			}
+			d, _ := time.ParseDuration(said)
 			time.Sleep(d)
 			return []byte(`"slept"`)
 		})
@@ -447,7 +461,7 @@ func extensionMain(kind string) {
 			}
 			os.Exit(0)
 		case kind == "slow":
-			time.Sleep(150 * time.Millisecond)
+			untilLetGo("slow")
 		case kind == "dies":
 			os.Exit(6)
 		case kind == "hangs":

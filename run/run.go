@@ -52,7 +52,7 @@ type Config struct {
 	// AWS_ACCESS_KEY_ID=…, AWS_SECRET_ACCESS_KEY=…, AWS_SESSION_TOKEN=…. May be nil.
 	Credentials func(f *catalog.Function) []string
 	// Environ returns variables that an environment sees instead of all others of
-	// their names. May be nil.
+	// their names, and names without a value of those that it does not see. May be nil.
 	Environ func(f *catalog.Function, environment string) []string
 	// Spec completes the place of a function: limits, resolver, trust. The ID,
 	// mounts, layers, /tmp and memory are set already. May be nil.

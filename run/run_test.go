@@ -50,7 +50,7 @@ func newWorld(t testing.TB, change func(*run.Config), functions ...*catalog.Func
 		Serve: func(ctx context.Context, ln net.Listener, s *run.Session) error { return door.Serve(ctx, ln, s) },
 		Launch: func(f *catalog.Function) (run.Launch, error) {
 			return run.Launch{Opt: w.opt, Command: func(path func(string) string) (run.Command, error) {
-				return run.Command{Argv: []string{exe}, Env: []string{"GOCOVERDIR=" + os.TempDir(), "PATH=/bin"}, Dir: "/"}, nil
+				return run.Command{Argv: []string{exe}, Env: []string{"GOCOVERDIR=" + os.TempDir(), "PATH=/bin", "GORACE=atexit_sleep_ms=0"}, Dir: "/"}, nil
 			}}, nil
 		},
 	}
@@ -106,7 +106,7 @@ func want(t *testing.T, o daruma.Outcome, kind daruma.OutcomeKind, payload strin
 // await waits for something the observer is told.
 func (w *world) await(what string, done func() bool) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := w.obs.Await(ctx, done); err != nil {
 		w.t.Fatalf("waiting for %s: %v; log:\n%s", what, err, w.obs.Text())

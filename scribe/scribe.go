@@ -88,7 +88,7 @@ type episode struct {
 // A Scribe writes down what it is told. It is a daruma.Observer but for logs.
 type Scribe struct {
 	cfg  Config
-	wake chan struct{}
+	wake daruma.Bell
 	open atomic.Int64 // episodes; read without the lock by those who are told of every run
 
 	mu       sync.Mutex // guards episodes
@@ -107,7 +107,7 @@ func New(cfg Config) *Scribe {
 		cfg.Owner = func(string) string { return "" }
 	}
 	cfg.QuietAfter, cfg.OpenMax = cmp.Or(cfg.QuietAfter, 10*time.Second), cmp.Or(cfg.OpenMax, 10*time.Minute)
-	return &Scribe{cfg: cfg, wake: make(chan struct{}, 1), episodes: map[key]*episode{}}
+	return &Scribe{cfg: cfg, wake: daruma.NewBell(), episodes: map[key]*episode{}}
 }
 
 // Recover completes what the process before has left open of the repairs of
@@ -153,14 +153,7 @@ func (s *Scribe) Saw(x Symptom) {
 	begun := e.count == 1
 	s.mu.Unlock()
 	if begun {
-		s.prod()
-	}
-}
-
-func (s *Scribe) prod() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
+		s.wake.Ring()
 	}
 }
 
@@ -211,7 +204,7 @@ func (s *Scribe) Run(ctx context.Context) error {
 		next := s.look(ctx, false)
 		stop := func() bool { return true }
 		if !next.IsZero() {
-			stop = s.cfg.Clock.AfterFunc(max(next.Sub(s.cfg.Clock.Now()), lookMin), s.prod)
+			stop = s.cfg.Clock.AfterFunc(max(next.Sub(s.cfg.Clock.Now()), lookMin), s.wake.Ring)
 		}
 		select {
 		case <-s.wake:
@@ -280,7 +273,7 @@ func (s *Scribe) complete(ctx context.Context, k key, e episode) error {
 	now := s.episodes[k]
 	if more := now.count - e.count; more > 0 {
 		s.episodes[k] = &episode{Symptom: now.Symptom, count: more, recovered: now.recovered, first: now.last, last: now.last}
-		s.prod()
+		s.wake.Ring()
 		return nil
 	}
 	delete(s.episodes, k)

@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"encoding/json"
 	"errors"
 	"slices"
 
@@ -33,34 +32,34 @@ type Machine struct{}
 func (Machine) Name() string { return machineName }
 
 // Apply takes one step.
-func (Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
-	switch cmd.Name {
-	case commandSettle:
-		s, err := decodeStep(cmd.Body)
-		if err != nil {
-			return nil, err
-		}
-		return settle(tx, s)
-	case commandOpen, commandDrop:
-		var o Opening
-		if err := json.Unmarshal(cmd.Body, &o); err != nil {
-			return nil, invalid("%s: %w", cmd.Name, err)
-		}
-		if o.Mapping == "" {
-			return nil, invalid("%s: no mapping", cmd.Name)
-		}
-		if cmd.Name == commandOpen {
-			return open(tx, o)
-		}
-		tx.DeleteRange(cell.Prefix(keyOf(o.Mapping, "")))
-		return nil, nil
+func (Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) { return commands.Apply(tx, cmd) }
+
+// commands is what shards can be asked for.
+var commands = cell.Commands[*cell.Tx]{
+	commandOpen:   cell.Answering(open),
+	commandSettle: cell.Reading(settleStep),
+	commandDrop:   cell.Doing(drop),
+}
+
+func settleStep(tx *cell.Tx, body []byte) (*Reader, error) {
+	s, err := decodeStep(body)
+	if err != nil {
+		return nil, err
 	}
-	return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: cmd.Name, Err: errors.New("shards know no such command")}
+	return settle(tx, s)
+}
+
+func drop(tx *cell.Tx, o Opening) error {
+	if o.Mapping == "" {
+		return daruma.Invalidf("drop: no mapping")
+	}
+	tx.DeleteRange(cell.Prefix(keyOf(o.Mapping, "")))
+	return nil
 }
 
 func open(tx *cell.Tx, o Opening) (*Reader, error) {
-	if o.Shard == "" || o.Lanes < 1 || o.Lanes > LanesMax {
-		return nil, invalid("a reader has a shard, and from 1 to %d lanes", LanesMax)
+	if o.Mapping == "" || o.Shard == "" || o.Lanes < 1 || o.Lanes > LanesMax {
+		return nil, daruma.Invalidf("a reader has a mapping, a shard, and from 1 to %d lanes", LanesMax)
 	}
 	r := readers().Get(tx, keyOf(o.Mapping, o.Shard))
 	switch {
@@ -128,11 +127,11 @@ func settle(tx *cell.Tx, s Step) (*Reader, error) {
 	up := lane.GivesUp(s)
 	switch {
 	case s.Ending != Done && s.Ending != Failed && s.Ending != Untried && !up:
-		return nil, invalid("a batch has no ending %q", s.Ending)
+		return nil, daruma.Invalidf("a batch has no ending %q", s.Ending)
 	case s.To < lane.Next, s.At != 0 && (s.At < s.First || s.At >= s.To), s.Half != 0 && (s.Half <= s.First || s.Half >= s.To):
-		return nil, invalid("a batch from %d to %d does not follow %d", s.First, s.To, lane.Next)
+		return nil, daruma.Invalidf("a batch from %d to %d does not follow %d", s.First, s.To, lane.Next)
 	case up && s.GivenUp == nil:
-		return nil, invalid("a batch is given up, and nothing of it is kept")
+		return nil, daruma.Invalidf("a batch is given up, and nothing of it is kept")
 	case s.Window != nil && len(s.Window.State) > StateBytesMax:
 		return nil, &daruma.Error{Kind: daruma.KindTooLarge, Err: errors.New("the state of a window is too large")}
 	}

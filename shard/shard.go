@@ -22,7 +22,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"hash/fnv"
 	"slices"
 	"time"
@@ -268,7 +267,7 @@ func (x *Shards) Drop(ctx context.Context, mapping string) error {
 func (x *Shards) do(ctx context.Context, name string, body []byte) (*Reader, error) {
 	got, err := x.cell.Do(ctx, cell.Command{Machine: machineName, Name: name, Body: body})
 	if err != nil {
-		return nil, &daruma.Error{Op: name + " shard", Kind: daruma.KindOf(err), Err: err, Hint: daruma.HintOf(err)}
+		return nil, daruma.Wrap(name+" shard", "", err)
 	}
 	r, _ := got.(*Reader)
 	return r, nil
@@ -278,9 +277,7 @@ func (x *Shards) do(ctx context.Context, name string, body []byte) (*Reader, err
 func (x *Shards) Readers(ctx context.Context, mapping string) ([]*Reader, error) {
 	var all []*Reader
 	err := x.cell.View(ctx, machineName, func(r *cell.Reader) error {
-		for _, one := range readers().All(r, cell.Prefix(keyOf(mapping, ""))) {
-			all = append(all, one)
-		}
+		all = readers().Slice(r, cell.Prefix(keyOf(mapping, "")))
 		return nil
 	})
 	return all, err
@@ -300,17 +297,13 @@ func decodeStep(b []byte) (Step, error) {
 	var s Step
 	n, used := binary.Uvarint(b)
 	if used <= 0 || n > uint64(len(b)-used) {
-		return s, invalid("a step that ends too early")
+		return s, daruma.Invalidf("a step that ends too early")
 	}
 	if err := json.Unmarshal(b[used:used+int(n)], &s); err != nil {
-		return s, invalid("settle: %w", err)
+		return s, daruma.Invalidf("settle: %w", err)
 	}
 	s.Event = b[used+int(n):]
 	return s, nil
-}
-
-func invalid(format string, args ...any) error {
-	return &daruma.Error{Kind: daruma.KindInvalid, Err: fmt.Errorf(format, args...)}
 }
 
 var errMoved = errors.New("the lane has been moved on")

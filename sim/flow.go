@@ -12,7 +12,6 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
-	"github.com/daruma-io/daruma/cell/journal/memory"
 	"github.com/daruma-io/daruma/dispatch"
 	"github.com/daruma-io/daruma/heal"
 	"github.com/daruma-io/daruma/hold"
@@ -28,6 +27,7 @@ import (
 type FlowPlan struct {
 	Seed     uint64
 	Strict   bool
+	Keyed    bool // the function declares that its events depend on their group
 	Busy     bool // nothing is wrong but outages, and there is much to do: no message may become a dead letter
 	Queue    queue.Settings
 	Mapping  mapping.Settings
@@ -99,6 +99,7 @@ func NewFlowPlan(seed uint64) FlowPlan {
 	if r.IntN(4) == 0 {
 		p.Turns = append(p.Turns, time.Duration(r.Int64N(int64(flowLasts))))
 	}
+	p.Keyed = r.IntN(3) == 0
 	return p
 }
 
@@ -116,10 +117,27 @@ func NewFIFOPlan(seed uint64, n int) FlowPlan {
 		counts[g]++
 	}
 	lasts := time.Duration(n) * time.Millisecond
-	p.Outages = []Outage{{lasts / 5, lasts / 3}, {lasts / 2, lasts/2 + 5*time.Second}}
+	p.Outages = []Outage{{lasts / 10, lasts / 6}, {lasts * 17 / 25, lasts * 18 / 25}}
 	for i := range 4 {
 		p.Troubles = append(p.Troubles, Trouble{At: lasts * time.Duration(i+1) / 5, Kind: "crash", Down: time.Second})
 	}
+	return p
+}
+
+// NewRestPlan makes a plan of n messages that are sent at once, of which one in
+// two hundred is poison: when the others are done, nothing else is left, and then
+// the platform is killed.
+func NewRestPlan(seed uint64, n int) FlowPlan {
+	p := FlowPlan{Seed: seed, Slowest: 20 * time.Millisecond, Rare: true}
+	p.Queue = queue.Settings{Hide: 3 * time.Second, DeadLetter: &queue.DeadLetter{Queue: flowDead, After: 3}}
+	p.Mapping = mapping.Settings{Function: "F", Batch: 10, Partial: seed%2 == 0}
+	if !p.Mapping.Partial {
+		p.Mapping.Batch = 1
+	}
+	for i := range n {
+		p.Messages = append(p.Messages, Sending{At: time.Duration(i) * 100 * time.Microsecond, Body: fmt.Sprintf("g/%d", i)})
+	}
+	p.Troubles = []Trouble{{At: 3 * time.Second, Kind: "crash", Down: time.Second}}
 	return p
 }
 
@@ -144,7 +162,7 @@ func (p *FlowPlan) down(at time.Duration) bool {
 // there is much to do all the time, and a message may be received once only.
 func NewBusyPlan(seed uint64) FlowPlan {
 	r := rand.New(rand.NewPCG(seed, 3))
-	p := FlowPlan{Seed: seed, Busy: true, Groups: 40, Slowest: pick(r, 20*time.Millisecond, 200*time.Millisecond)}
+	p := FlowPlan{Seed: seed, Busy: true, Keyed: seed%2 == 1, Groups: 40, Slowest: pick(r, 20*time.Millisecond, 200*time.Millisecond)}
 	p.Queue = queue.Settings{FIFO: r.IntN(2) == 0, Hide: 30 * time.Second, DeadLetter: &queue.DeadLetter{Queue: flowDead, After: 1}}
 	p.Mapping = mapping.Settings{Function: "F", Batch: 1 + r.IntN(3), Partial: r.IntN(2) == 0}
 	counts := map[string]int{}
@@ -164,10 +182,8 @@ func NewBusyPlan(seed uint64) FlowPlan {
 // A FlowWorld is a FlowPlan being carried out. It lives in a synctest bubble.
 type FlowWorld struct {
 	FlowPlan
-	clock  daruma.Clock
-	medium *memory.Medium
-	began  time.Time
-	Tally  map[string]int64
+	host
+	Tally map[string]int64
 
 	mu      sync.Mutex // guards the rest
 	acked   map[string]bool
@@ -175,11 +191,6 @@ type FlowWorld struct {
 	running int
 	tried   map[string]bool // flaky messages that have failed
 	early   [][2]string     // a message, and one before it in its group that was not handled well yet
-	life    context.Context
-	end     context.CancelFunc
-	drain   context.CancelFunc
-	stopped chan struct{}
-	cell    *cell.Cell
 	q       *queue.Queues
 	m       *mapping.Mappings
 	l       *ledger.Ledger
@@ -195,33 +206,26 @@ type handled struct {
 
 // NewFlowWorld makes a world. It starts nothing.
 func NewFlowWorld(p FlowPlan) *FlowWorld {
-	return &FlowWorld{FlowPlan: p, clock: daruma.SystemClock{}, medium: &memory.Medium{}, acked: map[string]bool{}, tried: map[string]bool{}, good: map[string][]handled{}, Tally: map[string]int64{}}
+	return &FlowWorld{FlowPlan: p, host: newHost(), acked: map[string]bool{}, tried: map[string]bool{}, good: map[string][]handled{}, Tally: map[string]int64{}}
 }
 
 // Live carries the plan out until every message is done or a dead letter.
-func (w *FlowWorld) Live(ctx context.Context) error {
-	w.began = w.clock.Now()
-	if err := w.open(ctx, true); err != nil {
-		return err
-	}
-	defer w.stop(false)
-	var workload sync.WaitGroup
+func (w *FlowWorld) Live(ctx context.Context) error { return w.last(ctx, w.open, w.live) }
+
+func (w *FlowWorld) live(ctx context.Context, workload *sync.WaitGroup) error {
 	workload.Go(func() { w.send(ctx) })
 	for _, at := range w.Turns {
 		workload.Go(func() { w.turn(ctx, at) })
 	}
 	for _, t := range w.Troubles {
-		_ = w.clock.Sleep(ctx, t.At-w.clock.Now().Sub(w.began))
-		if t.Kind == "torn" {
-			w.medium.Hold()
-			_ = w.clock.Sleep(ctx, t.Held)
-		}
-		w.stop(t.Kind != "restart")
-		_ = w.clock.Sleep(ctx, t.Down)
+		w.until(ctx, t.At)
+		w.suffer(ctx, t)
 		if err := w.open(ctx, false); err != nil {
 			return err
 		}
+		w.mu.Lock()
 		w.Tally[t.Kind]++
+		w.mu.Unlock()
 	}
 	workload.Wait()
 	for i := range 6 * 60 * 4 {
@@ -243,9 +247,7 @@ func (w *FlowWorld) Live(ctx context.Context) error {
 		_ = w.clock.Sleep(ctx, 10*time.Second)
 	}
 	a, _ := w.q.Account(ctx, flowQueue)
-	fmt.Printf("DBG %+v ready=%v %+v\n", w.g.Statuses(), w.q.Ready(flowQueue), w.m.All()[0])
-	fmt.Printf("DBG %+v\n", w.src.Flow(w.m.All()[0]))
-	return fmt.Errorf("after four hours messages are left: %+v", a)
+	return fmt.Errorf("after four hours messages are left: %+v, ready %v, breakers %+v, flow %+v", a, w.q.Ready(flowQueue), w.g.Statuses(), w.src.Flow(w.m.All()[0]))
 }
 
 // patience is after how many looks a person does something: two hours.
@@ -272,19 +274,19 @@ func (w *FlowWorld) person(ctx context.Context) error {
 	g := w.g
 	w.Tally["closed by a person"]++
 	w.mu.Unlock()
-	_, err = g.Force(ctx, "F", hold.Closed, "they are broken")
+	_, err = g.Force(ctx, hold.Unit{Function: "F"}, hold.Closed, "they are broken")
 	return err
 }
 
 // send sends every message in order, each until that is certain.
 func (w *FlowWorld) send(ctx context.Context) {
 	for i, s := range w.Messages {
-		_ = w.clock.Sleep(ctx, s.At-w.clock.Now().Sub(w.began))
+		w.until(ctx, s.At)
 		message := queue.Message{Body: []byte(s.Body), Group: s.Group}
 		if w.Queue.FIFO {
 			message.Once = fmt.Sprint(i)
 		}
-		for {
+		sent := w.again(ctx, func() bool {
 			w.mu.Lock()
 			q := w.q
 			w.mu.Unlock()
@@ -293,44 +295,28 @@ func (w *FlowWorld) send(ctx context.Context) {
 				w.mu.Lock()
 				w.acked[s.Body] = true
 				w.mu.Unlock()
-				break
 			}
-			if daruma.KindOf(err) == daruma.KindDoubtful && !w.Queue.FIFO {
-				break // it may be there or not, and again it would be there twice
-			}
-			_ = w.clock.Sleep(ctx, time.Second)
+			return err == nil || daruma.KindOf(err) == daruma.KindDoubtful && !w.Queue.FIFO // again it might be there twice
+		})
+		if !sent {
+			return
 		}
 	}
 }
 
 // turn disables the mapping for a minute.
 func (w *FlowWorld) turn(ctx context.Context, at time.Duration) {
-	_ = w.clock.Sleep(ctx, at-w.clock.Now().Sub(w.began))
+	w.until(ctx, at)
 	for _, disabled := range []bool{true, false} {
-		for {
+		w.again(ctx, func() bool {
 			w.mu.Lock()
 			m := w.m
 			w.mu.Unlock()
-			all := m.All()
-			_, err := m.Change(ctx, all[0].UUID, func(s *mapping.Settings) error { s.Disabled = disabled; return nil })
-			if err == nil {
-				break
-			}
-			_ = w.clock.Sleep(ctx, time.Second)
-		}
+			_, err := m.Change(ctx, m.All()[0].UUID, func(s *mapping.Settings) error { s.Disabled = disabled; return nil })
+			return err == nil
+		})
 		_ = w.clock.Sleep(ctx, time.Minute)
 	}
-}
-
-func (w *FlowWorld) stop(suddenly bool) {
-	if suddenly {
-		w.end()
-		w.medium.Crash()
-	}
-	w.drain()
-	<-w.stopped
-	w.end()
-	_ = w.cell.Close() // of a crashed one: an error
 }
 
 // open starts the process.
@@ -363,24 +349,15 @@ func (w *FlowWorld) open(ctx context.Context, first bool) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cell, w.q, w.m, w.l = c, q, m, ledger.New(c)
-	w.life, w.end = context.WithCancel(context.Background())
-	live, drain := context.WithCancel(context.Background())
-	w.drain, w.stopped = drain, make(chan struct{})
-	source := dispatch.NewMappings(dispatch.MappingsConfig{Store: m, Strict: w.Strict, Clock: w.clock, Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} },
-		Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {Origin: dispatch.NewQueues(q, w.clock), Encode: encode, View: func(*mapping.Mapping, dispatch.Record) pattern.Value { return pattern.Value{} }, Report: readReport}}})
-	w.g = heal.New(heal.Config{Strict: w.Strict, Most: 20, Store: holds, Known: known, Clock: w.clock, Seed: w.Seed})
+	w.q, w.m, w.l = q, m, ledger.New(c)
+	run := w.begin(c)
+	w.g = heal.New(heal.Config{Strict: w.Strict, Most: 20, Store: holds, Known: known, Clock: w.clock, Seed: w.Seed, Dependency: tenantAt(w.Keyed)})
+	source := dispatch.NewMappings(dispatch.MappingsConfig{Store: m, Heal: w.g, Strict: w.Strict, Clock: w.clock, Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} },
+		Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {Origin: dispatch.NewQueues(q, w.clock), Encode: encode, JSON: tenantOf, View: func(*mapping.Mapping, dispatch.Record) pattern.Value { return pattern.Value{} }, Report: readReport}}})
 	w.src = source
 	x := dispatch.New(dispatch.Config{Sources: []dispatch.Source{source}, Runner: flowRunner{w, w.life}, Clock: w.clock, Total: 40, Drain: 20 * time.Second,
 		Heal: w.g})
-	stopped := w.stopped
-	go func() {
-		defer close(stopped)
-		var both sync.WaitGroup
-		both.Go(func() { _ = source.Run(live) })
-		both.Go(func() { _ = x.Run(live) })
-		both.Wait()
-	}()
+	run(source.Run, x.Run)
 	return nil
 }
 

@@ -30,6 +30,21 @@ func TestAnOutageOfABusyFunctionMakesNoDeadLetters(t *testing.T) {
 	}
 }
 
+func TestThePoisonThatIsLeftOfAQueueIsNoOutage(t *testing.T) {
+	for seed := range *flows / 40 {
+		p := sim.NewRestPlan(seed, 6000)
+		synctest.Test(t, func(t *testing.T) {
+			w := sim.NewFlowWorld(p)
+			if err := w.Live(t.Context()); err != nil {
+				t.Errorf("seed %d (%+v): %v", seed, p.Mapping, err)
+			}
+			if w.Tally["holds"] > 0 || w.Tally["dead"] < 20 || w.Tally["crash"] == 0 {
+				t.Errorf("seed %d (%+v): %d holds, %d crashes and %d dead letters, want none, one and at least 20", seed, p.Mapping, w.Tally["holds"], w.Tally["crash"], w.Tally["dead"])
+			}
+		})
+	}
+}
+
 func TestEveryMessageEndsOnceHoweverItFlows(t *testing.T) {
 	tally := map[string]int64{}
 	for seed := *flowFrom; seed < *flowFrom+*flows; seed++ {
@@ -63,7 +78,7 @@ func TestOrderIsKeptInFiftyThousandMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Log(w.Tally)
-		if w.Tally["acked"] != 50_000 || w.Tally["holds"] == 0 || w.Tally["crash"] == 0 || w.Tally["dead"] == 0 {
+		if w.Tally["acked"] != 50_000 || w.Tally["holds"] == 0 || w.Tally["runs in an outage"] == 0 || w.Tally["crash"] == 0 || w.Tally["dead"] == 0 {
 			t.Errorf("that was not all of it: %v", w.Tally)
 		}
 	})

@@ -23,7 +23,7 @@ func (l *holdLog) Open(context.Context, hold.Opening) (ledger.RepairID, error) {
 }
 
 // Close counts the end of one.
-func (l *holdLog) Close(context.Context, string, string) error {
+func (l *holdLog) Close(context.Context, hold.Unit, string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed++
@@ -31,9 +31,9 @@ func (l *holdLog) Close(context.Context, string, string) error {
 }
 
 // Force does nothing.
-func (*holdLog) Force(context.Context, string, hold.Force, string, string) (ledger.RepairID, error) {
+func (*holdLog) Force(context.Context, hold.Unit, hold.Force, string, string) (ledger.RepairID, error) {
 	return 0, nil
 }
 
 // Learn does nothing.
-func (*holdLog) Learn(context.Context, map[string]int) error { return nil }
+func (*holdLog) Learn(context.Context, map[hold.Unit]int) error { return nil }

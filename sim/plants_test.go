@@ -30,16 +30,20 @@ type plant struct {
 type bed struct {
 	pkg    string
 	run    string
+	flags  []string // that its tests have beside
 	plants []plant
 }
 
+// unshrunk has tests with rapid's flags end as soon as they have found something.
+var unshrunk = []string{"-rapid.nofailfile", "-rapid.shrinktime", "0s"}
+
 var beds = []bed{
-	{"cell/journal/disk", "^TestAnEntryIsDurableOnlyOnceItIsSynced$", []plant{
+	{"cell/journal/disk", "^TestAnEntryIsDurableOnlyOnceItIsSynced$", unshrunk, []plant{
 		{bug: "", quiet: true},
 		{"acknowledged before commit", true, []string{"TestAnEntryIsDurableOnlyOnceItIsSynced"}},
 		{"sync skipped", true, []string{"TestAnEntryIsDurableOnlyOnceItIsSynced"}},
 	}},
-	{"delivery", "^Test", []plant{
+	{"delivery", "^Test", unshrunk, []plant{
 		{bug: "", quiet: true},
 		{"age forgotten", false, []string{
 			"TestTheAgeRuleIsAppliedBeforeTheNextAttempt", "TestAnOldEventIsGivenUpWithoutARun",
@@ -72,19 +76,27 @@ var beds = []bed{
 			"TestTheAgeRuleIsAppliedBeforeTheNextAttempt", "TestDeliveriesAreWhatTheModelSays",
 		}},
 	}},
-	{"dispatch", "^Test(AThrottleSpendsNo|NothingIsReceivedFor|AReportThatMakesNo|WhatAFilterDoesNotWant|OnlyReported|OneBatchOfAGroup|MessagesAre|AFailedBatch|NoMoreBatches)", []plant{
+	{"dispatch", "^Test(AThrottleSpendsNo|NothingIsReceivedFor|AReportThatMakesNo|WhatAFilterDoesNotWant|OnlyReported|OneBatchOfAGroup|MessagesAre|AFailedBatch|NoMoreBatches)", nil, []plant{
 		{bug: "", quiet: true},
 		{"throttle spends a receive", true, []string{"TestAThrottleSpendsNoReceiveUnlessSemanticsAreStrict"}},
 		{"held queue is received from", true, []string{"TestNothingIsReceivedForAFunctionThatIsHeld"}},
 		{"malformed report deletes", true, []string{"TestAReportThatMakesNoSenseMeansThatAllFailed"}},
 		{"filtered message stays", true, []string{"TestWhatAFilterDoesNotWantIsDeleted"}},
 	}},
-	{"queue", "^Test(AQueueIsWhatTheModelSays|ADeadLetterIsInItsQueue|WhatIsKnownOfTheTries)", []plant{
+	{"queue", "^Test(AQueueIsWhatTheModelSays|ADeadLetterIsInItsQueue|WhatIsKnownOfTheTries)", unshrunk, []plant{
 		{bug: "", quiet: true},
 		{"group handed out twice", true, []string{"TestAQueueIsWhatTheModelSays"}},
 		{"dead letter copied after the delete", true, []string{
 			"TestADeadLetterIsInItsQueueAndInTheLedger", "TestWhatIsKnownOfTheTriesIsInTheLedger", "TestAQueueIsWhatTheModelSays",
 		}},
+	}},
+	{"once", "^Test", nil, []plant{
+		{bug: "", quiet: true},
+		{"key kept in a later step", true, []string{"TestAKeyIsKeptWithTheStepOrNotAtAll"}},
+	}},
+	{"sim/twice", "^Test", []string{"-worlds", "200"}, []plant{
+		{bug: "", quiet: true},
+		{"key kept in a later step", true, []string{"TestAnEventThatIsDoneIsKnownByItsKeyWhereverTheProcessEnds", "TestACrashAtAnyCommandKeepsKeysAndEventsTogether"}},
 	}},
 }
 
@@ -112,11 +124,7 @@ func TestEveryPlantedBugIsFoundByItsTests(t *testing.T) {
 	for _, b := range beds {
 		binary := build(b.pkg)
 		for _, p := range b.plants {
-			args := []string{"-test.run", b.run}
-			if b.pkg != "dispatch" { // which has none of these flags
-				args = append(args, "-rapid.nofailfile", "-rapid.shrinktime", "0s")
-			}
-			took := failing(t, binary, "../"+b.pkg, p.bug, args...)
+			took := failing(t, binary, "../"+b.pkg, p.bug, append([]string{"-test.run", b.run}, b.flags...)...)
 			got, want := names(took), slices.Sorted(slices.Values(p.tests))
 			if !slices.Equal(got, want) {
 				t.Errorf("%q: got these tests failing:\n\t%s\nwant\n\t%s", p.bug, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
@@ -180,7 +188,7 @@ var failed = regexp.MustCompile(`(?m)^--- FAIL: (\w+) \((.*)\)`)
 // failing runs a test binary with a bug and returns the tests that failed, and what each took.
 func failing(t *testing.T, binary, dir, bug string, args ...string) map[string]string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary, append([]string{"-test.v", "-plant", bug}, args...)...)
+	cmd := exec.CommandContext(t.Context(), binary, append([]string{"-test.v", "-test.timeout", "5m", "-plant", bug}, args...)...)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	took := map[string]string{}

@@ -20,7 +20,6 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/cell/journal"
-	"github.com/daruma-io/daruma/cell/journal/memory"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/dispatch"
 	"github.com/daruma-io/daruma/ledger"
@@ -126,11 +125,10 @@ func (p Plan) function(name string) *Function {
 // A World is a plan being carried out. It lives in a synctest bubble.
 type World struct {
 	Plan
-	clock  daruma.Clock
-	medium *memory.Medium
-	sink   *Sink
-	torn   chan struct{}    // closed when entry CrashAt is applied
-	Tally  map[string]int64 // what there was of what, once Live has returned
+	host
+	sink  *Sink
+	torn  chan struct{}    // closed when entry CrashAt is applied
+	Tally map[string]int64 // what there was of what, once Live has returned
 
 	mu      sync.Mutex // guards the rest
 	acked   []string   // request IDs that were accepted for sure
@@ -139,13 +137,8 @@ type World struct {
 	running map[string]int
 	mostAll int
 	mostOf  int
-	cell    *cell.Cell
 	d       *delivery.Deliveries
 	l       *ledger.Ledger
-	life    context.Context // of the process; its functions die with it
-	end     context.CancelFunc
-	stopped chan struct{} // closed when the dispatcher of this life is gone
-	drain   context.CancelFunc
 }
 
 // A Run is one try of one event as its function saw it.
@@ -158,19 +151,15 @@ type Run struct {
 
 // NewWorld makes a world. It starts nothing.
 func NewWorld(p Plan) *World {
-	return &World{Plan: p, clock: daruma.SystemClock{}, medium: &memory.Medium{}, sink: &Sink{}, torn: make(chan struct{}), tries: map[string]int{}, running: map[string]int{}}
+	return &World{Plan: p, host: newHost(), sink: &Sink{}, torn: make(chan struct{}), tries: map[string]int{}, running: map[string]int{}}
 }
 
 // Live carries the plan out, until nothing is in progress any more.
-func (w *World) Live(ctx context.Context) error {
-	began := w.clock.Now()
-	if err := w.open(ctx, true); err != nil {
-		return err
-	}
-	defer w.stop(false)
-	var workload sync.WaitGroup
+func (w *World) Live(ctx context.Context) error { return w.last(ctx, w.open, w.live) }
+
+func (w *World) live(ctx context.Context, workload *sync.WaitGroup) error {
 	for _, e := range w.Events {
-		workload.Go(func() { w.accept(ctx, began, e) })
+		workload.Go(func() { w.accept(ctx, e) })
 	}
 	if w.CrashAt > 0 {
 		if err := w.crashAt(ctx); err != nil {
@@ -178,7 +167,7 @@ func (w *World) Live(ctx context.Context) error {
 		}
 	}
 	for _, t := range w.Troubles {
-		_ = w.clock.Sleep(ctx, t.At-w.clock.Now().Sub(began))
+		w.until(ctx, t.At)
 		if err := w.trouble(ctx, t); err != nil {
 			return err
 		}
@@ -201,9 +190,9 @@ func (w *World) Live(ctx context.Context) error {
 }
 
 // accept has an event accepted, again and again until that is certain.
-func (w *World) accept(ctx context.Context, began time.Time, e Event) {
-	_ = w.clock.Sleep(ctx, e.At-w.clock.Now().Sub(began))
-	for {
+func (w *World) accept(ctx context.Context, e Event) {
+	w.until(ctx, e.At)
+	w.again(ctx, func() bool {
 		w.mu.Lock()
 		d := w.d
 		w.mu.Unlock()
@@ -212,13 +201,9 @@ func (w *World) accept(ctx context.Context, began time.Time, e Event) {
 			w.mu.Lock()
 			w.acked = append(w.acked, e.Request)
 			w.mu.Unlock()
-			return
 		}
-		if daruma.KindOf(err) == daruma.KindDoubtful {
-			return // it may be there, or not: nobody was promised anything
-		}
-		_ = w.clock.Sleep(ctx, time.Second)
-	}
+		return err == nil || daruma.KindOf(err) == daruma.KindDoubtful // it may be there, or not: nobody was promised anything
+	})
 }
 
 // crashAt waits for the entry that is to be lost, and has the process die of it.
@@ -251,28 +236,11 @@ func (t *tearing) Open(ctx context.Context, apply journal.Apply) (journal.Journa
 }
 
 func (w *World) trouble(ctx context.Context, t Trouble) error {
-	if t.Kind == "torn" {
-		w.medium.Hold()
-		_ = w.clock.Sleep(ctx, t.Held)
-	}
-	w.stop(t.Kind != "restart")
-	_ = w.clock.Sleep(ctx, t.Down)
+	w.suffer(ctx, t)
 	if t.Deaf || t.Hears {
 		w.sink.Refuse(t.Deaf)
 	}
 	return w.open(ctx, false)
-}
-
-// stop ends the process: suddenly, or as it should.
-func (w *World) stop(suddenly bool) {
-	if suddenly {
-		w.end()
-		w.medium.Crash()
-	}
-	w.drain()
-	<-w.stopped
-	w.end()
-	_ = w.cell.Close() // of a crashed one: an error
 }
 
 // open starts the process.
@@ -298,16 +266,10 @@ func (w *World) open(ctx context.Context, first bool) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cell, w.d, w.l = c, d, ledger.New(c)
-	w.life, w.end = context.WithCancel(context.Background())
-	live, drain := context.WithCancel(context.Background())
-	w.drain, w.stopped = drain, make(chan struct{})
+	w.d, w.l = d, ledger.New(c)
+	run := w.begin(c)
 	x := dispatch.New(dispatch.Config{Sources: []dispatch.Source{dispatch.NewDeliveries(d, w.facts, w.l)}, Runner: runner{w, w.life}, Clock: w.clock, Total: w.Total, Each: w.Each})
-	stopped := w.stopped
-	go func() {
-		defer close(stopped)
-		_ = x.Run(live)
-	}()
+	run(x.Run)
 	return nil
 }
 

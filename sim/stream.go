@@ -15,7 +15,6 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
-	"github.com/daruma-io/daruma/cell/journal/memory"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/dispatch"
 	"github.com/daruma-io/daruma/heal"
@@ -26,7 +25,9 @@ import (
 	"github.com/daruma-io/daruma/route"
 	"github.com/daruma-io/daruma/shard"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/schema"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // A StreamPlan is everything a seed decides about the changes of a table on
@@ -88,10 +89,8 @@ func (p *StreamPlan) down(at time.Duration) bool {
 // A StreamWorld is a StreamPlan being carried out. It lives in a synctest bubble.
 type StreamWorld struct {
 	StreamPlan
-	clock  daruma.Clock
-	medium *memory.Medium
-	began  time.Time
-	Tally  map[string]int64
+	host
+	Tally map[string]int64
 
 	mu      sync.Mutex // guards the rest
 	keys    map[uint64]string
@@ -99,11 +98,6 @@ type StreamWorld struct {
 	running map[string]int       // runs by key
 	sums    map[string]int64     // by window: records that a final run was told of
 	wrong   []string
-	drain   context.CancelFunc
-	life    context.Context
-	end     context.CancelFunc
-	stopped chan struct{}
-	cell    *cell.Cell
 	tables  *table.Tables
 	m       *mapping.Mappings
 	l       *ledger.Ledger
@@ -113,29 +107,20 @@ type StreamWorld struct {
 
 // NewStreamWorld makes a world. It starts nothing.
 func NewStreamWorld(p StreamPlan) *StreamWorld {
-	return &StreamWorld{StreamPlan: p, clock: daruma.SystemClock{}, medium: &memory.Medium{}, Tally: map[string]int64{}, keys: map[uint64]string{}, ended: map[uint64]time.Time{}, running: map[string]int{}, sums: map[string]int64{}}
+	return &StreamWorld{StreamPlan: p, host: newHost(), Tally: map[string]int64{}, keys: map[uint64]string{}, ended: map[uint64]time.Time{}, running: map[string]int{}, sums: map[string]int64{}}
 }
 
 // Live carries the plan out until every change is done or given up.
-func (w *StreamWorld) Live(ctx context.Context) error {
-	w.began = w.clock.Now()
-	if err := w.open(ctx, true); err != nil {
-		return err
-	}
-	defer w.stop(false)
-	var workload sync.WaitGroup
+func (w *StreamWorld) Live(ctx context.Context) error { return w.last(ctx, w.open, w.live) }
+
+func (w *StreamWorld) live(ctx context.Context, workload *sync.WaitGroup) error {
 	workload.Go(func() { w.write(ctx) })
 	for _, at := range w.Divides {
 		workload.Go(func() { w.divide(ctx, at) })
 	}
 	for _, t := range w.Troubles {
-		_ = w.clock.Sleep(ctx, t.At-w.clock.Now().Sub(w.began))
-		if t.Kind == "torn" {
-			w.medium.Hold()
-			_ = w.clock.Sleep(ctx, t.Held)
-		}
-		w.stop(t.Kind != "restart")
-		_ = w.clock.Sleep(ctx, t.Down)
+		w.until(ctx, t.At)
+		w.suffer(ctx, t)
 		if err := w.open(ctx, false); err != nil {
 			return err
 		}
@@ -172,7 +157,7 @@ func (w *StreamWorld) person(ctx context.Context) error {
 	w.mu.Lock()
 	w.Tally["closed by a person"]++
 	w.mu.Unlock()
-	_, err := w.g.Force(ctx, "F", hold.Closed, "they are broken")
+	_, err := w.g.Force(ctx, hold.Unit{Function: "F"}, hold.Closed, "they are broken")
 	return err
 }
 
@@ -180,47 +165,36 @@ func (w *StreamWorld) person(ctx context.Context) error {
 func (w *StreamWorld) write(ctx context.Context) {
 	r := rand.New(rand.NewPCG(w.Seed, 6))
 	for i, at := range w.Writes {
-		_ = w.clock.Sleep(ctx, at-w.clock.Now().Sub(w.began))
+		w.until(ctx, at)
 		key := fmt.Sprint("k", r.IntN(w.Keys))
-		for {
+		written := w.again(ctx, func() bool {
 			w.mu.Lock()
 			t := w.tables
 			w.mu.Unlock()
-			_, err := t.Write(ctx, table.Action{Kind: table.Put, Table: "T", Item: value.Item{{Name: "n", Value: value.OfInt(int64(i))}, {Name: "pk", Value: value.OfString(key)}}})
-			if err == nil || daruma.KindOf(err) == daruma.KindInvalid {
-				break
-			}
-			_ = w.clock.Sleep(ctx, time.Second)
+			_, err := t.Write(ctx, write.Action{Kind: write.Put, Table: "T", Item: value.Item{{Name: "n", Value: value.OfInt(int64(i))}, {Name: "pk", Value: value.OfString(key)}}})
+			return err == nil || daruma.KindOf(err) == daruma.KindInvalid
+		})
+		if !written {
+			return
 		}
 	}
 }
 
 // divide changes the number of lanes.
 func (w *StreamWorld) divide(ctx context.Context, at time.Duration) {
-	_ = w.clock.Sleep(ctx, at-w.clock.Now().Sub(w.began))
-	for {
+	w.until(ctx, at)
+	divided := w.again(ctx, func() bool {
 		w.mu.Lock()
 		m := w.m
 		w.mu.Unlock()
-		if _, err := m.Change(ctx, m.All()[0].UUID, func(s *mapping.Settings) error { s.Stream.Lanes = 1 + s.Stream.Lanes%4; return nil }); err == nil {
-			w.mu.Lock()
-			w.Tally["divided"]++
-			w.mu.Unlock()
-			return
-		}
-		_ = w.clock.Sleep(ctx, time.Second)
+		_, err := m.Change(ctx, m.All()[0].UUID, func(s *mapping.Settings) error { s.Stream.Lanes = 1 + s.Stream.Lanes%4; return nil })
+		return err == nil
+	})
+	if divided {
+		w.mu.Lock()
+		w.Tally["divided"]++
+		w.mu.Unlock()
 	}
-}
-
-func (w *StreamWorld) stop(suddenly bool) {
-	if suddenly {
-		w.end()
-		w.medium.Crash()
-	}
-	w.drain()
-	<-w.stopped
-	w.end()
-	_ = w.cell.Close() // of a crashed one: an error
 }
 
 // open starts the process.
@@ -233,7 +207,7 @@ func (w *StreamWorld) open(ctx context.Context, first bool) error {
 	}
 	tables, m := table.New(c, tabled, w.clock), mapping.Open(c, mapped)
 	if first {
-		if _, err := tables.Create(ctx, table.Creation{Definition: table.Definition{Name: "T", OnDemand: true, Attributes: []table.KeyAttribute{{Name: "pk", Kind: value.String}}, Key: table.KeySchema{Hash: []string{"pk"}}}, View: table.ViewNew}); err != nil {
+		if _, err := tables.Create(ctx, schema.Creation{Definition: schema.Definition{Name: "T", OnDemand: true, Attributes: []schema.KeyAttribute{{Name: "pk", Kind: value.String}}, Key: schema.KeySchema{Hash: []string{"pk"}}}, View: schema.ViewNew}); err != nil {
 			return err
 		}
 		if _, err := m.Create(ctx, mapping.Source{Kind: dispatch.ChangesKind, Name: "T", ARN: "arn:T"}, w.Mapping, nil); err != nil {
@@ -247,10 +221,8 @@ func (w *StreamWorld) open(ctx context.Context, first bool) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cell, w.tables, w.m, w.l, w.s = c, tables, m, ledger.New(c), shard.New(c)
-	w.life, w.end = context.WithCancel(context.Background())
-	live, drain := context.WithCancel(context.Background())
-	w.drain, w.stopped = drain, make(chan struct{})
+	w.tables, w.m, w.l, w.s = tables, m, ledger.New(c), shard.New(c)
+	run := w.begin(c)
 	w.running = map[string]int{}
 	kind := dispatch.StreamKind{Shards: dispatch.NewTableShards(tables, dispatch.Naming{Find: func(*mapping.Mapping) []*table.Stream { return tables.Streams("T") }, Shard: func(s *table.Stream) string { return fmt.Sprint(s.Number) }, Record: streamRecord}),
 		Keep: table.StreamAge, View: func([]byte) pattern.Value { return pattern.Value{} }, Report: streamReport}
@@ -258,15 +230,7 @@ func (w *StreamWorld) open(ctx context.Context, first bool) error {
 		Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} }, ARN: func(t daruma.Target) string { return t.String() }})
 	w.g = heal.New(heal.Config{Strict: w.Strict, Most: 20, Store: holds, Known: known, Clock: w.clock, Seed: w.Seed})
 	x := dispatch.New(dispatch.Config{Sources: []dispatch.Source{source}, Runner: streamRunner{w, w.life}, Clock: w.clock, Total: 40, Drain: 20 * time.Second, Heal: w.g})
-	g, stopped := w.g, w.stopped
-	go func() {
-		defer close(stopped)
-		var both sync.WaitGroup
-		both.Go(func() { _ = source.Run(live) })
-		both.Go(func() { _ = g.Run(live) })
-		both.Go(func() { _ = x.Run(live) })
-		both.Wait()
-	}()
+	run(source.Run, w.g.Run, x.Run)
 	return nil
 }
 

@@ -13,7 +13,11 @@ import (
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/cell/journal/memory"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/read"
+	"github.com/daruma-io/daruma/table/refuse"
+	"github.com/daruma-io/daruma/table/schema"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // A TransactPlan is everything a seed decides about transactions of tables
@@ -126,19 +130,19 @@ func (w *TransactWorld) open(ctx context.Context) (err error) {
 
 // begin makes the tables, and the accounts with their money.
 func (w *TransactWorld) begin(ctx context.Context) error {
-	key := table.KeySchema{Hash: []string{"id"}}
-	id := table.KeyAttribute{Name: "id", Kind: value.String}
-	for _, c := range []table.Creation{
-		{Definition: table.Definition{Name: "accounts", OnDemand: true, Attributes: []table.KeyAttribute{id}, Key: key}, View: table.ViewNew},
-		{Definition: table.Definition{Name: "transfers", OnDemand: true, Attributes: []table.KeyAttribute{id, {Name: "from", Kind: value.String}}, Key: key,
-			Indexes: []table.Index{{Name: "by-from", Key: table.KeySchema{Hash: []string{"from"}}, Projection: table.Projection{Kind: table.ProjectAll}}}}, View: table.ViewNew},
+	key := schema.KeySchema{Hash: []string{"id"}}
+	id := schema.KeyAttribute{Name: "id", Kind: value.String}
+	for _, c := range []schema.Creation{
+		{Definition: schema.Definition{Name: "accounts", OnDemand: true, Attributes: []schema.KeyAttribute{id}, Key: key}, View: schema.ViewNew},
+		{Definition: schema.Definition{Name: "transfers", OnDemand: true, Attributes: []schema.KeyAttribute{id, {Name: "from", Kind: value.String}}, Key: key,
+			Indexes: []schema.Index{{Name: "by-from", Key: schema.KeySchema{Hash: []string{"from"}}, Projection: schema.Projection{Kind: schema.ProjectAll}}}}, View: schema.ViewNew},
 	} {
 		if _, err := w.tables.Create(ctx, c); err != nil {
 			return err
 		}
 	}
 	for i := range accounts {
-		if _, err := w.tables.Write(ctx, table.Action{Kind: table.Put, Table: "accounts", Item: record("id", account(i), "balance", money)}); err != nil {
+		if _, err := w.tables.Write(ctx, write.Action{Kind: write.Put, Table: "accounts", Item: record("id", account(i), "balance", money)}); err != nil {
 			return err
 		}
 	}
@@ -162,10 +166,10 @@ func record(pairs ...any) value.Item {
 
 // ask sends a transfer.
 func (w *TransactWorld) ask(ctx context.Context, t Transfer) error {
-	_, err := w.tables.Transact(ctx, t.Token, []table.Action{
-		{Kind: table.Update, Table: "accounts", Item: record("id", account(t.From)), Update: "ADD balance :less", Condition: "balance >= :n", Values: record(":less", -t.Amount, ":n", t.Amount)},
-		{Kind: table.Update, Table: "accounts", Item: record("id", account(t.To)), Update: "ADD balance :n", Values: record(":n", t.Amount)},
-		{Kind: table.Put, Table: "transfers", Item: record("id", t.Token, "from", account(t.From), "n", t.Amount), Condition: "attribute_not_exists(id)"},
+	_, err := w.tables.Transact(ctx, t.Token, []write.Action{
+		{Kind: write.Update, Table: "accounts", Item: record("id", account(t.From)), Update: "ADD balance :less", Condition: "balance >= :n", Values: record(":less", -t.Amount, ":n", t.Amount)},
+		{Kind: write.Update, Table: "accounts", Item: record("id", account(t.To)), Update: "ADD balance :n", Values: record(":n", t.Amount)},
+		{Kind: write.Put, Table: "transfers", Item: record("id", t.Token, "from", account(t.From), "n", t.Amount), Condition: "attribute_not_exists(id)"},
 	})
 	return err
 }
@@ -179,12 +183,12 @@ func (w *TransactWorld) transfer(ctx context.Context, t Transfer) error {
 	}
 	w.sent[t.Token] = t
 	err = w.ask(ctx, t)
-	refusal, refused := errors.AsType[*table.Refusal](err)
+	refusal, refused := errors.AsType[*refuse.Error](err)
 	switch {
 	case err == nil:
 		w.known[t.Token] = true
 		w.Tally["done"]++
-	case refused && refusal.Code == table.Canceled && !there:
+	case refused && refusal.Code == refuse.Canceled && !there:
 		w.known[t.Token] = false
 		w.Tally["refused"]++
 	default:
@@ -192,8 +196,12 @@ func (w *TransactWorld) transfer(ctx context.Context, t Transfer) error {
 	}
 	if there {
 		w.Tally["replayed"]++
-		if after, _, err := w.written(ctx, t); err != nil || !value.EqualItems(before, after) {
-			return fmt.Errorf("transfer %s was done, and again under its token: %v, %v", t.Token, after, err)
+		after, _, err := w.written(ctx, t)
+		if err != nil {
+			return err
+		}
+		if !value.EqualItems(before, after) {
+			return fmt.Errorf("transfer %s was done, and again under its token: %v", t.Token, after)
 		}
 	}
 	return nil
@@ -201,7 +209,7 @@ func (w *TransactWorld) transfer(ctx context.Context, t Transfer) error {
 
 // written returns the account a transfer takes from, and whether the transfer is written down.
 func (w *TransactWorld) written(ctx context.Context, t Transfer) (value.Item, bool, error) {
-	got, err := w.tables.GetAll(ctx, []table.Get{{Table: "accounts", Key: record("id", account(t.From))}, {Table: "transfers", Key: record("id", t.Token)}})
+	got, err := w.tables.GetAll(ctx, []read.Get{{Table: "accounts", Key: record("id", account(t.From))}, {Table: "transfers", Key: record("id", t.Token)}})
 	if err != nil {
 		return nil, false, err
 	}
@@ -247,7 +255,7 @@ func (w *TransactWorld) check(ctx context.Context) error {
 	for i := range balances {
 		balances[i] = money
 	}
-	rows, err := w.all(ctx, table.Query{Table: "transfers", Scan: true})
+	rows, err := w.all(ctx, read.Query{Table: "transfers", Scan: true})
 	if err != nil {
 		return err
 	}
@@ -265,7 +273,7 @@ func (w *TransactWorld) check(ctx context.Context) error {
 		}
 	}
 	w.Tally["kept"] += int64(len(there) - count(w.known))
-	now, err := w.all(ctx, table.Query{Table: "accounts", Scan: true})
+	now, err := w.all(ctx, read.Query{Table: "accounts", Scan: true})
 	if err != nil || len(now) != accounts {
 		return fmt.Errorf("%d accounts: %w", len(now), err)
 	}
@@ -296,7 +304,7 @@ func holds(all []value.Item, it value.Item) bool {
 	return false
 }
 
-func (w *TransactWorld) all(ctx context.Context, q table.Query) ([]value.Item, error) {
+func (w *TransactWorld) all(ctx context.Context, q read.Query) ([]value.Item, error) {
 	page, err := w.tables.Query(ctx, q)
 	if err == nil && page.Last != nil {
 		err = errors.New("there is a second page")
@@ -307,7 +315,7 @@ func (w *TransactWorld) all(ctx context.Context, q table.Query) ([]value.Item, e
 // followed holds what follows from items against them: the index, the counts
 // and the streams.
 func (w *TransactWorld) followed(ctx context.Context, transfers, now []value.Item) error {
-	entries, err := w.all(ctx, table.Query{Table: "transfers", Index: "by-from", Scan: true})
+	entries, err := w.all(ctx, read.Query{Table: "transfers", Index: "by-from", Scan: true})
 	if err != nil {
 		return err
 	}

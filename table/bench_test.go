@@ -11,6 +11,8 @@ import (
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/cell/journal/disk"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/read"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // BenchmarkTables measures synced writes and reads on a disk, with so many
@@ -32,9 +34,9 @@ func BenchmarkTables(b *testing.B) {
 	pad := strings.Repeat("x", 400)
 	for i := range 10_000 {
 		if i%25 == 0 {
-			var batch []table.Action
+			var batch []write.Action
 			for k := range 25 {
-				batch = append(batch, table.Action{Kind: table.Put, Table: "orders", Item: item("pk", fmt.Sprint((i+k)/20), "sk", (i+k)%20, "v", 1, "pad", pad)})
+				batch = append(batch, write.Action{Kind: write.Put, Table: "orders", Item: item("pk", fmt.Sprint((i+k)/20), "sk", (i+k)%20, "v", 1, "pad", pad)})
 			}
 			if _, _, err := tables.WriteBatch(ctx, batch); err != nil {
 				b.Fatal(err)
@@ -46,28 +48,28 @@ func BenchmarkTables(b *testing.B) {
 		f    func(n int) error
 	}{
 		{"put", func(n int) error {
-			_, err := tables.Write(ctx, table.Action{Kind: table.Put, Table: "orders", Item: item("pk", fmt.Sprint("p", n%5000), "sk", 1, "v", n, "pad", pad)})
+			_, err := tables.Write(ctx, write.Action{Kind: write.Put, Table: "orders", Item: item("pk", fmt.Sprint("p", n%5000), "sk", 1, "v", n, "pad", pad)})
 			return err
 		}},
 		{"update", func(n int) error {
-			_, err := tables.Write(ctx, table.Action{Kind: table.Update, Table: "orders", Item: item("pk", fmt.Sprint(n%500), "sk", n%20), Update: "SET v = v + :one", Condition: "v >= :one", Values: item(":one", 1)})
+			_, err := tables.Write(ctx, write.Action{Kind: write.Update, Table: "orders", Item: item("pk", fmt.Sprint(n%500), "sk", n%20), Update: "SET v = v + :one", Condition: "v >= :one", Values: item(":one", 1)})
 			return err
 		}},
 		{"get", func(n int) error {
-			_, err := tables.Get(ctx, table.Get{Table: "orders", Key: item("pk", fmt.Sprint(n%500), "sk", n%20)})
+			_, err := tables.Get(ctx, read.Get{Table: "orders", Key: item("pk", fmt.Sprint(n%500), "sk", n%20)})
 			return err
 		}},
 		{"query20", func(n int) error {
-			p, err := tables.Query(ctx, table.Query{Table: "orders", Condition: "pk = :p", Values: item(":p", fmt.Sprint(n%500))})
+			p, err := tables.Query(ctx, read.Query{Table: "orders", Condition: "pk = :p", Values: item(":p", fmt.Sprint(n%500))})
 			if err == nil && p.Count != 20 {
 				return fmt.Errorf("%d items", p.Count)
 			}
 			return err
 		}},
 		{"transact4", func(n int) error {
-			var all []table.Action
+			var all []write.Action
 			for i := range 4 {
-				all = append(all, table.Action{Kind: table.Put, Table: "orders", Item: item("pk", fmt.Sprint("t", n%5000), "sk", i, "pad", pad)})
+				all = append(all, write.Action{Kind: write.Put, Table: "orders", Item: item("pk", fmt.Sprint("t", n%5000), "sk", i, "pad", pad)})
 			}
 			_, err := tables.Transact(ctx, "", all)
 			return err

@@ -2,12 +2,12 @@ package table
 
 import (
 	"encoding/binary"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/table/schema"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // Items expire at a time in one of their attributes, in seconds since 1970. An
@@ -18,33 +18,22 @@ const (
 	expireAge  = 5 * 365 * 24 * time.Hour // what expired longer ago is left alone
 )
 
-// expiryOf says when an item expires, and false when it does not.
-func (s *schema) expiryOf(it value.Item) (int64, bool) {
-	v, ok := it.Get(s.Expiry)
-	if !ok || v.Kind() != value.Number {
-		return 0, false
-	}
-	whole, _, _ := strings.Cut(v.Text(), ".")
-	at, err := strconv.ParseInt(whole, 10, 64)
-	return at, err == nil && at > 0
-}
-
 func expiryKey(table uint32, at int64, place []byte) []byte {
-	b := binary.BigEndian.AppendUint64(numbered(spaceExpiry, table), uint64(at))
+	b := binary.BigEndian.AppendUint64(schema.Numbered(schema.SpaceExpiry, table), uint64(at))
 	return append(b, place...)
 }
 
 // reexpire brings the index of expiry times up to date with a change.
-func (w *work) reexpire(c *change) {
-	s := c.schema
-	place := c.key[len(s.base.prefix):]
+func (w *work) reexpire(c *write.Change) {
+	s := c.Schema
+	place := c.Key[len(s.Base.Prefix):]
 	before, had := int64(0), false
-	if c.exists {
-		before, had = s.expiryOf(c.old)
+	if c.Exists {
+		before, had = s.ExpiryOf(c.Old)
 	}
 	after, has := int64(0), false
-	if c.new != nil {
-		after, has = s.expiryOf(c.new)
+	if c.New != nil {
+		after, has = s.ExpiryOf(c.New)
 	}
 	if had && has && before == after {
 		return
@@ -53,13 +42,13 @@ func (w *work) reexpire(c *change) {
 		w.tx.Delete(expiryKey(s.Number, before, place))
 	}
 	if has {
-		w.setExpiry(s, c.new, place)
+		w.setExpiry(s, c.New, place)
 	}
 }
 
 // setExpiry notes when an item expires, and has the machine woken then.
-func (w *work) setExpiry(s *schema, it value.Item, place []byte) {
-	at, ok := s.expiryOf(it)
+func (w *work) setExpiry(s *schema.Table, it value.Item, place []byte) {
+	at, ok := s.ExpiryOf(it)
 	if !ok || at < w.tx.Now().Add(-expireAge).Unix() {
 		return
 	}
@@ -67,7 +56,7 @@ func (w *work) setExpiry(s *schema, it value.Item, place []byte) {
 	w.wakeToExpire(s, at)
 }
 
-func (w *work) wakeToExpire(s *schema, at int64) {
+func (w *work) wakeToExpire(s *schema.Table, at int64) {
 	key, due := timerKey(timerExpire, s.Number, 0), time.Unix(at, 0)
 	if set, ok := w.tx.Scheduled(key); !ok || due.Before(set) {
 		w.tx.Schedule(due, key)
@@ -75,15 +64,15 @@ func (w *work) wakeToExpire(s *schema, at int64) {
 }
 
 // expire deletes items whose time has come.
-func (w *work) expire(s *schema) error {
+func (w *work) expire(s *schema.Table) error {
 	if s.Expiry == "" {
 		return nil
 	}
-	prefix, now := numbered(spaceExpiry, s.Number), w.tx.Now().Unix()
+	prefix, now := schema.Numbered(schema.SpaceExpiry, s.Number), w.tx.Now().Unix()
 	n := 0
 	for key := range w.tx.Scan(cell.Prefix(prefix)) {
 		if len(key) < len(prefix)+8 {
-			return corrupt("expiry", errHead)
+			return value.Corrupt("expiry", value.ErrHead)
 		}
 		at := int64(binary.BigEndian.Uint64(key[len(prefix):]))
 		if at > now || n == expireStep {
@@ -99,18 +88,18 @@ func (w *work) expire(s *schema) error {
 	return nil
 }
 
-func (w *work) expireOne(s *schema, place []byte, at int64) error {
-	c := &change{target: &target{Action: &Action{Kind: Delete}, schema: s, key: append(append([]byte(nil), s.base.prefix...), place...)}}
-	if c.oldRecord, c.exists = w.tx.Get(c.key); !c.exists {
+func (w *work) expireOne(s *schema.Table, place []byte, at int64) error {
+	c := &write.Change{Target: &write.Target{Action: &write.Action{Kind: write.Delete}, Schema: s, Key: append(append([]byte(nil), s.Base.Prefix...), place...)}}
+	if c.OldRecord, c.Exists = w.tx.Get(c.Key); !c.Exists {
 		return nil
 	}
 	var err error
-	if c.old, c.oldSize, err = decodeItem(c.oldRecord); err != nil {
+	if c.Old, c.OldSize, err = schema.DecodeItem(c.OldRecord); err != nil {
 		return err
 	}
-	if is, ok := s.expiryOf(c.old); !ok || is != at {
+	if is, ok := s.ExpiryOf(c.Old); !ok || is != at {
 		return nil
 	}
-	c.Item = s.keyItem(c.old)
-	return w.store(c, true, new(Outcome))
+	c.Item = s.KeyItem(c.Old)
+	return w.store(c, true, new(write.Outcome))
 }

@@ -7,9 +7,23 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/table/expression"
+	"github.com/daruma-io/daruma/table/schema"
+	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
+)
+
+const (
+	machineName   = "table"
+	commandWrite  = "write"
+	commandCreate = "create"
+	commandAlter  = "alter"
+	commandDrop   = "drop"
+	commandDeploy = "deploy"
+	timerBuild    = "build"
+	timerExpire   = "expire"
+	timerTrim     = "trim"
 )
 
 // A Machine applies the commands of tables. Each cell has its own.
@@ -20,8 +34,8 @@ type Machine struct {
 
 // A directory is what tables and streams there are. It does not change.
 type directory struct {
-	tables  map[string]*schema
-	numbers map[uint32]*schema
+	tables  map[string]*schema.Table
+	numbers map[uint32]*schema.Table
 	streams map[uint32]*Stream
 }
 
@@ -37,12 +51,12 @@ func (*Machine) Name() string { return machineName }
 
 // Load reads what tables and streams there are.
 func (m *Machine) Load(r *cell.Reader) error {
-	d := &directory{tables: map[string]*schema{}, numbers: map[uint32]*schema{}, streams: map[uint32]*Stream{}}
-	for _, def := range definitions().All(r, cell.Prefix([]byte{spaceTable})) {
-		s := newSchema(def)
+	d := &directory{tables: map[string]*schema.Table{}, numbers: map[uint32]*schema.Table{}, streams: map[uint32]*Stream{}}
+	for _, def := range schema.Definitions().All(r, cell.Prefix([]byte{schema.SpaceTable})) {
+		s := schema.New(def)
 		d.tables[def.Name], d.numbers[def.Number] = s, s
 	}
-	for _, s := range streams().All(r, cell.Prefix([]byte{spaceStream})) {
+	for _, s := range streams().All(r, cell.Prefix([]byte{schema.SpaceStream})) {
 		d.streams[s.Number] = s
 	}
 	m.directory.Store(d)
@@ -50,22 +64,22 @@ func (m *Machine) Load(r *cell.Reader) error {
 }
 
 // table returns a table as it is now, or nil.
-func (m *Machine) table(name string) *schema { return m.directory.Load().tables[name] }
+func (m *Machine) table(name string) *schema.Table { return m.directory.Load().tables[name] }
 
 // A work is one command being applied.
 type work struct {
 	m        *Machine
 	tx       *cell.Tx
 	books    []*book
-	tables   map[string]*schema // that the command has changed; nil: removed
-	streams  map[uint32]*Stream // likewise
-	outcomes []Outcome
+	tables   map[string]*schema.Table // that the command has changed; nil: removed
+	streams  map[uint32]*Stream       // likewise
+	outcomes []write.Outcome
 }
 
 // Apply takes one step.
 func (m *Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 	w := &work{m: m, tx: tx}
-	answer, err := w.apply(cmd)
+	answer, err := commands.Apply(w, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -73,24 +87,13 @@ func (m *Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 	return answer, nil
 }
 
-func (w *work) apply(cmd cell.Command) (any, error) {
-	switch cmd.Name {
-	case commandWrite:
-		r, err := decodeRequest(string(cmd.Body))
-		if err != nil {
-			return nil, err
-		}
-		return w.write(r)
-	case commandCreate:
-		return with(cmd, w.create)
-	case commandAlter:
-		return with(cmd, w.alter)
-	case commandDrop:
-		return with(cmd, w.drop)
-	case commandDeploy:
-		return with(cmd, w.deploy)
-	}
-	return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: cmd.Name, Err: fmt.Errorf("tables know no such command")}
+// commands is what tables can be asked for.
+var commands = cell.Commands[*work]{
+	commandWrite:  cell.Reading((*work).writeAll),
+	commandCreate: cell.Answering((*work).create),
+	commandAlter:  cell.Answering((*work).alter),
+	commandDrop:   cell.Answering((*work).drop),
+	commandDeploy: cell.Answering((*work).deploy),
 }
 
 // Due does what was put off: see timerBuild, timerExpire and timerTrim.
@@ -124,7 +127,7 @@ func timerKey(kind string, a, b uint32) []byte { return fmt.Appendf(nil, "%s %d 
 func (w *work) finish() {
 	for _, b := range w.books {
 		if b.changed {
-			w.tx.Set(numbered(spaceAccount, b.table), b.encode())
+			w.tx.Set(schema.Numbered(schema.SpaceAccount, b.table), b.encode())
 		}
 	}
 	if w.tables == nil && w.streams == nil {
@@ -135,7 +138,7 @@ func (w *work) finish() {
 		old := w.m.directory.Load()
 		d := &directory{tables: maps.Clone(old.tables), numbers: maps.Clone(old.numbers), streams: maps.Clone(old.streams)}
 		if d.tables == nil {
-			d.tables, d.numbers, d.streams = map[string]*schema{}, map[uint32]*schema{}, map[uint32]*Stream{}
+			d.tables, d.numbers, d.streams = map[string]*schema.Table{}, map[uint32]*schema.Table{}, map[uint32]*Stream{}
 		}
 		for name, s := range tables {
 			if before := d.tables[name]; before != nil {
@@ -159,7 +162,7 @@ func (w *work) finish() {
 }
 
 // table returns a table as the command has it, or nil.
-func (w *work) table(name string) *schema {
+func (w *work) table(name string) *schema.Table {
 	if s, changed := w.tables[name]; changed {
 		return s
 	}
@@ -175,17 +178,17 @@ func (w *work) stream(number uint32) *Stream {
 }
 
 // define writes a definition and makes it the one there is.
-func (w *work) define(d *Definition) {
-	definitions().Put(w.tx, append([]byte{spaceTable}, d.Name...), d)
+func (w *work) define(d *schema.Definition) {
+	schema.Definitions().Put(w.tx, append([]byte{schema.SpaceTable}, d.Name...), d)
 	if w.tables == nil {
-		w.tables = map[string]*schema{}
+		w.tables = map[string]*schema.Table{}
 	}
-	w.tables[d.Name] = newSchema(d)
+	w.tables[d.Name] = schema.New(d)
 }
 
 // number gives the next number of a table or a stream.
 func (w *work) number() uint32 {
-	key := []byte{spaceNumber}
+	key := []byte{schema.SpaceNumber}
 	n := uint32(1)
 	if raw, ok := w.tx.Get(key); ok && len(raw) == 4 {
 		n = binary.BigEndian.Uint32(raw) + 1
@@ -223,7 +226,7 @@ func (w *work) account(table uint32) (*book, error) {
 
 func readAccount(s cell.State, table uint32) (*book, error) {
 	b := &book{table: table}
-	record, ok := s.Get(numbered(spaceAccount, table))
+	record, ok := s.Get(schema.Numbered(schema.SpaceAccount, table))
 	if !ok {
 		return b, nil
 	}
@@ -231,19 +234,19 @@ func readAccount(s cell.State, table uint32) (*book, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := decoder{s: string(body)}
-	b.sequence = d.uvarint()
-	b.trimming = uint32(d.uvarint())
-	n := d.uvarint()
-	if version != 1 || n > uint64(len(d.s)) {
-		return nil, corrupt("account", errHead)
+	d := value.Decoder{S: string(body)}
+	b.sequence = d.Uvarint()
+	b.trimming = uint32(d.Uvarint())
+	n := d.Uvarint()
+	if version != 1 || n > uint64(len(d.S)) {
+		return nil, value.Corrupt("account", value.ErrHead)
 	}
 	b.counts = make([]Count, n)
 	for i := range b.counts {
-		b.counts[i] = Count{int64(d.uvarint()), int64(d.uvarint())}
+		b.counts[i] = Count{int64(d.Uvarint()), int64(d.Uvarint())}
 	}
-	if d.bad || d.s != "" {
-		return nil, corrupt("account", errHead)
+	if d.Bad || d.S != "" {
+		return nil, value.Corrupt("account", value.ErrHead)
 	}
 	return b, nil
 }
@@ -277,69 +280,7 @@ func (b *book) count(index uint32) Count {
 	return Count{}
 }
 
-// A target is an action with what it is about.
-type target struct {
-	*Action
-	schema    *schema
-	key       []byte
-	condition *expression.Bound
-	update    *expression.Bound
-}
-
-// resolve checks an action against its expressions and its table, in the order
-// in which the service does.
-func (m *Machine) resolve(a *Action) (*target, error) {
-	t := &target{Action: a}
-	scope := expression.Scope{Names: a.Names, Values: a.Values}
-	var err error
-	if a.Update != "" {
-		if t.update, err = m.bind(&scope, expression.Update, a.Update); err != nil {
-			return nil, err
-		}
-	}
-	if a.Condition != "" {
-		if t.condition, err = m.bind(&scope, expression.Condition, a.Condition); err != nil {
-			return nil, err
-		}
-	}
-	if err := scope.Unused(); err != nil {
-		return nil, said(err)
-	}
-	s := m.table(a.Table)
-	if s == nil {
-		return nil, notFound()
-	}
-	t.schema = s
-	if a.Kind == Put {
-		if err := s.checkItem(a.Item); err != nil {
-			return nil, err
-		}
-		if err := s.checkIndexKeys(a.Item, false); err != nil {
-			return nil, err
-		}
-	} else if err := s.checkKey(a.Item); err != nil {
-		return nil, err
-	}
-	if t.update != nil {
-		for _, n := range t.update.Heads() {
-			if n == s.hash || n == s.sort {
-				return nil, invalid("%sCannot update attribute %s. This attribute is part of the key", wrongParameters, n)
-			}
-		}
-	}
-	t.key = s.itemKey(a.Item)
-	return t, nil
-}
-
-// bind parses an expression and gives it its names and values.
-func (m *Machine) bind(scope *expression.Scope, kind expression.Kind, text string) (*expression.Bound, error) {
-	e, err := m.expressions.Parse(kind, text)
-	if err != nil {
-		return nil, said(err)
-	}
-	b, err := scope.Bind(e)
-	if err != nil {
-		return nil, said(err)
-	}
-	return b, nil
+// resolve checks an action against its table as it is now.
+func (m *Machine) resolve(a *write.Action) (*write.Target, error) {
+	return write.Resolve(&m.expressions, m.table, a)
 }

@@ -13,7 +13,11 @@ import (
 
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/read"
+	"github.com/daruma-io/daruma/table/refuse"
+	"github.com/daruma-io/daruma/table/schema"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // A model is the table "orders" as one would write it without a store.
@@ -28,7 +32,7 @@ func modelKey(it value.Item) string {
 }
 
 // take does what an action should do, and says whether its condition holds.
-func (m *model) take(a table.Action) bool {
+func (m *model) take(a write.Action) bool {
 	key := modelKey(a.Item)
 	old, there := m.items[key]
 	switch a.Condition {
@@ -43,11 +47,11 @@ func (m *model) take(a table.Action) bool {
 		}
 	}
 	switch a.Kind {
-	case table.Put:
+	case write.Put:
 		m.items[key] = a.Item
-	case table.Delete:
+	case write.Delete:
 		delete(m.items, key)
-	case table.Update:
+	case write.Update:
 		if !there {
 			old = a.Item
 		}
@@ -63,19 +67,19 @@ func (m *model) take(a table.Action) bool {
 }
 
 // actions draws an action on one of a few items.
-func actions() *rapid.Generator[table.Action] {
-	return rapid.Custom(func(t *rapid.T) table.Action {
+func actions() *rapid.Generator[write.Action] {
+	return rapid.Custom(func(t *rapid.T) write.Action {
 		pk := rapid.SampledFrom([]string{"a", "b", "c\x00d", "\xff"}).Draw(t, "pk")
 		sk := rapid.SampledFrom([]any{-1, 0, 1, "10", "2.5"}).Draw(t, "sk")
-		a := table.Action{Table: "orders", Kind: rapid.SampledFrom([]table.ActionKind{table.Put, table.Put, table.Update, table.Update, table.Delete}).Draw(t, "kind"), Item: item("pk", pk, "sk", num(sk))}
+		a := write.Action{Table: "orders", Kind: rapid.SampledFrom([]write.Kind{write.Put, write.Put, write.Update, write.Update, write.Delete}).Draw(t, "kind"), Item: item("pk", pk, "sk", num(sk))}
 		g := rapid.SampledFrom([]string{"x", "y"}).Draw(t, "g")
 		switch a.Kind {
-		case table.Put:
+		case write.Put:
 			a.Item = a.Item.With("v", num(rapid.IntRange(0, 3).Draw(t, "v")))
 			if rapid.Bool().Draw(t, "indexed") {
 				a.Item = a.Item.With("g", str(g)).With("l", num(rapid.IntRange(0, 3).Draw(t, "l")))
 			}
-		case table.Update:
+		case write.Update:
 			a.Update, a.Values = "SET g = :g ADD v :n", item(":g", g, ":n", rapid.IntRange(-1, 1).Draw(t, "n"))
 		}
 		switch rapid.IntRange(0, 3).Draw(t, "condition") {
@@ -99,19 +103,19 @@ func TestATableIsWhatTheModelSays(t *testing.T) {
 			"write": func(rt *rapid.T) {
 				a := actions().Draw(rt, "action")
 				before := m.items[modelKey(a.Item)]
-				a.Return = table.ReturnAllOld
+				a.Return = write.ReturnAllOld
 				a.OldOnFailure = true
 				out, err := w.tables.Write(t.Context(), a)
-				r, failed := errors.AsType[*table.Refusal](err)
+				r, failed := errors.AsType[*refuse.Error](err)
 				switch holds := m.take(a); {
 				case holds && (err != nil || text(out.Attributes) != text(before)):
 					rt.Fatalf("%+v: got %s, %v, want %s", a, text(out.Attributes), err, text(before))
-				case !holds && (!failed || r.Code != table.ConditionFailed || text(r.Item) != text(before)):
+				case !holds && (!failed || r.Code != refuse.ConditionFailed || text(r.Item) != text(before)):
 					rt.Fatalf("%+v: got %v, want a failed condition", a, err)
 				}
 			},
 			"transact": func(rt *rapid.T) {
-				all := rapid.SliceOfNDistinct(actions(), 1, 4, func(a table.Action) string { return modelKey(a.Item) }).Draw(rt, "actions")
+				all := rapid.SliceOfNDistinct(actions(), 1, 4, func(a write.Action) string { return modelKey(a.Item) }).Draw(rt, "actions")
 				next := &model{items: maps.Clone(m.items)}
 				holds := true
 				for _, a := range all {
@@ -175,7 +179,7 @@ func (w *world) compare(rt *rapid.T, m *model) {
 	}
 	counts := map[string]int{}
 	for index, of := range map[string]func(value.Item) value.Item{"": nil, "global": global, "local": local} {
-		got := texts(w.query(table.Query{Table: "orders", Index: index, Scan: true}).Items)
+		got := texts(w.query(read.Query{Table: "orders", Index: index, Scan: true}).Items)
 		slices.Sort(got)
 		counts[index] = len(got)
 		if diff := gocmp.Diff(sortedTexts(m.items, of), got); diff != "" {
@@ -195,7 +199,7 @@ func (w *world) compare(rt *rapid.T, m *model) {
 			order, _ := value.Compare(x, y)
 			return order
 		})
-		if diff := gocmp.Diff(texts(want), texts(w.query(table.Query{Table: "orders", Condition: "pk = :p", Values: item(":p", pk)}).Items)); diff != "" {
+		if diff := gocmp.Diff(texts(want), texts(w.query(read.Query{Table: "orders", Condition: "pk = :p", Values: item(":p", pk)}).Items)); diff != "" {
 			rt.Fatal(diff)
 		}
 	}
@@ -227,10 +231,10 @@ func TestTransactionsAreWholeWhereverTheCellCrashes(t *testing.T) {
 			from := rapid.IntRange(0, accounts-1).Draw(rt, "from")
 			to := (from + rapid.IntRange(1, accounts-1).Draw(rt, "to")) % accounts
 			n := rapid.IntRange(1, 60).Draw(rt, "n")
-			_, err := w.tables.Transact(t.Context(), "", []table.Action{
-				{Kind: table.Update, Table: "accounts", Item: item("id", fmt.Sprint(from)), Update: "ADD balance :n", Values: item(":n", -n, ":min", n), Condition: "balance >= :min"},
-				{Kind: table.Update, Table: "accounts", Item: item("id", fmt.Sprint(to)), Update: "ADD balance :n", Values: item(":n", n)},
-				{Kind: table.Put, Table: "accounts", Item: item("id", fmt.Sprint("transfer ", done))},
+			_, err := w.tables.Transact(t.Context(), "", []write.Action{
+				{Kind: write.Update, Table: "accounts", Item: item("id", fmt.Sprint(from)), Update: "ADD balance :n", Values: item(":n", -n, ":min", n), Condition: "balance >= :min"},
+				{Kind: write.Update, Table: "accounts", Item: item("id", fmt.Sprint(to)), Update: "ADD balance :n", Values: item(":n", n)},
+				{Kind: write.Put, Table: "accounts", Item: item("id", fmt.Sprint("transfer ", done))},
 			})
 			if err == nil {
 				done++
@@ -239,7 +243,7 @@ func TestTransactionsAreWholeWhereverTheCellCrashes(t *testing.T) {
 				w.crash()
 			}
 			sum, transfers := value.Decimal{}, 0
-			for _, it := range w.query(table.Query{Table: "accounts", Scan: true}).Items {
+			for _, it := range w.query(read.Query{Table: "accounts", Scan: true}).Items {
 				v, ok := it.Get("balance")
 				if !ok {
 					transfers++
@@ -269,7 +273,7 @@ func FuzzCommands(f *testing.F) {
 func TestItemsOfAPartitionAreOrderedByTheirTextsBytes(t *testing.T) {
 	w := newWorld(t)
 	c := plain("texts")
-	c.Attributes = append(c.Attributes, table.KeyAttribute{Name: "sk", Kind: value.String})
+	c.Attributes = append(c.Attributes, schema.KeyAttribute{Name: "sk", Kind: value.String})
 	c.Key.Range = []string{"sk"}
 	w.create(c)
 	texts := rapid.SliceOfNDistinct(rapid.StringN(1, 6, -1), 20, 20, rapid.ID).Example(7)
@@ -278,7 +282,7 @@ func TestItemsOfAPartitionAreOrderedByTheirTextsBytes(t *testing.T) {
 	}
 	slices.SortFunc(texts, cmp.Compare[string])
 	var got []string
-	for _, it := range w.query(table.Query{Table: "texts", Condition: "id = :a", Values: item(":a", "a")}).Items {
+	for _, it := range w.query(read.Query{Table: "texts", Condition: "id = :a", Values: item(":a", "a")}).Items {
 		v, _ := it.Get("sk")
 		got = append(got, v.Text())
 	}

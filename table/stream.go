@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/table/schema"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // StreamAge is how long changes are kept (Developer Guide, "Change data
@@ -14,30 +16,19 @@ const StreamAge = 24 * time.Hour
 
 const trimStep = 10_000 // changes looked at in one step
 
-// A View says what of an item is in its changes, beside its key.
-type View string
-
-// The views.
-const (
-	ViewKeys View = "KEYS_ONLY"
-	ViewNew  View = "NEW_IMAGE"
-	ViewOld  View = "OLD_IMAGE"
-	ViewBoth View = "NEW_AND_OLD_IMAGES"
-)
-
 // A Stream is the changes of a table from when it was asked for until it is
 // closed: in the order in which they were made, each once. It does not change.
 type Stream struct {
-	Number  uint32         `json:"number"`
-	Table   string         `json:"table"`
-	Key     KeySchema      `json:"key"`
-	Kinds   []KeyAttribute `json:"kinds"`
-	View    View           `json:"view"`
-	Created time.Time      `json:"created"`
-	Label   string         `json:"label,omitempty"` // what tells it from the table's others; "" for when it was created
-	Closed  time.Time      `json:"closed,omitzero"`
-	First   uint64         `json:"first"`          // sequence number before the first change
-	Last    uint64         `json:"last,omitempty"` // of the last change, once it is closed
+	Number  uint32                `json:"number"`
+	Table   string                `json:"table"`
+	Key     schema.KeySchema      `json:"key"`
+	Kinds   []schema.KeyAttribute `json:"kinds"`
+	View    schema.View           `json:"view"`
+	Created time.Time             `json:"created"`
+	Label   string                `json:"label,omitempty"` // what tells it from the table's others; "" for when it was created
+	Closed  time.Time             `json:"closed,omitzero"`
+	First   uint64                `json:"first"`          // sequence number before the first change
+	Last    uint64                `json:"last,omitempty"` // of the last change, once it is closed
 }
 
 // streams is how streams are kept.
@@ -74,36 +65,36 @@ const (
 )
 
 // record writes a change into its table's stream.
-func (w *work) record(c *change, b *book, system bool) error {
-	s := w.m.directory.Load().streams[c.schema.Stream]
+func (w *work) record(c *write.Change, b *book, system bool) error {
+	s := w.m.directory.Load().streams[c.Schema.Stream]
 	if s == nil {
-		return corrupt("stream", errHead)
+		return value.Corrupt("stream", value.ErrHead)
 	}
 	kind, flags := Modified, byte(0)
 	switch {
-	case !c.exists:
+	case !c.Exists:
 		kind = Inserted
-	case c.new == nil:
+	case c.New == nil:
 		kind = Removed
 	}
 	if system {
 		flags |= flagSystem
 	}
-	if c.exists && (s.View == ViewOld || s.View == ViewBoth) {
+	if c.Exists && (s.View == schema.ViewOld || s.View == schema.ViewBoth) {
 		flags |= flagOld
 	}
-	if c.new != nil && (s.View == ViewNew || s.View == ViewBoth) {
+	if c.New != nil && (s.View == schema.ViewNew || s.View == schema.ViewBoth) {
 		flags |= flagNew
 	}
-	body := make([]byte, 0, 64+c.oldSize+c.newSize)
+	body := make([]byte, 0, 64+c.OldSize+c.NewSize)
 	body = binary.BigEndian.AppendUint64(body, uint64(w.tx.Now().UnixNano()))
 	body = append(body, byte(kind), flags)
-	body = value.AppendItem(body, c.schema.keyItem(c.Item))
+	body = value.AppendItem(body, c.Schema.KeyItem(c.Item))
 	if flags&flagOld != 0 {
-		body = value.AppendItem(body, c.old)
+		body = value.AppendItem(body, c.Old)
 	}
 	if flags&flagNew != 0 {
-		body = value.AppendItem(body, c.new)
+		body = value.AppendItem(body, c.New)
 	}
 	b.sequence++
 	b.changed = true
@@ -116,7 +107,7 @@ func (w *work) record(c *change, b *book, system bool) error {
 }
 
 func changeKey(stream uint32, sequence uint64) []byte {
-	return binary.BigEndian.AppendUint64(numbered(spaceChange, stream), sequence)
+	return binary.BigEndian.AppendUint64(schema.Numbered(schema.SpaceChange, stream), sequence)
 }
 
 func decodeChange(key, record []byte) (*Change, error) {
@@ -125,39 +116,39 @@ func decodeChange(key, record []byte) (*Change, error) {
 		return nil, err
 	}
 	if version != changeVersion || len(body) < 10 || len(key) != 13 {
-		return nil, corrupt("change", errHead)
+		return nil, value.Corrupt("change", value.ErrHead)
 	}
 	flags := body[9]
 	c := &Change{
 		Sequence: binary.BigEndian.Uint64(key[5:]), At: time.Unix(0, int64(binary.BigEndian.Uint64(body))).UTC(),
 		Kind: ChangeKind(body[8]), System: flags&flagSystem != 0,
 	}
-	d := decoder{s: string(body[10:])}
-	c.Keys = d.item()
+	d := value.Decoder{S: string(body[10:])}
+	c.Keys = d.Item()
 	c.Bytes = c.Keys.Size()
 	if flags&flagOld != 0 {
-		c.Old = d.item()
+		c.Old = d.Item()
 		c.Bytes += c.Old.Size()
 	}
 	if flags&flagNew != 0 {
-		c.New = d.item()
+		c.New = d.Item()
 		c.Bytes += c.New.Size()
 	}
-	if d.bad || d.s != "" || c.Kind < Inserted || c.Kind > Removed {
-		return nil, corrupt("change", errHead)
+	if d.Bad || d.S != "" || c.Kind < Inserted || c.Kind > Removed {
+		return nil, value.Corrupt("change", value.ErrHead)
 	}
 	return c, nil
 }
 
 // open opens a stream of a table.
-func (w *work) open(d *Definition, view View, label string) error {
+func (w *work) open(d *schema.Definition, view schema.View, label string) error {
 	b, err := w.account(d.Number)
 	if err != nil {
 		return err
 	}
 	s := &Stream{Label: label, Number: w.number(), Table: d.Name, Key: d.Key, View: view, Created: w.tx.Now(), First: b.sequence}
-	for _, n := range d.Key.names() {
-		s.Kinds = append(s.Kinds, KeyAttribute{n, d.kind(n)})
+	for _, n := range d.Key.Names() {
+		s.Kinds = append(s.Kinds, schema.KeyAttribute{Name: n, Kind: d.Kind(n)})
 	}
 	d.Stream, d.LastStream = s.Number, s.Number
 	w.keep(s)
@@ -166,7 +157,7 @@ func (w *work) open(d *Definition, view View, label string) error {
 
 // keep writes a stream.
 func (w *work) keep(s *Stream) {
-	streams().Put(w.tx, numbered(spaceStream, s.Number), s)
+	streams().Put(w.tx, schema.Numbered(schema.SpaceStream, s.Number), s)
 	if w.streams == nil {
 		w.streams = map[uint32]*Stream{}
 	}
@@ -174,7 +165,7 @@ func (w *work) keep(s *Stream) {
 }
 
 // close closes a table's stream; it can be read until its changes are too old.
-func (w *work) close(d *Definition) error {
+func (w *work) close(d *schema.Definition) error {
 	old := w.stream(d.Stream)
 	d.Stream = 0
 	if old == nil {
@@ -200,7 +191,7 @@ func (w *work) trim(number uint32) error {
 	if s == nil {
 		return nil
 	}
-	prefix, horizon := numbered(spaceChange, number), w.tx.Now().Add(-StreamAge)
+	prefix, horizon := schema.Numbered(schema.SpaceChange, number), w.tx.Now().Add(-StreamAge)
 	n := 0
 	var next time.Time
 	upper := prefix
@@ -224,7 +215,7 @@ func (w *work) trim(number uint32) error {
 	if next.IsZero() && !s.Closed.IsZero() {
 		next = s.Closed.Add(StreamAge)
 		if !next.After(w.tx.Now()) {
-			w.tx.Delete(numbered(spaceStream, number))
+			w.tx.Delete(schema.Numbered(schema.SpaceStream, number))
 			if w.streams == nil {
 				w.streams = map[uint32]*Stream{}
 			}

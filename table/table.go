@@ -30,13 +30,18 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/table/refuse"
+	"github.com/daruma-io/daruma/table/schema"
+	"github.com/daruma-io/daruma/table/throughput"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // Tables is the tables of one cell.
 type Tables struct {
 	cell    *cell.Cell
 	machine *Machine
-	meters  meters
+	clock   daruma.Clock
+	meters  *throughput.Meters
 }
 
 // New returns the tables that lie in c, of which m is one of the machines. The
@@ -45,69 +50,71 @@ func New(c *cell.Cell, m *Machine, clock daruma.Clock) *Tables {
 	if clock == nil {
 		clock = daruma.SystemClock{}
 	}
-	return &Tables{cell: c, machine: m, meters: meters{clock: clock}}
+	return &Tables{cell: c, machine: m, clock: clock, meters: throughput.New(clock)}
 }
 
-// Write takes one action. The error holds a [*Refusal] when the request is
+// Write takes one action. The error holds a [*refuse.Error] when the request is
 // wrong, its condition does not hold, or throughput is used up; otherwise it
 // is the cell's.
-func (t *Tables) Write(ctx context.Context, a Action) (Outcome, error) {
-	if a.Kind == Check {
-		return Outcome{}, invalid("a check is a part of a transaction")
+func (t *Tables) Write(ctx context.Context, a write.Action) (write.Outcome, error) {
+	if a.Kind == write.Check {
+		return write.Outcome{}, refuse.Invalid("a check is a part of a transaction")
 	}
 	s := t.machine.table(a.Table)
-	if err := t.meters.admitAction(s, a.Kind); err != nil {
-		return Outcome{}, err
+	if err := t.meters.AdmitAction(s, a.Kind == write.Check); err != nil {
+		return write.Outcome{}, err
 	}
-	out, err := t.do(ctx, &request{mode: single, actions: []Action{a}})
+	out, err := t.do(ctx, &write.Request{Mode: write.Single, Actions: []write.Action{a}})
 	if err != nil {
-		t.meters.charge(s, Capacity{Write: true, Units: 1})
-		return Outcome{}, err
+		t.meters.Charge(s, throughput.Capacity{Write: true, Units: 1})
+		return write.Outcome{}, err
 	}
-	t.meters.charge(s, out[0].Capacity)
+	t.meters.Charge(s, out[0].Capacity)
 	return out[0], nil
 }
 
 // batchBytesMax is how much of a batch one command carries.
 const batchBytesMax = 4 << 20
 
-// BatchMax is how many actions a batch has.
-const BatchMax = 25
-
 // WriteBatch takes actions that have no conditions, each for itself. It returns
 // which of them were not taken for lack of throughput. When one is wrong, none is taken.
-func (t *Tables) WriteBatch(ctx context.Context, actions []Action) (done []Outcome, left []Action, err error) {
-	targets := make([]*target, len(actions))
+func (t *Tables) WriteBatch(ctx context.Context, actions []write.Action) (done []write.Outcome, left []write.Action, err error) {
+	targets := make([]*write.Target, len(actions))
 	for i := range actions {
+		if s := t.machine.table(actions[i].Table); s != nil && actions[i].Kind == write.Put {
+			if err := s.CheckKey(s.KeyItem(actions[i].Item)); err != nil {
+				return nil, nil, err // a batch tells of items' keys as of keys
+			}
+		}
 		if targets[i], err = t.machine.resolve(&actions[i]); err != nil {
 			return nil, nil, err
 		}
-		if actions[i].Kind == Put && actions[i].Item.Size() > ItemBytesMax {
-			return nil, nil, invalid("Item size has exceeded the maximum allowed size")
+		if actions[i].Kind == write.Put && actions[i].Item.Size() > schema.ItemBytesMax {
+			return nil, nil, refuse.Invalid("Item size has exceeded the maximum allowed size")
 		}
 	}
-	if err := distinct(targets, batch); err != nil {
+	if err := write.Distinct(targets, write.Batch); err != nil {
 		return nil, nil, err
 	}
-	var part []Action
+	var part []write.Action
 	size := 0
 	flush := func() error {
 		if len(part) == 0 {
 			return nil
 		}
-		out, err := t.do(ctx, &request{mode: batch, actions: part})
+		out, err := t.do(ctx, &write.Request{Mode: write.Batch, Actions: part})
 		if err != nil {
 			return err
 		}
 		for _, o := range out {
-			t.meters.charge(t.machine.table(o.Capacity.Table), o.Capacity)
+			t.meters.Charge(t.machine.table(o.Capacity.Table), o.Capacity)
 		}
 		done, part, size = append(done, out...), nil, 0
 		return nil
 	}
 	var refused error
 	for i := range actions {
-		if err := t.meters.admitAction(targets[i].schema, actions[i].Kind); err != nil {
+		if err := t.meters.AdmitAction(targets[i].Schema, actions[i].Kind == write.Check); err != nil {
 			refused, left = err, append(left, actions[i])
 			continue
 		}
@@ -130,50 +137,50 @@ func (t *Tables) WriteBatch(ctx context.Context, actions []Action) (done []Outco
 
 // Transact takes all actions or none. With a token, the same actions are taken
 // once within ten minutes, however often they are asked for. The error holds a
-// [*Refusal] with a reason for each action when one of them stands in the way.
-func (t *Tables) Transact(ctx context.Context, token string, actions []Action) ([]Outcome, error) {
-	r := &request{mode: transaction, token: token, actions: actions}
+// [*refuse.Error] with a reason for each action when one of them stands in the way.
+func (t *Tables) Transact(ctx context.Context, token string, actions []write.Action) ([]write.Outcome, error) {
+	r := &write.Request{Mode: write.Transaction, Token: token, Actions: actions}
 	if token != "" {
-		sum := sha256.Sum256(encodeActions(nil, actions))
-		r.hash = sum[:]
+		sum := sha256.Sum256(write.EncodeActions(nil, actions))
+		r.Hash = sum[:]
 	}
-	if err := admitAll(len(actions), func(i int) error {
-		return t.meters.admitAction(t.machine.table(actions[i].Table), actions[i].Kind)
+	if err := throughput.AdmitAll(len(actions), func(i int) error {
+		return t.meters.AdmitAction(t.machine.table(actions[i].Table), actions[i].Kind == write.Check)
 	}); err != nil {
 		return nil, err
 	}
 	out, err := t.do(ctx, r)
 	for _, o := range out {
-		t.meters.charge(t.machine.table(o.Capacity.Table), o.Capacity)
+		t.meters.Charge(t.machine.table(o.Capacity.Table), o.Capacity)
 	}
 	return out, err
 }
 
-func (t *Tables) do(ctx context.Context, r *request) ([]Outcome, error) {
-	frees := !slices.ContainsFunc(r.actions, func(a Action) bool { return a.Kind != Delete })
-	got, err := t.cell.Do(ctx, cell.Command{Machine: machineName, Name: commandWrite, Body: r.encode(), Frees: frees})
+func (t *Tables) do(ctx context.Context, r *write.Request) ([]write.Outcome, error) {
+	frees := !slices.ContainsFunc(r.Actions, func(a write.Action) bool { return a.Kind != write.Delete })
+	got, err := t.cell.Do(ctx, cell.Command{Machine: machineName, Name: commandWrite, Body: r.Encode(), Frees: frees})
 	if err != nil {
 		return nil, err
 	}
-	return got.([]Outcome), nil
+	return got.([]write.Outcome), nil
 }
 
 // Create makes a table, and returns what it is.
-func (t *Tables) Create(ctx context.Context, c Creation) (*Definition, error) {
+func (t *Tables) Create(ctx context.Context, c schema.Creation) (*schema.Definition, error) {
 	return t.define(ctx, commandCreate, c)
 }
 
 // Alter changes a table, and returns what it is then.
-func (t *Tables) Alter(ctx context.Context, a Alteration) (*Definition, error) {
+func (t *Tables) Alter(ctx context.Context, a schema.Alteration) (*schema.Definition, error) {
 	return t.define(ctx, commandAlter, a)
 }
 
 // Drop removes a table with its items, and returns what it was.
-func (t *Tables) Drop(ctx context.Context, name string) (*Definition, error) {
+func (t *Tables) Drop(ctx context.Context, name string) (*schema.Definition, error) {
 	return t.define(ctx, commandDrop, name)
 }
 
-func (t *Tables) define(ctx context.Context, command string, arguments any) (*Definition, error) {
+func (t *Tables) define(ctx context.Context, command string, arguments any) (*schema.Definition, error) {
 	body, err := json.Marshal(arguments)
 	if err != nil {
 		return nil, &daruma.Error{Op: command, Kind: daruma.KindInvalid, Err: err}
@@ -182,7 +189,7 @@ func (t *Tables) define(ctx context.Context, command string, arguments any) (*De
 	if err != nil {
 		return nil, err
 	}
-	return got.(*Definition), nil
+	return got.(*schema.Definition), nil
 }
 
 // Names returns the names of all tables, in order.
@@ -197,7 +204,7 @@ func (t *Tables) Names() []string {
 }
 
 // Definition returns what a table is, and nil when there is none.
-func (t *Tables) Definition(name string) *Definition {
+func (t *Tables) Definition(name string) *schema.Definition {
 	if s := t.machine.table(name); s != nil {
 		return s.Definition
 	}
@@ -206,7 +213,7 @@ func (t *Tables) Definition(name string) *Definition {
 
 // A Description is a table with what is in it.
 type Description struct {
-	*Definition
+	*schema.Definition
 	Count   Count
 	Indexes []Count // in the order of the definition's
 	Stream  *Stream // the open one, or the last that was; nil when there is none
@@ -216,7 +223,7 @@ type Description struct {
 func (t *Tables) Describe(ctx context.Context, name string) (*Description, error) {
 	s := t.machine.table(name)
 	if s == nil {
-		return nil, tableNotFound(name)
+		return nil, refuse.NoTable(name)
 	}
 	d := &Description{Definition: s.Definition, Stream: t.machine.directory.Load().streams[s.LastStream]}
 	err := t.cell.View(ctx, machineName, func(r *cell.Reader) error {
@@ -266,13 +273,13 @@ const changesBytesMax = 1 << 20
 func (t *Tables) Changes(ctx context.Context, stream uint32, from uint64, n int) (Tail, error) {
 	s := t.machine.directory.Load().streams[stream]
 	if s == nil {
-		return Tail{}, notFound()
+		return Tail{}, refuse.NoResource()
 	}
 	tail := Tail{Next: max(from, s.First+1)}
-	horizon := t.meters.clock.Now().Add(-StreamAge)
+	horizon := t.clock.Now().Add(-StreamAge)
 	err := t.cell.View(ctx, machineName, func(r *cell.Reader) error {
 		size := 0
-		for key, record := range r.Scan(cell.Range{Lower: changeKey(stream, from), Upper: numbered(spaceChange, stream+1)}) {
+		for key, record := range r.Scan(cell.Range{Lower: changeKey(stream, from), Upper: schema.Numbered(schema.SpaceChange, stream+1)}) {
 			if len(tail.Changes) >= n || size >= changesBytesMax {
 				return nil
 			}
@@ -282,7 +289,7 @@ func (t *Tables) Changes(ctx context.Context, stream uint32, from uint64, n int)
 			}
 			old := c.At.Before(horizon)
 			if from > 0 && (old || c.Sequence > tail.Next) {
-				return refuse(&Refusal{Code: TrimmedData, Message: "The operation attempted to read past the oldest stream record in a shard."})
+				return refuse.Of(&refuse.Error{Code: refuse.TrimmedData, Message: "The operation attempted to read past the oldest stream record in a shard."})
 			}
 			tail.Next = c.Sequence + 1
 			if old {
@@ -303,7 +310,7 @@ func (t *Tables) Bounds(ctx context.Context, stream uint32) (first, last uint64,
 	directory := t.machine.directory.Load()
 	s := directory.streams[stream]
 	if s == nil {
-		return 0, 0, notFound()
+		return 0, 0, refuse.NoResource()
 	}
 	err = t.cell.View(ctx, machineName, func(r *cell.Reader) error {
 		last = s.Last
@@ -315,7 +322,7 @@ func (t *Tables) Bounds(ctx context.Context, stream uint32) (first, last uint64,
 			last = b.sequence
 		}
 		first = max(last, s.First) + 1
-		for key, record := range r.Scan(cell.Prefix(numbered(spaceChange, stream))) {
+		for key, record := range r.Scan(cell.Prefix(schema.Numbered(schema.SpaceChange, stream))) {
 			c, err := decodeChange(key, record)
 			if err != nil {
 				return err

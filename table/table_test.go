@@ -14,7 +14,12 @@ import (
 	"github.com/daruma-io/daruma/cell/journal/memory"
 	"github.com/daruma-io/daruma/clocktest"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/read"
+	"github.com/daruma-io/daruma/table/refuse"
+	"github.com/daruma-io/daruma/table/schema"
+	"github.com/daruma-io/daruma/table/throughput"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // A world is a cell with tables, that can crash.
@@ -94,23 +99,23 @@ func item(parts ...any) value.Item {
 }
 
 // orders has a sort key, a global and a local index, and a stream.
-func orders() table.Creation {
-	return table.Creation{View: table.ViewBoth, Definition: table.Definition{
+func orders() schema.Creation {
+	return schema.Creation{View: schema.ViewBoth, Definition: schema.Definition{
 		Name: "orders", OnDemand: true,
-		Attributes: []table.KeyAttribute{{Name: "pk", Kind: value.String}, {Name: "sk", Kind: value.Number}, {Name: "g", Kind: value.String}, {Name: "l", Kind: value.Number}},
-		Key:        table.KeySchema{Hash: []string{"pk"}, Range: []string{"sk"}},
-		Indexes: []table.Index{
-			{Name: "global", Key: table.KeySchema{Hash: []string{"g"}, Range: []string{"sk"}}, Projection: table.Projection{Kind: table.ProjectInclude, Include: []string{"v"}}},
-			{Name: "local", Local: true, Key: table.KeySchema{Hash: []string{"pk"}, Range: []string{"l"}}, Projection: table.Projection{Kind: table.ProjectKeys}},
+		Attributes: []schema.KeyAttribute{{Name: "pk", Kind: value.String}, {Name: "sk", Kind: value.Number}, {Name: "g", Kind: value.String}, {Name: "l", Kind: value.Number}},
+		Key:        schema.KeySchema{Hash: []string{"pk"}, Range: []string{"sk"}},
+		Indexes: []schema.Index{
+			{Name: "global", Key: schema.KeySchema{Hash: []string{"g"}, Range: []string{"sk"}}, Projection: schema.Projection{Kind: schema.ProjectInclude, Include: []string{"v"}}},
+			{Name: "local", Local: true, Key: schema.KeySchema{Hash: []string{"pk"}, Range: []string{"l"}}, Projection: schema.Projection{Kind: schema.ProjectKeys}},
 		},
 	}}
 }
 
-func plain(name string) table.Creation {
-	return table.Creation{Definition: table.Definition{Name: name, OnDemand: true, Attributes: []table.KeyAttribute{{Name: "id", Kind: value.String}}, Key: table.KeySchema{Hash: []string{"id"}}}}
+func plain(name string) schema.Creation {
+	return schema.Creation{Definition: schema.Definition{Name: name, OnDemand: true, Attributes: []schema.KeyAttribute{{Name: "id", Kind: value.String}}, Key: schema.KeySchema{Hash: []string{"id"}}}}
 }
 
-func (w *world) create(c table.Creation) *table.Definition {
+func (w *world) create(c schema.Creation) *schema.Definition {
 	w.t.Helper()
 	d, err := w.tables.Create(context.Background(), c)
 	if err != nil {
@@ -121,21 +126,21 @@ func (w *world) create(c table.Creation) *table.Definition {
 
 func (w *world) put(name string, it value.Item) {
 	w.t.Helper()
-	if _, err := w.tables.Write(context.Background(), table.Action{Kind: table.Put, Table: name, Item: it}); err != nil {
+	if _, err := w.tables.Write(context.Background(), write.Action{Kind: write.Put, Table: name, Item: it}); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
 func (w *world) get(name string, key value.Item) value.Item {
 	w.t.Helper()
-	got, err := w.tables.Get(context.Background(), table.Get{Table: name, Key: key})
+	got, err := w.tables.Get(context.Background(), read.Get{Table: name, Key: key})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return got.Item
 }
 
-func (w *world) query(q table.Query) *table.Page {
+func (w *world) query(q read.Query) *read.Page {
 	w.t.Helper()
 	p, err := w.tables.Query(context.Background(), q)
 	if err != nil {
@@ -169,9 +174,9 @@ func texts(items []value.Item) []string {
 	return out
 }
 
-func refused(t testing.TB, err error, code table.Code, message string) *table.Refusal {
+func refused(t testing.TB, err error, code refuse.Code, message string) *refuse.Error {
 	t.Helper()
-	r, ok := errors.AsType[*table.Refusal](err)
+	r, ok := errors.AsType[*refuse.Error](err)
 	if !ok || r.Code != code || r.Message != message {
 		t.Fatalf("got %v, want code %d and %q", err, code, message)
 	}
@@ -195,8 +200,8 @@ func TestAConditionThatFailsWritesNothingAndGivesTheItem(t *testing.T) {
 	w := newWorld(t)
 	w.create(plain("users"))
 	w.put("users", item("id", "a", "n", 1))
-	_, err := w.tables.Write(t.Context(), table.Action{Kind: table.Put, Table: "users", Item: item("id", "a", "n", 2), Condition: "attribute_not_exists(id)", OldOnFailure: true})
-	r := refused(t, err, table.ConditionFailed, "The conditional request failed")
+	_, err := w.tables.Write(t.Context(), write.Action{Kind: write.Put, Table: "users", Item: item("id", "a", "n", 2), Condition: "attribute_not_exists(id)", OldOnFailure: true})
+	r := refused(t, err, refuse.ConditionFailed, "The conditional request failed")
 	if diff := cmp.Diff(`{"id":{"S":"a"},"n":{"N":"1"}}`, text(r.Item)); diff != "" {
 		t.Error(diff)
 	}
@@ -210,13 +215,13 @@ func TestWritesReturnWhatWasAskedFor(t *testing.T) {
 	w.create(plain("users"))
 	w.put("users", item("id", "a", "n", 1, "m", value.OfMap(item("x", 1, "y", 2))))
 	for _, c := range []struct {
-		returns table.Returns
+		returns write.Returns
 		want    string
 	}{
-		{table.ReturnNothing, "{}"}, {table.ReturnUpdatedNew, `{"m":{"M":{"x":{"N":"7"}}},"n":{"N":"3"}}`}, {table.ReturnUpdatedOld, `{"m":{"M":{"x":{"N":"7"}}},"n":{"N":"3"}}`},
-		{table.ReturnAllOld, `{"id":{"S":"a"},"m":{"M":{"x":{"N":"7"},"y":{"N":"2"}}},"n":{"N":"4"}}`}, {table.ReturnAllNew, `{"id":{"S":"a"},"m":{"M":{"x":{"N":"7"},"y":{"N":"2"}}},"n":{"N":"6"}}`},
+		{write.ReturnNothing, "{}"}, {write.ReturnUpdatedNew, `{"m":{"M":{"x":{"N":"7"}}},"n":{"N":"3"}}`}, {write.ReturnUpdatedOld, `{"m":{"M":{"x":{"N":"7"}}},"n":{"N":"3"}}`},
+		{write.ReturnAllOld, `{"id":{"S":"a"},"m":{"M":{"x":{"N":"7"},"y":{"N":"2"}}},"n":{"N":"4"}}`}, {write.ReturnAllNew, `{"id":{"S":"a"},"m":{"M":{"x":{"N":"7"},"y":{"N":"2"}}},"n":{"N":"6"}}`},
 	} {
-		out, err := w.tables.Write(t.Context(), table.Action{Kind: table.Update, Table: "users", Item: item("id", "a"), Update: "SET n = n + :one, m.x = :x", Values: item(":one", 1, ":x", 7), Return: c.returns})
+		out, err := w.tables.Write(t.Context(), write.Action{Kind: write.Update, Table: "users", Item: item("id", "a"), Update: "SET n = n + :one, m.x = :x", Values: item(":one", 1, ":x", 7), Return: c.returns})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -224,49 +229,54 @@ func TestWritesReturnWhatWasAskedFor(t *testing.T) {
 			t.Errorf("%d: %s", c.returns, diff)
 		}
 	}
-	out, err := w.tables.Write(t.Context(), table.Action{Kind: table.Delete, Table: "users", Item: item("id", "gone"), Return: table.ReturnAllOld})
+	out, err := w.tables.Write(t.Context(), write.Action{Kind: write.Delete, Table: "users", Item: item("id", "gone"), Return: write.ReturnAllOld})
 	if err != nil || out.Attributes != nil {
 		t.Errorf("got %s, %v, want nothing", text(out.Attributes), err)
 	}
 }
 
 func TestARequestThatIsWrongForItsTableIsRefusedInTheServicesWords(t *testing.T) {
+	const scalars = "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: IndexKey: "
 	w := newWorld(t)
 	w.create(orders())
 	const wrong = "One or more parameter values were invalid: "
-	put := func(parts ...any) table.Action {
-		return table.Action{Kind: table.Put, Table: "orders", Item: item(parts...)}
+	put := func(parts ...any) write.Action {
+		return write.Action{Kind: write.Put, Table: "orders", Item: item(parts...)}
 	}
-	update := func(text string, values ...any) table.Action {
-		return table.Action{Kind: table.Update, Table: "orders", Item: item("pk", "a", "sk", 1), Update: text, Values: item(values...)}
+	update := func(text string, values ...any) write.Action {
+		return write.Action{Kind: write.Update, Table: "orders", Item: item("pk", "a", "sk", 1), Update: text, Values: item(values...)}
 	}
 	long := string(make([]byte, 2049))
 	for _, c := range []struct {
-		a    table.Action
-		code table.Code
+		a    write.Action
+		code refuse.Code
 		want string
 	}{
-		{table.Action{Kind: table.Put, Table: "gone", Item: item("id", "a")}, table.NotFound, "Requested resource not found"},
-		{put("pk", "a"), table.Validation, wrong + "Missing the key sk in the item"},
-		{put("pk", "a", "sk", "b"), table.Validation, wrong + "Type mismatch for key sk expected: N actual: S"},
-		{put("pk", "", "sk", 1), table.Validation, "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: pk"},
-		{put("pk", long, "sk", 1), table.Validation, wrong + "Size of hashkey has exceeded the maximum size limit of2048 bytes"},
-		{put("pk", "a", "sk", 1, "g", 5), table.Validation, wrong + "Type mismatch for Index Key g Expected: S Actual: N IndexName: global"},
-		{put("pk", "a", "sk", 1, "g", ""), table.Validation, "One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty string value. IndexName: global, IndexKey: g"},
-		{put("pk", "a", "sk", 1, "x", string(make([]byte, table.ItemBytesMax))), table.Validation, "Item size has exceeded the maximum allowed size"},
-		{table.Action{Kind: table.Delete, Table: "orders", Item: item("pk", "a")}, table.Validation, "The provided key element does not match the schema"},
-		{table.Action{Kind: table.Delete, Table: "orders", Item: item("pk", "a", "sk", "x")}, table.Validation, "The provided key element does not match the schema"},
-		{update("SET sk = :v", ":v", 2), table.Validation, wrong + "Cannot update attribute sk. This attribute is part of the key"},
-		{update("SET g = :v", ":v", 2), table.Validation, "The update expression attempted to update the secondary index key to unsupported type"},
-		{update("SET x = y"), table.Validation, "The provided expression refers to an attribute that does not exist in the item"},
-		{update("SET x = :v", ":v", string(make([]byte, table.ItemBytesMax))), table.Validation, "Item size to update has exceeded the maximum allowed size"},
-		{update("SET x = :v, y = :w", ":v", 1), table.Validation, "Invalid UpdateExpression: An expression attribute value used in expression is not defined; attribute value: :w"},
-		{update("SET x = :v", ":v", 1, ":w", 1), table.Validation, "Value provided in ExpressionAttributeValues unused in expressions: keys: {:w}"},
+		{write.Action{Kind: write.Put, Table: "gone", Item: item("id", "a")}, refuse.NotFound, "Requested resource not found"},
+		{put("pk", "a"), refuse.Validation, wrong + "Missing the key sk in the item"},
+		{put("pk", "a", "sk", "b"), refuse.Validation, wrong + "Type mismatch for key sk expected: N actual: S"},
+		{put("pk", "", "sk", 1), refuse.Validation, "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: pk"},
+		{put("pk", long, "sk", 1), refuse.Validation, wrong + "Size of hashkey has exceeded the maximum size limit of2048 bytes"},
+		{put("pk", "a", "sk", 1, "g", 5), refuse.Validation, wrong + "Type mismatch for Index Key g Expected: S Actual: N IndexName: global"},
+		{put("pk", "a", "sk", 1, "g", ""), refuse.Validation, "One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty string value. IndexName: global, IndexKey: g"},
+		{put("pk", "a", "sk", 1, "x", string(make([]byte, schema.ItemBytesMax))), refuse.Validation, "Item size has exceeded the maximum allowed size"},
+		{write.Action{Kind: write.Delete, Table: "orders", Item: item("pk", "a")}, refuse.Validation, "The provided key element does not match the schema"},
+		{write.Action{Kind: write.Delete, Table: "orders", Item: item("pk", "a", "sk", "x")}, refuse.Validation, "The provided key element does not match the schema"},
+		{update("SET sk = :v", ":v", 2), refuse.Validation, wrong + "Cannot update attribute sk. This attribute is part of the key"},
+		{update("SET g = :v", ":v", 2), refuse.Validation, wrong + "Type mismatch for Index Key g Expected: S Actual: N IndexName: global"},
+		{update("SET x = :v ADD g :v", ":v", 2), refuse.Validation, wrong + "Type mismatch for Index Key g Expected: S Actual: N IndexName: global"},
+		{update("SET g.x = :v", ":v", 2), refuse.Validation, scalars + "g"},
+		{update("SET x = g[1]"), refuse.Validation, scalars + "g"},
+		{update("SET g = sk"), refuse.Validation, "The update expression attempted to update the secondary index key to unsupported type"},
+		{update("SET x = y"), refuse.Validation, "The provided expression refers to an attribute that does not exist in the item"},
+		{update("SET x = :v", ":v", string(make([]byte, schema.ItemBytesMax))), refuse.Validation, "Item size to update has exceeded the maximum allowed size"},
+		{update("SET x = :v, y = :w", ":v", 1), refuse.Validation, "Invalid UpdateExpression: An expression attribute value used in expression is not defined; attribute value: :w"},
+		{update("SET x = :v", ":v", 1, ":w", 1), refuse.Validation, "Value provided in ExpressionAttributeValues unused in expressions: keys: {:w}"},
 	} {
 		_, err := w.tables.Write(t.Context(), c.a)
 		refused(t, err, c.code, c.want)
 	}
-	if n := len(w.query(table.Query{Table: "orders", Scan: true}).Items); n != 0 {
+	if n := len(w.query(read.Query{Table: "orders", Scan: true}).Items); n != 0 {
 		t.Errorf("%d items were written", n)
 	}
 }
@@ -278,7 +288,7 @@ func TestAQueryReadsAPartitionInOrderPageByPage(t *testing.T) {
 		w.put("orders", item("pk", "a", "sk", num(n), "l", num(n)))
 		w.put("orders", item("pk", "b", "sk", num(n)))
 	}
-	read := func(q table.Query) (got []string) {
+	pages := func(q read.Query) (got []string) {
 		for {
 			p := w.query(q)
 			for _, it := range p.Items {
@@ -306,18 +316,18 @@ func TestAQueryReadsAPartitionInOrderPageByPage(t *testing.T) {
 			}
 		}
 		for _, limit := range []int{0, 1, 2, 100} {
-			got := read(table.Query{Table: "orders", Condition: c.condition, Values: values, Backward: c.backward, Limit: limit})
+			got := pages(read.Query{Table: "orders", Condition: c.condition, Values: values, Backward: c.backward, Limit: limit})
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s, limit %d: %s", c.condition, limit, diff)
 			}
 		}
 	}
-	if got := read(table.Query{Table: "orders", Index: "local", Condition: "pk = :p AND l < :a", Values: item(":p", "a", ":a", 10), Limit: 1}); len(got) != 4 {
+	if got := pages(read.Query{Table: "orders", Index: "local", Condition: "pk = :p AND l < :a", Values: item(":p", "a", ":a", 10), Limit: 1}); len(got) != 4 {
 		t.Errorf("got %v from the local index", got)
 	}
 	seen := map[string]bool{}
 	for segment := range 5 {
-		q := table.Query{Table: "orders", Scan: true, Segment: segment, Segments: 5, Limit: 2}
+		q := read.Query{Table: "orders", Scan: true, Segment: segment, Segments: 5, Limit: 2}
 		for {
 			p := w.query(q)
 			for _, it := range p.Items {
@@ -341,13 +351,13 @@ func TestAnIndexAddedToALiveTableGetsWhatThereIs(t *testing.T) {
 	}
 	w.put("users", item("id", "odd", "team", 5))
 	w.put("users", item("id", "none"))
-	d, err := w.tables.Alter(t.Context(), table.Alteration{Table: "users", Attributes: []table.KeyAttribute{{Name: "team", Kind: value.String}}, Add: &table.Index{Name: "by-team", Key: table.KeySchema{Hash: []string{"team"}}, Projection: table.Projection{Kind: table.ProjectAll}}})
+	d, err := w.tables.Alter(t.Context(), schema.Alteration{Table: "users", Attributes: []schema.KeyAttribute{{Name: "team", Kind: value.String}}, Add: &schema.Index{Name: "by-team", Key: schema.KeySchema{Hash: []string{"team"}}, Projection: schema.Projection{Kind: schema.ProjectAll}}})
 	if err != nil || !d.Indexes[0].Building {
 		t.Fatalf("got %+v, %v", d, err)
 	}
-	var p *table.Page
+	var p *read.Page
 	w.until("built", func() bool {
-		p, err = w.tables.Query(t.Context(), table.Query{Table: "users", Index: "by-team", Condition: "team = :t", Values: item(":t", "t1")})
+		p, err = w.tables.Query(t.Context(), read.Query{Table: "users", Index: "by-team", Condition: "team = :t", Values: item(":t", "t1")})
 		return err == nil
 	})
 	if p.Count != 400 {
@@ -357,7 +367,7 @@ func TestAnIndexAddedToALiveTableGetsWhatThereIs(t *testing.T) {
 	if err != nil || desc.Count.Items != 1202 || desc.Indexes[0].Items != 1200 {
 		t.Errorf("got %+v, %v", desc, err)
 	}
-	if _, err := w.tables.Alter(t.Context(), table.Alteration{Table: "users", Remove: "by-team"}); err != nil {
+	if _, err := w.tables.Alter(t.Context(), schema.Alteration{Table: "users", Remove: "by-team"}); err != nil {
 		t.Fatal(err)
 	}
 	if d := w.tables.Definition("users"); len(d.Indexes) != 0 || len(d.Attributes) != 1 {
@@ -368,11 +378,11 @@ func TestAnIndexAddedToALiveTableGetsWhatThereIs(t *testing.T) {
 func TestExpiredItemsAreDeletedAndTheStreamSaysByWhom(t *testing.T) {
 	w := newWorld(t)
 	c := plain("users")
-	c.View = table.ViewOld
+	c.View = schema.ViewOld
 	w.create(c)
 	at := w.clock.Now()
 	w.put("users", item("id", "before", "ttl", at.Add(time.Minute).Unix()))
-	if _, err := w.tables.Alter(t.Context(), table.Alteration{Table: "users", Expiry: &table.ExpirySetting{Attribute: "ttl", Enabled: true}}); err != nil {
+	if _, err := w.tables.Alter(t.Context(), schema.Alteration{Table: "users", Expiry: &schema.ExpirySetting{Attribute: "ttl", Enabled: true}}); err != nil {
 		t.Fatal(err)
 	}
 	w.put("users", item("id", "later", "ttl", at.Add(time.Hour).Unix()))
@@ -381,9 +391,9 @@ func TestExpiredItemsAreDeletedAndTheStreamSaysByWhom(t *testing.T) {
 	w.put("users", item("id", "moved", "ttl", at.Add(time.Minute).Unix()))
 	w.put("users", item("id", "moved", "ttl", at.Add(3*time.Hour).Unix()))
 	w.clock.Advance(2 * time.Hour)
-	var left *table.Page
+	var left *read.Page
 	w.until("expired", func() bool {
-		left = w.query(table.Query{Table: "users", Scan: true})
+		left = w.query(read.Query{Table: "users", Scan: true})
 		return left.Count <= 3
 	})
 	if left.Count != 3 {
@@ -412,7 +422,7 @@ func TestAChangeIsInTheStreamOnceAndNotWhenNothingChanged(t *testing.T) {
 	w.put("orders", item("pk", "a", "sk", 1, "s", set(str("x"), str("y"))))
 	w.put("orders", item("pk", "a", "sk", 1, "s", set(str("y"), str("x"))))
 	for range 2 {
-		if _, err := w.tables.Write(t.Context(), table.Action{Kind: table.Delete, Table: "orders", Item: item("pk", "a", "sk", 1)}); err != nil {
+		if _, err := w.tables.Write(t.Context(), write.Action{Kind: write.Delete, Table: "orders", Item: item("pk", "a", "sk", 1)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -431,8 +441,8 @@ func TestChangesAreKeptForADay(t *testing.T) {
 	w.put("orders", item("pk", "a", "sk", 1))
 	w.clock.Advance(23 * time.Hour)
 	w.put("orders", item("pk", "a", "sk", 2))
-	off := table.View("")
-	if _, err := w.tables.Alter(t.Context(), table.Alteration{Table: "orders", View: &off}); err != nil {
+	off := schema.View("")
+	if _, err := w.tables.Alter(t.Context(), schema.Alteration{Table: "orders", View: &off}); err != nil {
 		t.Fatal(err)
 	}
 	w.put("orders", item("pk", "a", "sk", 3))
@@ -452,8 +462,8 @@ func TestChangesAreKeptForADay(t *testing.T) {
 func TestATransactionIsTakenOnceUnderItsToken(t *testing.T) {
 	w := newWorld(t)
 	w.create(plain("users"))
-	add := func(n int) []table.Action {
-		return []table.Action{{Kind: table.Update, Table: "users", Item: item("id", "a"), Update: "ADD n :n", Values: item(":n", n)}, {Kind: table.Put, Table: "users", Item: item("id", "b")}}
+	add := func(n int) []write.Action {
+		return []write.Action{{Kind: write.Update, Table: "users", Item: item("id", "a"), Update: "ADD n :n", Values: item(":n", n)}, {Kind: write.Put, Table: "users", Item: item("id", "b")}}
 	}
 	for range 3 {
 		if _, err := w.tables.Transact(t.Context(), "token", add(1)); err != nil {
@@ -465,7 +475,7 @@ func TestATransactionIsTakenOnceUnderItsToken(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	_, err := w.tables.Transact(t.Context(), "token", add(2))
-	if r, ok := errors.AsType[*table.Refusal](err); !ok || r.Code != table.TokenMismatch {
+	if r, ok := errors.AsType[*refuse.Error](err); !ok || r.Code != refuse.TokenMismatch {
 		t.Errorf("got %v", err)
 	}
 	w.clock.Advance(10 * time.Minute)
@@ -481,32 +491,32 @@ func TestATransactionSaysWhatStoodInTheWay(t *testing.T) {
 	w := newWorld(t)
 	w.create(plain("users"))
 	w.put("users", item("id", "a", "n", "text"))
-	_, err := w.tables.Transact(t.Context(), "", []table.Action{
-		{Kind: table.Put, Table: "users", Item: item("id", "new")},
-		{Kind: table.Check, Table: "users", Item: item("id", "b"), Condition: "attribute_exists(id)", OldOnFailure: true},
-		{Kind: table.Update, Table: "users", Item: item("id", "a"), Update: "SET n = n + :one", Values: item(":one", 1)},
+	_, err := w.tables.Transact(t.Context(), "", []write.Action{
+		{Kind: write.Put, Table: "users", Item: item("id", "new")},
+		{Kind: write.Check, Table: "users", Item: item("id", "b"), Condition: "attribute_exists(id)", OldOnFailure: true},
+		{Kind: write.Update, Table: "users", Item: item("id", "a"), Update: "SET n = n + :one", Values: item(":one", 1)},
 	})
-	r := refused(t, err, table.Canceled, "Transaction cancelled, please refer cancellation reasons for specific reasons [None, ConditionalCheckFailed, ValidationError]")
-	if r.Reasons[1].Message != "The conditional request failed" || r.Reasons[2].Message != "An operand in the update expression has an incorrect data type" || r.Reasons[0].Code != table.ReasonNone {
+	r := refused(t, err, refuse.Canceled, "Transaction cancelled, please refer cancellation reasons for specific reasons [None, ConditionalCheckFailed, ValidationError]")
+	if r.Reasons[1].Message != "The conditional request failed" || r.Reasons[2].Message != "An operand in the update expression has an incorrect data type" || r.Reasons[0].Code != refuse.ReasonNone {
 		t.Errorf("got %+v", r.Reasons)
 	}
 	if got := w.get("users", item("id", "new")); got != nil {
 		t.Errorf("got %s", text(got))
 	}
-	two := table.Action{Kind: table.Put, Table: "users", Item: item("id", "x")}
-	_, err = w.tables.Transact(t.Context(), "", []table.Action{two, two})
-	refused(t, err, table.Validation, "Transaction request cannot include multiple operations on one item")
+	two := write.Action{Kind: write.Put, Table: "users", Item: item("id", "x")}
+	_, err = w.tables.Transact(t.Context(), "", []write.Action{two, two})
+	refused(t, err, refuse.Validation, "Transaction request cannot include multiple operations on one item")
 }
 
 func TestProvisionedThroughputThrottlesAfterItsBurst(t *testing.T) {
 	w := newWorld(t)
 	c := plain("users")
-	c.OnDemand, c.Throughput = false, table.Throughput{Read: 1, Write: 1}
+	c.OnDemand, c.Throughput = false, schema.Throughput{Read: 1, Write: 1}
 	w.create(c)
 	n := 0
 	for ; n < 1000; n++ {
-		if _, err := w.tables.Write(t.Context(), table.Action{Kind: table.Put, Table: "users", Item: item("id", "a")}); err != nil {
-			r := refused(t, err, table.Throttled, "The level of configured provisioned throughput for the table was exceeded. Consider increasing your provisioning level with the UpdateTable API.")
+		if _, err := w.tables.Write(t.Context(), write.Action{Kind: write.Put, Table: "users", Item: item("id", "a")}); err != nil {
+			r := refused(t, err, refuse.Throttled, "The level of configured provisioned throughput for the table was exceeded. Consider increasing your provisioning level with the UpdateTable API.")
 			if !r.Write {
 				t.Error("it is not said to be a write")
 			}
@@ -519,7 +529,7 @@ func TestProvisionedThroughputThrottlesAfterItsBurst(t *testing.T) {
 	w.clock.Advance(2 * time.Second)
 	w.put("users", item("id", "a"))
 	w.put("users", item("id", "a"))
-	if _, err := w.tables.Write(t.Context(), table.Action{Kind: table.Put, Table: "users", Item: item("id", "a")}); err == nil {
+	if _, err := w.tables.Write(t.Context(), write.Action{Kind: write.Put, Table: "users", Item: item("id", "a")}); err == nil {
 		t.Error("a third write in two seconds went through")
 	}
 }
@@ -529,13 +539,13 @@ func TestProvisionedThroughputThrottlesAfterItsBurst(t *testing.T) {
 func TestAnIndexThatIsUsedUpHoldsUpAllWrites(t *testing.T) {
 	w := newWorld(t)
 	c := orders()
-	c.OnDemand, c.Throughput = false, table.Throughput{Read: 1000, Write: 1000}
+	c.OnDemand, c.Throughput = false, schema.Throughput{Read: 1000, Write: 1000}
 	for i := range c.Indexes {
-		c.Indexes[i].Throughput = table.Throughput{Read: 1, Write: 1}
+		c.Indexes[i].Throughput = schema.Throughput{Read: 1, Write: 1}
 	}
 	w.create(c)
-	put := func(n int, text string) table.Action {
-		return table.Action{Kind: table.Put, Table: "orders", Item: item("pk", "a", "sk", n, "g", text)}
+	put := func(n int, text string) write.Action {
+		return write.Action{Kind: write.Put, Table: "orders", Item: item("pk", "a", "sk", n, "g", text)}
 	}
 	for n := range 300 {
 		if _, err := w.tables.Write(t.Context(), put(n, "x")); err != nil {
@@ -544,18 +554,18 @@ func TestAnIndexThatIsUsedUpHoldsUpAllWrites(t *testing.T) {
 	}
 	const message = "The level of configured provisioned throughput for one or more global secondary indexes of the table was exceeded. Consider provisioning your under-provisioned global secondary indexes with the UpdateTable API"
 	_, err := w.tables.Write(t.Context(), put(1, "y"))
-	if r := refused(t, err, table.Throttled, message); r.Index != "global" || r.Table != "orders" {
+	if r := refused(t, err, refuse.Throttled, message); r.Index != "global" || r.Table != "orders" {
 		t.Errorf("got %+v, want the index and its table", r)
 	}
-	_, _, err = w.tables.WriteBatch(t.Context(), []table.Action{put(1, "y"), put(2, "y")})
-	refused(t, err, table.Throttled, message)
-	_, err = w.tables.Transact(t.Context(), "", []table.Action{put(1, "y"), {Kind: table.Check, Table: "orders", Item: item("pk", "a", "sk", 2), Condition: "attribute_exists(pk)"}})
-	r := refused(t, err, table.Canceled, "Transaction cancelled, please refer cancellation reasons for specific reasons [ProvisionedThroughputExceeded, None]")
+	_, _, err = w.tables.WriteBatch(t.Context(), []write.Action{put(1, "y"), put(2, "y")})
+	refused(t, err, refuse.Throttled, message)
+	_, err = w.tables.Transact(t.Context(), "", []write.Action{put(1, "y"), {Kind: write.Check, Table: "orders", Item: item("pk", "a", "sk", 2), Condition: "attribute_exists(pk)"}})
+	r := refused(t, err, refuse.Canceled, "Transaction cancelled, please refer cancellation reasons for specific reasons [ProvisionedThroughputExceeded, None]")
 	if r.Reasons[0].Message != message {
 		t.Errorf("got %q, want %q", r.Reasons[0].Message, message)
 	}
 	w.clock.Advance(2 * time.Second)
-	done, left, err := w.tables.WriteBatch(t.Context(), []table.Action{put(1, "y"), put(2, "y")})
+	done, left, err := w.tables.WriteBatch(t.Context(), []write.Action{put(1, "y"), put(2, "y")})
 	if err != nil || len(done) != 2 || len(left) != 0 {
 		t.Errorf("got %d done, %d left, %v", len(done), len(left), err)
 	}
@@ -567,18 +577,18 @@ func TestAnIndexThatIsUsedUpHoldsUpAllWrites(t *testing.T) {
 func TestCapacityIsCountedByTableAndIndex(t *testing.T) {
 	w := newWorld(t)
 	w.create(orders())
-	out, err := w.tables.Write(t.Context(), table.Action{Kind: table.Put, Table: "orders", Item: item("pk", "a", "sk", 1, "g", "x", "l", 1, "big", string(make([]byte, 3000)))})
+	out, err := w.tables.Write(t.Context(), write.Action{Kind: write.Put, Table: "orders", Item: item("pk", "a", "sk", 1, "g", "x", "l", 1, "big", string(make([]byte, 3000)))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := table.Capacity{Table: "orders", Write: true, Units: 3, Globals: []table.IndexUnits{{Name: "global", Units: 1}}, Locals: []table.IndexUnits{{Name: "local", Units: 1}}}
+	want := throughput.Capacity{Table: "orders", Write: true, Units: 3, Globals: []throughput.IndexUnits{{Name: "global", Units: 1}}, Locals: []throughput.IndexUnits{{Name: "local", Units: 1}}}
 	if diff := cmp.Diff(want, out.Capacity); diff != "" {
 		t.Error(diff)
 	}
-	if out, _ = w.tables.Write(t.Context(), table.Action{Kind: table.Update, Table: "orders", Item: item("pk", "a", "sk", 1), Update: "SET g = :g", Values: item(":g", "y")}); out.Capacity.Globals[0].Units != 2 || len(out.Capacity.Locals) != 0 {
+	if out, _ = w.tables.Write(t.Context(), write.Action{Kind: write.Update, Table: "orders", Item: item("pk", "a", "sk", 1), Update: "SET g = :g", Values: item(":g", "y")}); out.Capacity.Globals[0].Units != 2 || len(out.Capacity.Locals) != 0 {
 		t.Errorf("got %+v, want two units for an entry that moved", out.Capacity)
 	}
-	got, err := w.tables.Get(t.Context(), table.Get{Table: "orders", Key: item("pk", "a", "sk", 1)})
+	got, err := w.tables.Get(t.Context(), read.Get{Table: "orders", Key: item("pk", "a", "sk", 1)})
 	if err != nil || got.Capacity.Units != 0.5 {
 		t.Errorf("got %+v, %v", got.Capacity, err)
 	}
@@ -590,8 +600,8 @@ func TestATableThatIsProtectedStays(t *testing.T) {
 	c.Protected = true
 	w.create(c)
 	_, err := w.tables.Drop(t.Context(), "users")
-	refused(t, err, table.Validation, "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
-	if _, err := w.tables.Alter(t.Context(), table.Alteration{Table: "users", Protected: new(bool)}); err != nil {
+	refused(t, err, refuse.Validation, "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.")
+	if _, err := w.tables.Alter(t.Context(), schema.Alteration{Table: "users", Protected: new(bool)}); err != nil {
 		t.Fatal(err)
 	}
 	w.put("users", item("id", "a"))
@@ -603,5 +613,5 @@ func TestATableThatIsProtectedStays(t *testing.T) {
 		t.Error("a new table has an item of the one before")
 	}
 	_, err = w.tables.Create(t.Context(), plain("users"))
-	refused(t, err, table.InUse, "Table already exists: users")
+	refused(t, err, refuse.InUse, "Table already exists: users")
 }

@@ -2,244 +2,120 @@ package table
 
 import (
 	"bytes"
-	"errors"
-	"strings"
 
 	"github.com/daruma-io/daruma/cell"
+	"github.com/daruma-io/daruma/table/refuse"
+	"github.com/daruma-io/daruma/table/schema"
+	"github.com/daruma-io/daruma/table/throughput"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
-// ActionsMax is how many actions a transaction has.
-const ActionsMax = 100
-
-// An Outcome is what came of an action.
-type Outcome struct {
-	Attributes value.Item // what was asked for; nil when there is nothing
-	Capacity   Capacity
-	// Collection is the partition that was written, of a table with local
-	// indexes; nil otherwise.
-	Collection value.Item
+// writeAll takes the actions of a request as it is written down.
+func (w *work) writeAll(body []byte) (any, error) {
+	r, err := write.DecodeRequest(string(body))
+	if err != nil {
+		return nil, err
+	}
+	return w.write(r)
 }
 
 // write takes the actions of a request.
-func (w *work) write(r *request) (any, error) {
-	if r.mode == transaction && r.token != "" {
+func (w *work) write(r *write.Request) (any, error) {
+	if r.Mode == write.Transaction && r.Token != "" {
 		replayed, err := w.replayed(r)
 		if err != nil || replayed {
 			return w.outcomes, err
 		}
 	}
-	targets := make([]*target, len(r.actions))
-	for i := range r.actions {
-		t, err := w.m.resolve(&r.actions[i])
+	targets := make([]*write.Target, len(r.Actions))
+	reasons := make([]refuse.Reason, len(r.Actions))
+	failed := false
+	for i := range r.Actions {
+		t, err := w.m.resolve(&r.Actions[i])
+		if r.Mode == write.Transaction && refuse.OfAction(err) {
+			reasons[i], _ = refuse.ReasonOf(err)
+			failed = true
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		targets[i] = t
 	}
-	if r.mode != single {
-		if err := distinct(targets, r.mode); err != nil {
+	if r.Mode != write.Single {
+		if err := write.Distinct(targets, r.Mode); err != nil {
 			return nil, err
 		}
 	}
-	changes := make([]*change, len(targets))
-	var reasons []Reason
+	changes := make([]*write.Change, len(targets))
+	size := 0
 	for i, t := range targets {
-		c, err := w.evaluate(t)
-		if err == nil {
-			changes[i] = c
+		if t == nil {
 			continue
 		}
-		reason, ok := reasonOf(err)
-		if r.mode != transaction || !ok {
+		record, exists := w.tx.Get(t.Key)
+		c, err := write.Evaluate(t, record, exists)
+		if err == nil {
+			changes[i] = c
+			if size += c.NewSize; r.Mode == write.Transaction && size > transactBytesMax {
+				return nil, refuse.Invalid("Collection size of items exceeded the limit of 4 MB")
+			}
+			continue
+		}
+		reason, ok := refuse.ReasonOf(err)
+		if r.Mode != write.Transaction || !ok {
 			return nil, err
 		}
-		if reasons == nil {
-			reasons = make([]Reason, len(targets))
-		}
 		reasons[i] = reason
+		failed = true
 	}
-	if reasons != nil {
-		return nil, canceled(reasons)
+	if failed {
+		return nil, refuse.Cancel(reasons)
 	}
-	w.outcomes = make([]Outcome, len(changes))
+	w.outcomes = make([]write.Outcome, len(changes))
 	for i, c := range changes {
-		if c.Kind == Check {
-			w.outcomes[i].Capacity = Capacity{Table: c.Table, Units: 2 * readUnits(c.oldSize, true)}
+		if c.Kind == write.Check {
+			w.outcomes[i].Capacity = throughput.Capacity{Table: c.Table, Units: 2 * throughput.ReadUnits(c.OldSize, true)}
 			continue
 		}
 		if err := w.store(c, false, &w.outcomes[i]); err != nil {
 			return nil, err
 		}
-		if r.mode == transaction {
-			w.outcomes[i].Capacity.scale(2)
+		if r.Mode == write.Transaction {
+			w.outcomes[i].Capacity.Scale(2)
 		}
 	}
-	if r.mode == transaction && r.token != "" {
+	if r.Mode == write.Transaction && r.Token != "" {
 		w.remember(r)
 	}
 	return w.outcomes, nil
 }
 
-// distinct refuses two actions on one item.
-func distinct(targets []*target, m mode) error {
-	seen := make(map[string]bool, len(targets))
-	for _, t := range targets {
-		if seen[string(t.key)] {
-			if m == transaction {
-				return invalid("Transaction request cannot include multiple operations on one item")
-			}
-			return invalid("Provided list of item keys contains duplicates")
-		}
-		seen[string(t.key)] = true
-	}
-	return nil
-}
-
-// reasonOf says why one action of a transaction was refused, and false for
-// what is no refusal.
-func reasonOf(err error) (Reason, bool) {
-	r, ok := errors.AsType[*Refusal](err)
-	if !ok {
-		return Reason{}, false
-	}
-	switch r.Code {
-	case ConditionFailed:
-		return Reason{Code: ReasonCondition, Message: r.Message, Item: r.Item}, true
-	case Throttled:
-		return Reason{Code: ReasonThrottled, Message: r.Message}, true
-	}
-	return Reason{Code: ReasonValidation, Message: r.Message}, true
-}
-
-func canceled(reasons []Reason) error {
-	words := make([]string, len(reasons))
-	for i := range reasons {
-		if reasons[i].Code == "" {
-			reasons[i].Code = ReasonNone
-		}
-		words[i] = string(reasons[i].Code)
-	}
-	return refuse(&Refusal{Code: Canceled, Message: "Transaction cancelled, please refer cancellation reasons for specific reasons [" + strings.Join(words, ", ") + "]", Reasons: reasons})
-}
-
-// A change is what an action does to an item.
-type change struct {
-	*target
-	exists    bool // there is an item
-	oldRecord []byte
-	old       value.Item // nil when there is none, and when nobody needs it
-	oldSize   int
-	record    []byte     // nil when the item goes
-	new       value.Item // nil when the item goes
-	newSize   int
-}
-
-// evaluate reads the item, checks the condition, and works out what becomes
-// of it. It writes nothing.
-func (w *work) evaluate(t *target) (*change, error) {
-	c := &change{target: t}
-	c.oldRecord, c.exists = w.tx.Get(t.key)
-	if err := c.read(); err != nil {
-		return nil, err
-	}
-	if t.condition != nil && !t.condition.Matches(c.old) {
-		r := &Refusal{Code: ConditionFailed, Message: conditionFailed}
-		if t.OldOnFailure {
-			r.Item = c.old
-		}
-		return nil, refuse(r)
-	}
-	switch t.Kind {
-	case Put:
-		c.new = t.Item
-	case Update:
-		if err := c.update(); err != nil {
-			return nil, err
-		}
-	default:
-		return c, nil
-	}
-	c.record, c.newSize = encodeItem(c.new)
-	if c.newSize > ItemBytesMax {
-		if t.Kind == Put {
-			return nil, invalid("Item size has exceeded the maximum allowed size")
-		}
-		return nil, invalid("Item size to update has exceeded the maximum allowed size")
-	}
-	return c, nil
-}
-
-// read decodes the item there is, as far as somebody needs it.
-func (c *change) read() (err error) {
-	if !c.exists {
-		return nil
-	}
-	s := c.schema
-	if c.Kind == Put && c.condition == nil && c.Return == ReturnNothing && len(s.indexes) == 0 && s.Stream == 0 && s.Expiry == "" {
-		_, c.oldSize, err = itemBody(c.oldRecord)
-		return err
-	}
-	c.old, c.oldSize, err = decodeItem(c.oldRecord)
-	return err
-}
-
-// update works out what an update makes of the item, or of its key when there is none.
-func (c *change) update() error {
-	c.new = c.old
-	if !c.exists {
-		c.new = c.Item
-	}
-	if c.target.update == nil {
-		return nil
-	}
-	var err error
-	if c.new, err = c.target.update.Update(c.new); err != nil {
-		return said(err)
-	}
-	for i := range c.new {
-		if c.new[i].Value.Depth() > value.DepthMax {
-			return invalid("Nesting Levels have exceeded supported limits")
-		}
-	}
-	return c.schema.checkIndexKeys(c.new, true)
-}
-
-// unchanged says whether the item stays as it is.
-func (c *change) unchanged() bool {
-	switch {
-	case c.exists != (c.new != nil):
-		return false
-	case !c.exists:
-		return true
-	}
-	return bytes.Equal(c.oldRecord, c.record) || c.old != nil && c.oldSize == c.newSize && value.EqualItems(c.old, c.new)
-}
-
 // store makes a change, with all that follows from it, and says what came of
 // it. system says that no client asked for it.
-func (w *work) store(c *change, system bool, out *Outcome) error {
-	s := c.schema
-	out.Attributes = c.returned()
-	out.Capacity = Capacity{Table: s.Name, Write: true, Units: writeUnits(max(c.oldSize, c.newSize))}
-	if len(s.Indexes) > 0 && s.hasLocals() {
-		out.Collection = pick(c.Item, s.Key.Hash)
+func (w *work) store(c *write.Change, system bool, out *write.Outcome) error {
+	s := c.Schema
+	out.Attributes = c.Returned()
+	out.Capacity = throughput.Capacity{Table: s.Name, Write: true, Units: throughput.WriteUnits(max(c.OldSize, c.NewSize))}
+	if len(s.Indexes) > 0 && s.HasLocals() {
+		out.Collection = schema.Pick(c.Item, s.Key.Hash)
 	}
-	if c.unchanged() {
+	if c.Unchanged() {
 		return nil
 	}
 	b, err := w.account(s.Number)
 	if err != nil {
 		return err
 	}
-	if c.new != nil {
-		w.tx.Set(c.key, c.record)
+	if c.New != nil {
+		w.tx.Set(c.Key, c.Record)
 	} else {
-		w.tx.Delete(c.key)
+		w.tx.Delete(c.Key)
 	}
-	b.add(0, tally(c.new != nil)-tally(c.exists), c.newSize-c.oldSize)
-	for i := range s.indexes {
-		w.reindex(c, &s.indexes[i], b, &out.Capacity)
+	b.add(0, tally(c.New != nil)-tally(c.Exists), c.NewSize-c.OldSize)
+	for i := range s.Orders {
+		w.reindex(c, &s.Orders[i], b, &out.Capacity)
 	}
 	if s.Expiry != "" {
 		w.reexpire(c)
@@ -258,57 +134,25 @@ func tally(there bool) int {
 	return 0
 }
 
-// returned is what the action asked to get back.
-func (c *change) returned() value.Item {
-	var out value.Item
-	switch c.Return {
-	case ReturnAllOld:
-		return c.old
-	case ReturnAllNew:
-		return c.new
-	case ReturnUpdatedOld:
-		if c.target.update != nil {
-			out = c.target.update.Project(c.old)
-		}
-	case ReturnUpdatedNew:
-		if c.target.update != nil {
-			out = c.target.update.Project(c.new)
-		}
-	}
-	if len(out) == 0 {
-		return nil
-	}
-	return out
-}
-
-func (s *schema) hasLocals() bool {
-	for i := range s.Indexes {
-		if s.Indexes[i].Local {
-			return true
-		}
-	}
-	return false
-}
-
 // reindex brings an index up to date with a change.
-func (w *work) reindex(c *change, o *ordering, b *book, used *Capacity) {
+func (w *work) reindex(c *write.Change, o *schema.Ordering, b *book, used *throughput.Capacity) {
 	var oldKey, newKey []byte
-	if c.exists {
-		oldKey = c.schema.entryKey(o, c.old)
+	if c.Exists {
+		oldKey = c.Schema.EntryKey(o, c.Old)
 	}
-	if c.new != nil {
-		newKey = c.schema.entryKey(o, c.new)
+	if c.New != nil {
+		newKey = c.Schema.EntryKey(o, c.New)
 	}
 	oldSize, newSize := 0, 0
 	var record []byte
 	if newKey != nil {
-		record, newSize = encodeItem(c.schema.projected(o.index, c.new))
+		record, newSize = schema.EncodeItem(c.Schema.Projected(o.Index, c.New))
 	}
 	was := false
 	if oldKey != nil {
 		var before []byte
 		if before, was = w.tx.Get(oldKey); was {
-			_, oldSize, _ = itemBody(before)
+			_, oldSize, _ = schema.ItemBody(before)
 		}
 		if was && bytes.Equal(oldKey, newKey) && bytes.Equal(before, record) {
 			return
@@ -317,21 +161,21 @@ func (w *work) reindex(c *change, o *ordering, b *book, used *Capacity) {
 	units := 0.0
 	switch {
 	case bytes.Equal(oldKey, newKey) && newKey != nil:
-		units = writeUnits(max(oldSize, newSize))
+		units = throughput.WriteUnits(max(oldSize, newSize))
 	default:
 		if oldKey != nil {
 			w.tx.Delete(oldKey)
-			units += writeUnits(oldSize)
+			units += throughput.WriteUnits(oldSize)
 		}
 		if newKey != nil {
-			units += writeUnits(newSize)
+			units += throughput.WriteUnits(newSize)
 		}
 	}
 	if newKey != nil {
 		w.tx.Set(newKey, record)
 	}
-	b.add(o.index.Number, tally(newKey != nil)-tally(was), newSize-oldSize)
-	used.index(o.index, units)
+	b.add(o.Index.Number, tally(newKey != nil)-tally(was), newSize-oldSize)
+	used.Index(o.Index, units)
 }
 
 // buildStep is how many items one step of a build looks at.
@@ -345,9 +189,9 @@ const numberExpiry = 0
 
 // build gives an index that was added, or the index of expiry times, the next
 // of the items there were before.
-func (w *work) build(s *schema, number uint32) error {
-	d := s.clone()
-	var x *Index
+func (w *work) build(s *schema.Table, number uint32) error {
+	d := s.Clone()
+	var x *schema.Index
 	cursor := d.ExpiryCursor
 	for i := range d.Indexes {
 		if d.Indexes[i].Number == number && number != numberExpiry {
@@ -362,9 +206,9 @@ func (w *work) build(s *schema, number uint32) error {
 	if err != nil {
 		return err
 	}
-	r := cell.Prefix(s.base.prefix)
+	r := cell.Prefix(s.Base.Prefix)
 	if cursor != nil {
-		r.Lower = append(append([]byte(nil), s.base.prefix...), cursor...)
+		r.Lower = append(append([]byte(nil), s.Base.Prefix...), cursor...)
 		r.Lower = append(r.Lower, 0)
 	}
 	steps, size := 0, 0
@@ -375,12 +219,12 @@ func (w *work) build(s *schema, number uint32) error {
 			break
 		}
 		steps++
-		it, n, err := decodeItem(record)
+		it, n, err := schema.DecodeItem(record)
 		if err != nil {
 			return err
 		}
 		size += n
-		cursor = append([]byte(nil), key[len(s.base.prefix):]...)
+		cursor = append([]byte(nil), key[len(s.Base.Prefix):]...)
 		if x == nil {
 			w.setExpiry(s, it, cursor)
 		} else {
@@ -392,7 +236,7 @@ func (w *work) build(s *schema, number uint32) error {
 }
 
 // advance notes how far a build has come.
-func (w *work) advance(d *Definition, x *Index, cursor []byte, done bool) {
+func (w *work) advance(d *schema.Definition, x *schema.Index, cursor []byte, done bool) {
 	number := uint32(numberExpiry)
 	if done {
 		cursor = nil
@@ -405,36 +249,25 @@ func (w *work) advance(d *Definition, x *Index, cursor []byte, done bool) {
 	}
 	w.define(d)
 	if done {
-		w.tx.Delete(buildKey(d.Number, number))
+		w.tx.Delete(schema.BuildKey(d.Number, number))
 	} else {
 		w.tx.Schedule(w.tx.Now(), timerKey(timerBuild, d.Number, number))
 	}
 }
 
 // enter puts an item into an index that is being built; it may be there already.
-func (w *work) enter(s *schema, x *Index, it value.Item, b *book) {
-	o := s.ordering(x.Name)
-	key := s.entryKey(o, it)
-	if key == nil || !s.fits(x, it) {
+func (w *work) enter(s *schema.Table, x *schema.Index, it value.Item, b *book) {
+	o := s.Ordering(x.Name)
+	key := s.EntryKey(o, it)
+	if key == nil || !s.Fits(x, it) {
 		return
 	}
 	before, was := w.tx.Get(key)
 	oldSize := 0
 	if was {
-		_, oldSize, _ = itemBody(before)
+		_, oldSize, _ = schema.ItemBody(before)
 	}
-	record, size := encodeItem(s.projected(x, it))
+	record, size := schema.EncodeItem(s.Projected(x, it))
 	w.tx.Set(key, record)
 	b.add(x.Number, 1-tally(was), size-oldSize)
-}
-
-// fits says whether an item's attributes are what an index added later is
-// ordered by; others are left out of it.
-func (s *schema) fits(x *Index, it value.Item) bool {
-	for _, n := range x.Key.names() {
-		if v, _ := it.Get(n); v.Kind() != s.kind(n) || v.Kind() != value.Number && v.Text() == "" {
-			return false
-		}
-	}
-	return true
 }

@@ -79,7 +79,8 @@ func (x *Exchange) String() string {
 		return "connection to " + x.Host + ":" + strconv.Itoa(x.Port)
 	}
 	address := x.Host
-	if !(x.Scheme == "http" && x.Port == 80 || x.Scheme == "https" && x.Port == 443 || x.Port == 0 || x.Host == Cloud) {
+	usual := x.Scheme == "http" && x.Port == 80 || x.Scheme == "https" && x.Port == 443
+	if !usual && x.Port != 0 && x.Host != Cloud {
 		address += ":" + strconv.Itoa(x.Port)
 	}
 	text := x.Method + " " + x.Scheme + "://" + address + x.Target

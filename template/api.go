@@ -143,10 +143,9 @@ func (l *loader) serverlessAPI(r *resource) {
 	}
 	a.api.Binary = binaryTypes(p.texts("BinaryMediaTypes"))
 	a.cors = l.restCORS(p)
-	if body := p.value("DefinitionBody"); body != nil {
+	if body := p.definition(); body != nil {
 		l.openAPI(a, p, body)
 	}
-	p.refuse("DefinitionUri", "the routes of the API "+r.id, "put the document into DefinitionBody")
 	p.refuse("MergeDefinitions", "the merging of DefinitionBody with events", "write the routes in one of them")
 	l.auth(p, "the API "+r.id)
 	l.methodSettings(p)
@@ -217,7 +216,7 @@ func (l *loader) serverlessHTTPAPI(r *resource) {
 		stage = catalog.DefaultStage
 	}
 	a.api.Stages = []catalog.Stage{{Name: stage, Variables: p.textMap("StageVariables")}}
-	if body := p.value("DefinitionBody"); body != nil {
+	if body := p.definition(); body != nil {
 		l.openAPI(a, p, body)
 	}
 	if c := p.value("CorsConfiguration"); c != nil {
@@ -236,7 +235,6 @@ func (l *loader) serverlessHTTPAPI(r *resource) {
 			p.fault("CorsConfiguration", c.Pos, "Invalid value for 'Cors' property.", "it is true or a map")
 		}
 	}
-	p.refuse("DefinitionUri", "the routes of the API "+r.id, "put the document into DefinitionBody")
 	l.auth(p, "the API "+r.id)
 	l.routeSettings(p, "DefaultRouteSettings")
 	if s := p.sub("RouteSettings"); s != nil {

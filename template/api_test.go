@@ -124,7 +124,6 @@ func TestWrongAPIsAreRefused(t *testing.T) {
 		{"unknown property", http("CorsConfig: true"), "property 'CorsConfig' is not defined"},
 	})
 	refused(t, []line{
-		{"document elsewhere", rest("DefinitionUri: swagger.yaml"), "property 'DefinitionUri' is not supported"},
 		{"authorizers", rest("Auth: { DefaultAuthorizer: X }"), "property 'Auth.DefaultAuthorizer' is not supported"},
 		{"API key", rest("Auth: { ApiKeyRequired: true }"), "the API A is open to everybody"},
 		{"domain", http("Domain: { DomainName: x }"), "the custom domain name"},
@@ -138,7 +137,6 @@ func TestWrongAPIsAreRefused(t *testing.T) {
 		{"stage variable", rest(body("{ type: aws_proxy, uri: 'arn:${stageVariables.f}' }")), "functions that a stage variable names are not supported"},
 		{"another function", rest(body("{ type: aws_proxy, uri: 'arn:aws:lambda:us-east-1:123456789012:function:other' }")), "is no function of this template; without it: GET /x"},
 		{"security", rest("DefinitionBody: { openapi: 3.0.1, security: [{ k: [] }], paths: {} }"), "security of an API is not supported"},
-		{"include", rest("DefinitionBody: { Fn::Transform: { Name: AWS::Include, Parameters: { Location: x } } }"), "Fn::Transform of AWS::Include is not supported"},
 	})
 }
 

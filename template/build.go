@@ -18,6 +18,7 @@ func (l *loader) build() {
 	l.each(l.queuePolicy, sqsPolicy)
 	l.each(l.table, dynamoTable)
 	l.each(l.simpleTable, simpleTable)
+	l.each(l.storedText, ssmParameter)
 	// Routes of definitions need the functions, and events of functions need the
 	// APIs. So functions are read first, their events as the last step.
 	l.each(l.topic, snsTopic)
@@ -45,8 +46,9 @@ func (l *loader) build() {
 	l.each(l.topicSubscriptions, snsTopic)
 	l.each(l.subscription, snsSubscription)
 	l.each(l.topicPolicy, snsTopicPolicy)
-	l.policiesKept()
 	l.each(l.lambdaMapping, lambdaMapping)
+	l.each(l.alarm, cloudwatchAlarm)
+	l.each(l.experimentTemplate, experimentTemplate)
 	l.each(l.connector, "AWS::Serverless::Connector")
 	for _, r := range l.order {
 		if _, known := attributes[r.typ]; !known && r.exists {
@@ -55,6 +57,7 @@ func (l *loader) build() {
 		}
 	}
 	l.current = nil
+	l.warnUnkept()
 	l.addAPIs()
 }
 

@@ -103,11 +103,29 @@ func TestWhatIsNotSupportedIsListedWithWhatIsMissing(t *testing.T) {
 		{"AWS::Include", sam + function("F") + "  Fn::Transform: { Name: AWS::Include, Parameters: { Location: x } }\n", "Fn::Transform in Resources is not supported"},
 		{"hooks", sam + "Hooks: { H: { Type: AWS::CodeDeploy::BlueGreen } }\n" + function("F"), "Hooks are not supported"},
 		{"import", sam + function("F", "Environment: { Variables: { V1: !ImportValue other } }"), "there are no other stacks to import \"other\" from"},
-		{"dynamic reference", sam + function("F", "Environment: { Variables: { V1: '{{resolve:ssm:/a/b:1}}' } }"), "dynamic references are not supported: {{resolve:ssm:/a/b:1}}"},
-		{"secure dynamic reference", sam + function("F", "Environment: { Variables: { V1: !Sub '{{resolve:secretsmanager:${AWS::StackName}:SecretString:key}}' } }"), "{{resolve:secretsmanager:app:SecretString:key}}"},
+		{"dynamic reference in a condition", "Conditions: { C: !Equals ['{{resolve:ssm:/a/b:1}}', x] }\n" + sam + function("F"), "dynamic references outside of resources and outputs are not supported: {{resolve:ssm:/a/b:1}}"},
+		{"reference to a secure string", sam + function("F", "Environment: { Variables: { V1: '{{resolve:ssm-secure:/a/b:1}}' } }"), "dynamic references to ssm-secure are not supported: {{resolve:ssm-secure:/a/b:1}}"},
+		{"secure dynamic reference", sam + function("F", "Environment: { Variables: { V1: !Sub '{{resolve:secretsmanager:${AWS::StackName}:SecretString:key}}' } }"), "dynamic references to secretsmanager are not supported: {{resolve:secretsmanager:app:SecretString:key}}"},
 		{"parameter kept on AWS", sam + "Parameters: { P: { Type: 'AWS::SSM::Parameter::Value<String>', Default: /a } }\n" + function("F", "Environment: { Variables: { V1: !Ref P } }"), "the value of P is kept in Parameter Store"},
 		{"WebSocket API", sam + function("F") + "  W: { Type: AWS::ApiGatewayV2::Api, Properties: { ProtocolType: WEBSOCKET, Name: w } }\n  I: { Type: AWS::ApiGatewayV2::Integration, Properties: { ApiId: !Ref W, IntegrationType: AWS_PROXY } }\n", "WebSocket APIs are not supported"},
 	})
+}
+
+func TestATypeIsTakenForAnotherOnlyWhenEachOfItsWordsIsNear(t *testing.T) {
+	for typ, want := range map[string]string{
+		"AWS::SQS::Qeue":               "did you mean AWS::SQS::Queue?",
+		"AWS::SSQ::Queue":              "did you mean AWS::SQS::Queue?",
+		"AWS::Serverles::Function":     "did you mean AWS::Serverless::Function?",
+		"AWS::EC2::Route":              "", // AWS::IAM::Role
+		"AWS::EC2::EIP":                "", // AWS::EC2::VPC
+		"AWS::EC2::Instance":           "", // AWS::EC2::Subnet
+		"AWS::ApiGateway::VpcLink":     "", // AWS::ApiGateway::Account
+		"AWS::Serverless::Functions::": "",
+	} {
+		if got := nearType(typ); got != want {
+			t.Errorf("%s: got %q, want %q", typ, got, want)
+		}
+	}
 }
 
 func TestAFunctionIsToldStandInsForWhatIsMissing(t *testing.T) {

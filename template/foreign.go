@@ -1,6 +1,8 @@
 package template
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/daruma-io/daruma/template/tree"
@@ -32,7 +34,6 @@ var foreigners = map[string]foreign{
 	"AWS::Serverless::StateMachine":              {"Name", "arn", "states:R:A:stateMachine:NAME", "the state machine and its events"},
 	"AWS::StepFunctions::StateMachine":           {"StateMachineName", "arn", "states:R:A:stateMachine:NAME", "the state machine"},
 	"AWS::StepFunctions::Activity":               {"Name", "arn", "states:R:A:activity:NAME", "the activity"},
-	"AWS::SSM::Parameter":                        {"Name", "name", "ssm:R:A:parameter/NAME", "the parameter"},
 	"AWS::SecretsManager::Secret":                {"Name", "arn", "secretsmanager:R:A:secret:NAME", "the secret"},
 	"AWS::AppConfig::Application":                {"", "name", "appconfig:R:A:application/NAME", "the configuration of this application"},
 	"AWS::AppConfig::Environment":                {"", "name", "", "the environment of the configuration"},
@@ -40,7 +41,6 @@ var foreigners = map[string]foreign{
 	"AWS::AppConfig::HostedConfigurationVersion": {"", "name", "", "the configuration's content"},
 	"AWS::AppConfig::DeploymentStrategy":         {"", "name", "", "the strategy of configuration deployments"},
 	"AWS::AppConfig::Deployment":                 {"", "name", "", "the deployment of the configuration"},
-	"AWS::CloudWatch::Alarm":                     {"AlarmName", "name", "cloudwatch:R:A:alarm:NAME", "the alarm and its actions"},
 	"AWS::CloudWatch::CompositeAlarm":            {"AlarmName", "name", "cloudwatch:R:A:alarm:NAME", "the alarm and its actions"},
 	"AWS::CloudWatch::Dashboard":                 {"DashboardName", "name", "", "the dashboard"},
 	"AWS::Logs::SubscriptionFilter":              {"", "name", "", "deliveries of log lines to its destination"},
@@ -105,20 +105,22 @@ func (l *loader) refuse(r *resource) {
 	l.report(Problem{Position: r.at, Message: message, Missing: missing, Hint: hint, Unsupported: true})
 }
 
-// nearType names a type that is nearly the same, if there is one.
+// nearType names a type that is nearly the same, if there is one: each of its words is nearly the same, not only the
+// whole, of which the half is AWS in all of them.
 func nearType(typ string) string {
-	var known []string
-	for t := range attributes {
-		known = append(known, t)
+	words := strings.Split(typ, "::")
+	var near []string
+	for _, known := range slices.Concat(slices.Sorted(maps.Keys(attributes)), slices.Sorted(maps.Keys(foreigners))) {
+		others := strings.Split(known, "::")
+		same := len(others) == len(words)
+		for i := 0; same && i < len(words); i++ {
+			same = words[i] == others[i] || tree.Near(words[i], others[i:i+1]) != ""
+		}
+		if same {
+			near = append(near, known)
+		}
 	}
-	for t := range foreigners {
-		known = append(known, t)
-	}
-	best := tree.Near(typ, known)
-	if name := strings.TrimSuffix(strings.TrimPrefix(best, "did you mean "), "?"); len(name)-len(typ) > 2 || len(typ)-len(name) > 2 {
-		return ""
-	}
-	return best
+	return tree.Near(typ, near)
 }
 
 // foreignRef returns a stand-in for what Ref says about a resource that is not supported.

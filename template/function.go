@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"regexp"
@@ -77,8 +78,10 @@ func (l *loader) serverlessFunction(r *resource) {
 	f.Policies = p.policies("Policies")
 	alias := l.publish(f, p)
 	l.functionURL(r, f, p, alias)
-	p.accept("Role", "AssumeRolePolicyDocument", "RolePath", "PermissionsBoundary", "KmsKeyArn", "SourceKMSKeyArn", "CodeSigningConfigArn", "RuntimeManagementConfig",
+	f.Role = cmp.Or(p.text("Role"), l.arn("iam", "role/"+l.physical(r.id+"Role")))
+	p.accept("AssumeRolePolicyDocument", "RolePath", "PermissionsBoundary", "SourceKMSKeyArn", "CodeSigningConfigArn", "RuntimeManagementConfig",
 		"PropagateTags", "VersionDeletionPolicy", "SnapStart")
+	p.unkeep("KmsKeyArn", encryption)
 	p.ask("ImageUri", "ImageConfig")
 	l.deadLetterQueue(f, p)
 	l.eventInvokeConfig(r, f, p, alias)
@@ -92,7 +95,6 @@ func (l *loader) serverlessFunction(r *resource) {
 
 // laterFeatures refuses properties with which the function would behave otherwise.
 func (l *loader) laterFeatures(p *properties) {
-	p.refuse("VpcConfig", "the private network: the function runs outside of it", "")
 	p.refuse("FileSystemConfigs", "the mounted file systems", "")
 	p.refuse("TenancyConfig", "isolation by tenant", "")
 	p.refuse("DurableConfig", "durable execution: the function runs once, as any other", "")
@@ -150,12 +152,13 @@ func (l *loader) configuration(r *resource, f *catalog.Function, p *properties) 
 	if list := p.texts("Architectures"); len(list) > 0 {
 		f.Architecture = list[0]
 		if len(list) > 1 || list[0] != "x86_64" && list[0] != "arm64" {
-			p.fault("Architectures", p.at("Architectures"), "Architectures needs to be a list with one string, either x86_64 or arm64", tree.Near(list[0], []string{"x86_64", "arm64"}))
+			p.fault("Architectures", p.at("Architectures"), "Architectures needs to be a list with one string, either x86_64 or arm64", "")
 		}
 	}
 	f.Role = p.text("Role")
 	f.Recursion = p.one("RecursiveLoop", catalog.RecursionAllow, catalog.RecursionTerminate)
 	l.logging(f, p)
+	f.VPC = l.vpc(f, p)
 	l.environment(f, p)
 	l.functionLayers(f, p)
 	if b := r.node.Get("Metadata"); b != nil {
@@ -172,6 +175,7 @@ func (l *loader) owned(f *catalog.Function, r *resource) {
 	}
 	own := l.section(p)
 	own.once = l.onceRule(p)
+	own.depends, own.dependsAt = l.dependency(p)
 	l.owns[f] = own
 	l.recordIn(f, p)
 	p.done()

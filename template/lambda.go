@@ -36,7 +36,8 @@ func (l *loader) lambdaFunction(r *resource) {
 		f.Tracing = t.one("Mode", "Active", "PassThrough")
 		t.done()
 	}
-	p.accept("KmsKeyArn", "CodeSigningConfigArn", "RuntimeManagementConfig", "SnapStart", "VersionDeletionPolicy")
+	p.unkeep("KmsKeyArn", encryption)
+	p.accept("CodeSigningConfigArn", "RuntimeManagementConfig", "SnapStart", "VersionDeletionPolicy")
 	p.ask("ImageConfig")
 	l.deadLetterConfig(f, p)
 	l.laterFeatures(p)

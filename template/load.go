@@ -10,6 +10,7 @@ import (
 
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/template/intrinsic"
+	"github.com/daruma-io/daruma/template/samconfig"
 	"github.com/daruma-io/daruma/template/tree"
 )
 
@@ -29,6 +30,12 @@ type loader struct {
 	apis      apis
 	later     []event
 	told      map[string][]string // by logical ID: who was told about something that is not supported
+	unkept    []unkept
+
+	checkAlarm func(catalog.Place, *Alarm) error
+	checkDrill func(*ExperimentTemplate) error
+	stored     func(name string, version uint64, declared *StoredText) (string, error) // Options.Stored
+	reading    map[*resource]bool                                                      // parameters of which a dynamic reference asks
 
 	declared declared
 	owns     map[*catalog.Function]section // of functions, in the template
@@ -36,10 +43,10 @@ type loader struct {
 
 // load reads a template's text. The app is nil when something is wrong with
 // it; problems then has all that is wrong or not supported.
-func load(ctx context.Context, src source, data []byte, c config, o Options) (*App, Problems) {
-	l := &loader{src: src, app: &App{Path: src.path, Dir: src.dir, Built: src.built}, resources: map[string]*resource{}, layers: map[string]*catalog.Layer{}, told: map[string][]string{}, owns: map[*catalog.Function]section{}}
+func load(ctx context.Context, src source, data []byte, c samconfig.Config, o Options) (*App, Problems) {
+	l := &loader{src: src, app: &App{Path: src.path, Dir: src.dir, Built: src.built}, resources: map[string]*resource{}, layers: map[string]*catalog.Layer{}, told: map[string][]string{}, checkAlarm: o.Alarm, checkDrill: o.ExperimentTemplate, stored: o.Stored, reading: map[*resource]bool{}, owns: map[*catalog.Function]section{}}
 	l.name(c, o)
-	l.scope = &intrinsic.Scope{Region: l.app.Place.Region, Report: l.report, Parameters: l.pseudo()}
+	l.scope = &intrinsic.Scope{Region: l.app.Place.Region, Report: l.report, Parameters: l.pseudo(), Include: l.include}
 	var problems Problems
 	l.doc, problems = tree.Read(src.name, data)
 	for _, p := range problems {
@@ -55,6 +62,7 @@ func load(ctx context.Context, src source, data []byte, c config, o Options) (*A
 	l.sections()
 	l.parameters(c, o)
 	l.conditions()
+	l.scope.Kept = l.kept
 	l.settings()
 	l.appSettings()
 	l.readResources()
@@ -64,12 +72,12 @@ func load(ctx context.Context, src source, data []byte, c config, o Options) (*A
 	l.references()
 	l.build()
 	l.strangers()
-	l.outputs(o)
+	l.outputs()
 	return l.finish()
 }
 
 // name settles what the stack is called and where it is.
-func (l *loader) name(c config, o Options) {
+func (l *loader) name(c samconfig.Config, o Options) {
 	first := func(values ...string) string {
 		for _, v := range values {
 			if v != "" {
@@ -78,8 +86,8 @@ func (l *loader) name(c config, o Options) {
 		}
 		return ""
 	}
-	l.app.Name = first(o.StackName, c.stack, stackName(filepath.Base(l.src.dir)))
-	l.app.Place = catalog.Place{Region: first(o.Region, c.region, RegionDefault), Account: first(o.Account, AccountDefault)}
+	l.app.Name = first(o.StackName, c.StackName, stackName(filepath.Base(l.src.dir)))
+	l.app.Place = catalog.Place{Region: first(o.Region, c.Region, RegionDefault), Account: first(o.Account, AccountDefault)}
 }
 
 var notInStackName = regexp.MustCompile(`[^A-Za-z0-9]+`)
@@ -213,17 +221,17 @@ func (l *loader) isServerless() bool {
 }
 
 // parameters settles the value of every parameter.
-func (l *loader) parameters(c config, o Options) {
+func (l *loader) parameters(c samconfig.Config, o Options) {
 	section := l.doc.Get("Parameters")
 	given := map[string]string{}
-	for name, v := range c.params {
+	for name, v := range c.Params {
 		given[name] = v
 		if section.Field(name) == nil {
-			l.warn(tree.Pos{File: c.name}, "parameter_overrides names "+name+", which is no parameter of the template", l.nearParameter(name))
+			l.warn(tree.Pos{File: c.File}, "parameter_overrides names "+name+", which is no parameter of the template", l.nearParameter(name))
 		}
 	}
-	for _, word := range c.strange {
-		l.warn(tree.Pos{File: c.name}, "parameter_overrides: "+word+" is not of the form Name=value", "")
+	for _, word := range c.Strange {
+		l.warn(tree.Pos{File: c.File}, "parameter_overrides: "+word+" is not of the form Name=value", "")
 	}
 	var unknown []string
 	for name, v := range o.Params {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/template/samconfig"
 )
 
 func write(t *testing.T, dir, name, text string) string {
@@ -213,19 +214,9 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte(sam + sections + function("F")))
 	f.Add([]byte(`{"Resources":{"A":{"Type":"AWS::ApiGateway::Method","Properties":{"Integration":{"Type":"MOCK","IntegrationResponses":[{}]}}}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		app, problems := load(t.Context(), source{path: "/nowhere/template.yaml", dir: "/nowhere", name: "template.yaml"}, data, config{}, Options{})
+		app, problems := load(t.Context(), source{path: "/nowhere/template.yaml", dir: "/nowhere", name: "template.yaml"}, data, samconfig.Config{}, Options{})
 		if app == nil && len(problems) == 0 {
 			t.Error("no app and no problem")
 		}
-	})
-}
-
-// FuzzOverrides holds that parameter_overrides can be any text.
-func FuzzOverrides(f *testing.F) {
-	f.Add(`A="x y" B=b ParameterKey=C,ParameterValue=d`)
-	f.Add(`A='\`)
-	f.Fuzz(func(t *testing.T, text string) {
-		c := config{params: map[string]string{}}
-		c.override(text)
 	})
 }

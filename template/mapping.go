@@ -30,7 +30,6 @@ type Mapping struct {
 // otherMappings are properties of mappings whose sources are not supported, or
 // that are not supported themselves, with what is missing.
 var otherMappings = map[string]string{
-	"KmsKeyArn":               "encryption of filters with a key of KMS: they are stored as they are",
 	"MetricsConfig":           "metrics of the mapping",
 	"ProvisionedPollerConfig": "a fixed number of pollers",
 	"LoggingConfig":           "logs of the mapping",
@@ -126,6 +125,7 @@ func (l *loader) mappingSettings(p *properties, m *Mapping) {
 		}
 		c.done()
 	}
+	p.unkeep("KmsKeyArn", encryption)
 	for name, missing := range otherMappings {
 		p.refuse(name, missing, "")
 	}

@@ -20,6 +20,8 @@ func id(n int, words ...string) string {
 const (
 	apiIDLength = 10
 	urlIDLength = 32
+
+	experimentIDLength = 16
 )
 
 // uuid returns words in the form of a UUID.

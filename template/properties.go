@@ -242,7 +242,7 @@ func (l *loader) tell(v *tree.Node, who string) {
 }
 
 // outputs works out the Outputs section.
-func (l *loader) outputs(o Options) {
+func (l *loader) outputs() {
 	section := l.scope.Expand(l.doc.Get("Outputs"))
 	for _, f := range fieldsOf(section) {
 		if f.Name == "Fn::Transform" {
@@ -268,11 +268,11 @@ func (l *loader) outputs(o Options) {
 				continue
 			}
 		}
-		l.output(f, value, o)
+		l.output(f, value)
 	}
 }
 
-func (l *loader) output(f tree.Field, value *tree.Node, o Options) {
+func (l *loader) output(f tree.Field, value *tree.Node) {
 	for _, m := range f.Value.Fields {
 		if !slices.Contains([]string{"Value", "Description", "Export", "Condition"}, m.Name) {
 			l.fault(m.Pos, "Template format error: Invalid template outputs property '"+m.Name+"'", tree.Near(m.Name, []string{"Value", "Description", "Export", "Condition"}))

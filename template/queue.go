@@ -59,8 +59,8 @@ func (l *loader) queue(r *resource) {
 		}
 	}
 	q.Tags = l.tagList(p)
-	p.refuse("KmsMasterKeyId", "encryption with a key of KMS: messages are stored as they are", "")
-	p.ask("KmsDataKeyReusePeriodSeconds")
+	p.unkeep("KmsMasterKeyId", encryption)
+	p.accept("KmsDataKeyReusePeriodSeconds")
 	p.done()
 	if name == nil || name.Kind == tree.Broken {
 		return
@@ -100,6 +100,7 @@ func (l *loader) retained(r *resource) bool {
 // queuePolicy reads an AWS::SQS::QueuePolicy: the policy of the queues it names.
 func (l *loader) queuePolicy(r *resource) {
 	p := l.properties(r)
+	l.unkeep(enforcement, r.at)
 	p.require("PolicyDocument", "Queues")
 	doc := p.value("PolicyDocument")
 	named := p.list("Queues")
@@ -118,23 +119,6 @@ func (l *loader) queuePolicy(r *resource) {
 				q.Attributes["Policy"] = string(text)
 			}
 		}
-	}
-}
-
-// policiesKept says once which resource policies are kept and enforce nothing.
-func (l *loader) policiesKept() {
-	var named []string
-	var at tree.Pos
-	for _, r := range l.order {
-		if r.exists && (r.typ == sqsPolicy || r.typ == snsTopicPolicy) {
-			if named == nil {
-				at = r.at
-			}
-			named = append(named, r.id)
-		}
-	}
-	if len(named) > 0 {
-		l.warn(at, "resource policies are kept, not enforced: "+strings.Join(named, ", "), "whoever has a key of this node may use each of its queues and topics: allow and deny at the application, or on AWS")
 	}
 }
 

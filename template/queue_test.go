@@ -37,22 +37,6 @@ func TestQueuesAreReadWithTheirAttributesAsTheServiceHasThem(t *testing.T) {
 	}
 }
 
-func TestResourcePoliciesAreSaidToBeKeptAndNotEnforced(t *testing.T) {
-	app := loads(t, sam+`
-Resources:
-  Q: { Type: AWS::SQS::Queue }
-  T: { Type: AWS::SNS::Topic }
-  OfQ: { Type: AWS::SQS::QueuePolicy, Properties: { Queues: [!Ref Q], PolicyDocument: { Statement: [] } } }
-  OfT: { Type: AWS::SNS::TopicPolicy, Properties: { Topics: [!Ref T], PolicyDocument: { Statement: [] } } }
-`)
-	if len(app.Warnings) != 1 || !strings.Contains(app.Warnings.Error(), "kept, not enforced: OfQ, OfT") {
-		t.Errorf("got %v, want one warning that names both", app.Warnings)
-	}
-	if app := loads(t, sam+"Resources: { Q: { Type: AWS::SQS::Queue } }\n"); len(app.Warnings) != 0 {
-		t.Errorf("got %v, want no warning without a policy", app.Warnings)
-	}
-}
-
 func TestWrongQueuesAreRefused(t *testing.T) {
 	q := func(properties string) string {
 		return sam + "Resources: { Q: { Type: AWS::SQS::Queue, Properties: { " + properties + " } } }\n"
@@ -68,7 +52,6 @@ func TestWrongQueuesAreRefused(t *testing.T) {
 		{"two of one name", sam + "Resources: { Q: { Type: AWS::SQS::Queue, Properties: { QueueName: x } }, R: { Type: AWS::SQS::Queue, Properties: { QueueName: x } } }\n", "the queue x exists already (the other is Q)"},
 		{"FIFO as a dead-letter queue", sam + function("F", "DeadLetterQueue: { Type: SQS, TargetArn: !GetAtt Q.Arn }") + "  Q: { Type: AWS::SQS::Queue, Properties: { FifoQueue: true } }\n", "is a FIFO queue, which does not take asynchronous events"},
 	})
-	refused(t, []line{{"KMS", q("KmsMasterKeyId: alias/aws/sqs"), "property 'KmsMasterKeyId' is not supported; without it: encryption with a key of KMS"}})
 }
 
 func TestQueuesTakeDeadLettersAndRecordsOfFunctions(t *testing.T) {

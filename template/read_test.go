@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/template/samconfig"
 )
 
 // read loads a template's text out of an empty directory.
@@ -14,7 +15,7 @@ func read(t *testing.T, text string, o Options) (*App, Problems) {
 	if o.StackName == "" {
 		o.StackName = "app"
 	}
-	return load(t.Context(), source{path: dir + "/template.yaml", dir: dir, name: "template.yaml"}, []byte(text), config{}, o)
+	return load(t.Context(), source{path: dir + "/template.yaml", dir: dir, name: "template.yaml"}, []byte(text), samconfig.Config{}, o)
 }
 
 // loads reads a template that must have nothing wrong with it.

@@ -38,6 +38,8 @@ type section struct {
 	notify    []string
 	told      bool // notify was said, if only to say that nobody is told
 	once      *once.Rule
+	depends   string // a JSON path
+	dependsAt tree.Pos
 }
 
 // declared are the settings of the app and, out of daruma.yaml, of its functions.
@@ -97,6 +99,7 @@ func (l *loader) settings() {
 			if p := fs.sub(f.Name); p != nil {
 				of := l.section(p)
 				of.once = l.onceRule(p)
+				of.depends, of.dependsAt = l.dependency(p)
 				l.declared.functions[f.Name], l.declared.at[f.Name] = of, f.Pos
 				p.done()
 			}
@@ -221,6 +224,14 @@ func (l *loader) settle(f *catalog.Function, own section) {
 	}
 	for _, s := range []section{file, own, d.file, d.template} {
 		f.Sensitive, f.Correlate = union(f.Sensitive, s.sensitive), union(f.Correlate, s.correlate)
+	}
+	for _, s := range []section{file, own} {
+		if f.Dependency = s.depends; f.Dependency != "" {
+			if hidden := hides(f.Sensitive, f.Dependency); hidden != "" {
+				l.fault(s.dependsAt, "what its events depend on is shown to people, and "+hidden+" is declared sensitive", "a key that says as much and may be seen")
+			}
+			break
+		}
 	}
 	if len(f.Correlate) > ledger.CorrelationsMax {
 		l.fault(tree.Pos{File: SettingsFile}, fmt.Sprintf("%s has %d paths to correlate by, those of the app included; at most %d are kept", f.LogicalID, len(f.Correlate), ledger.CorrelationsMax), "")

@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/daruma-io/daruma/template/samconfig"
 )
 
 // readBeside reads a template with a daruma.yaml beside it.
 func readBeside(t *testing.T, text, settings string) (*App, Problems) {
 	t.Helper()
 	dir := t.TempDir()
-	return load(t.Context(), source{path: dir + "/template.yaml", dir: dir, name: "template.yaml", settings: []byte(settings)}, []byte(text), config{}, Options{StackName: "app"})
+	return load(t.Context(), source{path: dir + "/template.yaml", dir: dir, name: "template.yaml", settings: []byte(settings)}, []byte(text), samconfig.Config{}, Options{StackName: "app"})
 }
 
 const declaring = `Metadata:

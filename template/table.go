@@ -2,6 +2,7 @@ package template
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -38,6 +39,7 @@ func (l *loader) table(r *resource) {
 			request[name] = plainValue(name, v.Value())
 		}
 	}
+	l.indexPromises(p, request)
 	if s, ok := request["StreamSpecification"].(map[string]any); ok {
 		s["StreamEnabled"] = true
 	}
@@ -53,9 +55,10 @@ func (l *loader) table(r *resource) {
 	}
 	tagRequest(request, l.tagList(p))
 	p.accept("WarmThroughput") // a table of here needs no warming
-	recoveryAndEncryption(p)
+	l.protection(p)
+	l.insights(p)
 	for name, missing := range map[string]string{
-		"KinesisStreamSpecification": "the copies of changes in the stream", "ContributorInsightsSpecification": "the reports about keys", "ResourcePolicy": "the policy of the table",
+		"KinesisStreamSpecification": "the copies of changes in the stream", "ResourcePolicy": "the policy of the table",
 		"ImportSourceSpecification": "the items that would be imported", "OnDemandThroughput": "the limit of throughput on demand",
 	} {
 		p.refuse(name, missing, "")
@@ -91,23 +94,48 @@ func (l *loader) simpleTable(r *resource) {
 	}
 	tagRequest(request, p.textMap("Tags"))
 	t := Table{Retain: l.retained(r)}
-	recoveryAndEncryption(p)
+	l.protection(p)
 	l.addTable(r, p, t, request)
 }
 
-// recoveryAndEncryption reads what protects items on AWS and not here. Both may
-// be switched off.
-func recoveryAndEncryption(p *properties) {
+// insights reads whether reports about keys are asked for.
+func (l *loader) insights(p *properties) {
+	s := p.sub("ContributorInsightsSpecification")
+	if s == nil {
+		return
+	}
+	if s.boolean("Enabled") {
+		l.unkeep(insights, s.at("Enabled"))
+	}
+	s.accept("Mode")
+	s.done()
+}
+
+// indexPromises takes out of the request what global indexes ask for that
+// changes nothing here, as for tables.
+func (l *loader) indexPromises(p *properties, request map[string]any) {
+	all, _ := request["GlobalSecondaryIndexes"].([]any)
+	for i, item := range p.list("GlobalSecondaryIndexes") {
+		if of, ok := all[i].(map[string]any); ok && item.Kind == tree.Map {
+			l.insights(l.within(fmt.Sprintf("GlobalSecondaryIndexes[%d]", i), item))
+			delete(of, "ContributorInsightsSpecification")
+			delete(of, "WarmThroughput")
+		}
+	}
+}
+
+// protection reads what protects items on AWS, and not here.
+func (l *loader) protection(p *properties) {
 	if s := p.sub("PointInTimeRecoverySpecification"); s != nil {
 		if s.boolean("PointInTimeRecoveryEnabled") {
-			s.missing("PointInTimeRecoveryEnabled", s.at("PointInTimeRecoveryEnabled"), "point-in-time recovery is not supported", "the backups: a table cannot be brought back to an earlier time", "")
+			l.unkeep(recovery, s.at("PointInTimeRecoveryEnabled"))
 		}
 		s.accept("RecoveryPeriodInDays")
 		s.done()
 	}
 	if s := p.sub("SSESpecification"); s != nil {
 		if s.boolean("SSEEnabled") {
-			s.missing("SSEEnabled", s.at("SSEEnabled"), "encryption with a key of one's own is not supported", "the encryption of the table: its items lie in the node's directory as they are", "")
+			l.unkeep(encryption, s.at("SSEEnabled"))
 		}
 		s.accept("SSEType", "KMSMasterKeyId")
 		s.done()

@@ -46,7 +46,5 @@ func TestWrongTablesAreRefused(t *testing.T) {
 	})
 	refused(t, []line{
 		{"Kinesis", table("KinesisStreamSpecification: { StreamArn: x }"), "property 'KinesisStreamSpecification' is not supported; without it: the copies of changes in the stream"},
-		{"backups", table("PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true }"), "point-in-time recovery is not supported; without it: the backups: a table cannot be brought back to an earlier time"},
-		{"keys", table("SSESpecification: { SSEEnabled: true }"), "encryption with a key of one's own is not supported; without it: the encryption of the table: its items lie in the node's directory as they are"},
 	})
 }

@@ -36,6 +36,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/template/samconfig"
 	"github.com/daruma-io/daruma/template/tree"
 )
 
@@ -43,7 +44,6 @@ import (
 const (
 	RegionDefault  = "us-east-1"
 	AccountDefault = "123456789012"
-	configEnv      = "default"
 )
 
 // A Problem is one thing that is wrong with a template, or not supported.
@@ -64,15 +64,30 @@ type Options struct {
 	Account   string            // twelve digits; AccountDefault when ""
 	StackName string            // before samconfig.toml's; the directory's name when neither says
 	ConfigEnv string            // the environment in samconfig.toml; "default" when ""
+
+	// Alarm says what is wrong with an alarm, or, with an error of
+	// KindUnsupported, what of it is not supported; nil takes all that can be read.
+	Alarm func(p catalog.Place, a *Alarm) error
+
+	// ExperimentTemplate says the same of a template of experiments.
+	ExperimentTemplate func(e *ExperimentTemplate) error
+
+	// Stored returns the value of a parameter of Systems Manager as it will be when
+	// the app is deployed, for dynamic references; version 0 is the newest. declared
+	// is what the template says of it, nil when that is nothing. When nil, only what
+	// the template declares is known: see App.Keeps.
+	Stored func(name string, version uint64, declared *StoredText) (string, error)
 }
 
 // An App is what a template says should exist.
 type App struct {
 	Name        string // the stack's name
 	Description string
-	Path        string // the template that was read, absolute
-	Dir         string // the app's directory, absolute
-	Built       bool   // it was read from a finished build
+	Path        string   // the template that was read, absolute
+	Dir         string   // the app's directory, absolute
+	Built       bool     // it was read from a finished build
+	Keeps       bool     `json:"-"` // dynamic references were answered without Options.Stored
+	Included    []string // files that were read besides, absolute
 	Place       catalog.Place
 	Owner       string // of everything that has no owner of its own
 
@@ -80,20 +95,23 @@ type App struct {
 	Channels      []Channel // all there are but TerminalChannel, those of daruma.yaml first
 	AllowNotifyTo []string  // addresses inside that notices may go to
 
-	Functions     []*catalog.Function // by name; Code and Revision are empty
-	Layers        []*catalog.Layer    // by name; Code is empty, Version 0 and the ARN a guess until published
-	APIs          []*catalog.API      // by logical ID
-	Publish       []Publish           // functions that publish a version when they change
-	Versions      []Version           // AWS::Lambda::Version, in the template's order
-	Aliases       []Alias             // AWS::Lambda::Alias, in the template's order
-	EventInvoke   []EventInvoke       // in the template's order, those of SAM's functions first
-	Queues        []Queue             // in the template's order
-	Tables        []Table             // in the template's order, SAM's last
-	Topics        []Topic             // in the template's order
-	Subscriptions []Subscription      // in the template's order, those of SAM's functions first
-	Mappings      []Mapping           // in the template's order
-	Outputs       []Output            // in the template's order
-	Parameters    []Parameter         // in the template's order
+	Functions     []*catalog.Function  // by name; Code and Revision are empty
+	Layers        []*catalog.Layer     // by name; Code is empty, Version 0 and the ARN a guess until published
+	APIs          []*catalog.API       // by logical ID
+	Publish       []Publish            // functions that publish a version when they change
+	Versions      []Version            // AWS::Lambda::Version, in the template's order
+	Aliases       []Alias              // AWS::Lambda::Alias, in the template's order
+	EventInvoke   []EventInvoke        // in the template's order, those of SAM's functions first
+	Queues        []Queue              // in the template's order
+	Tables        []Table              // in the template's order, SAM's last
+	Topics        []Topic              // in the template's order
+	Subscriptions []Subscription       // in the template's order, those of SAM's functions first
+	Mappings      []Mapping            // in the template's order
+	StoredTexts   []StoredText         // in the template's order
+	Alarms        []Alarm              // in the template's order
+	Experiments   []ExperimentTemplate // in the template's order
+	Outputs       []Output             // in the template's order
+	Parameters    []Parameter          // in the template's order
 
 	Unsupported Problems // what will be missing
 	Warnings    Problems // what works, and perhaps not as it was meant
@@ -164,7 +182,7 @@ func Load(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, fileError("read template", src.path, err)
 	}
-	config, err := readConfig(src.dir, o.ConfigEnv)
+	config, err := samconfig.Read(src.dir, o.ConfigEnv)
 	if err != nil {
 		return nil, err
 	}

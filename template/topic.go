@@ -59,8 +59,11 @@ func (l *loader) topic(r *resource) {
 			t.Attributes[is.name] = v
 		}
 	}
+	p.unkeep("KmsMasterKeyId", encryption)
+	if text := l.jsonProperty(p, "ArchivePolicy"); text != "" {
+		t.Attributes["ArchivePolicy"] = text
+	}
 	t.Tags = l.tagList(p)
-	p.refuse("ArchivePolicy", "the archive of the topic: nothing can be replayed", "")
 	p.refuse("DataProtectionPolicy", "the protection of data: messages are handed on as they are", "")
 	p.refuse("DeliveryStatusLogging", "logs of deliveries: what failed is in the record of failures", "")
 	p.ask("Subscription")
@@ -72,8 +75,8 @@ func (l *loader) topic(r *resource) {
 	if fifo := t.Attributes["FifoTopic"] == "true"; fifo != strings.HasSuffix(t.Name, ".fifo") {
 		p.fault("TopicName", p.at("TopicName"), "the name of a FIFO topic ends with .fifo, and no other does: "+t.Name, "")
 		return
-	} else if !fifo && (t.Attributes["ContentBasedDeduplication"] != "" || t.Attributes["FifoThroughputScope"] != "") {
-		p.fault("FifoTopic", p.at("FifoTopic"), "ContentBasedDeduplication and FifoThroughputScope are for topics with FifoTopic: true", "")
+	} else if !fifo && (t.Attributes["ContentBasedDeduplication"] != "" || t.Attributes["FifoThroughputScope"] != "" || t.Attributes["ArchivePolicy"] != "") {
+		p.fault("FifoTopic", p.at("FifoTopic"), "ContentBasedDeduplication, FifoThroughputScope and ArchivePolicy are for topics with FifoTopic: true", "")
 	}
 	if l.topicNamed(t.Name) != nil {
 		p.fault("TopicName", p.at("TopicName"), "the topic "+t.Name+" exists already", "the other is "+l.topicNamed(t.Name).LogicalID)
@@ -163,7 +166,9 @@ func (l *loader) subscription(r *resource) {
 		s.Attributes["RawMessageDelivery"] = "true"
 	}
 	p.accept("SubscriptionRoleArn")
-	p.refuse("ReplayPolicy", "the replay of an archive", "")
+	if text := l.jsonProperty(p, "ReplayPolicy"); text != "" {
+		s.Attributes["ReplayPolicy"] = text
+	}
 	p.done()
 	if known && t != nil {
 		l.app.Subscriptions = append(l.app.Subscriptions, s)
@@ -223,6 +228,7 @@ func (l *loader) generateTopic(id, position string) string {
 // topicPolicy reads an AWS::SNS::TopicPolicy: the policy of the topics it names.
 func (l *loader) topicPolicy(r *resource) {
 	p := l.properties(r)
+	l.unkeep(enforcement, r.at)
 	p.require("PolicyDocument", "Topics")
 	text := l.jsonProperty(p, "PolicyDocument")
 	named := p.list("Topics")

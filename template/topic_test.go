@@ -30,7 +30,14 @@ const topicTemplate = `  T:
   Policy:
     Type: AWS::SNS::TopicPolicy
     Properties: { Topics: [!Ref T], PolicyDocument: { Statement: [] } }
-  Fifo: { Type: AWS::SNS::Topic, Properties: { FifoTopic: true, ContentBasedDeduplication: true } }
+  Fifo: { Type: AWS::SNS::Topic, Properties: { FifoTopic: true, ContentBasedDeduplication: true, ArchivePolicy: { MessageRetentionPeriod: 30 } } }
+  Again:
+    Type: AWS::SNS::Subscription
+    Properties:
+      TopicArn: !Ref Fifo
+      Protocol: sqs
+      Endpoint: arn:aws:sqs:us-east-1:123456789012:q
+      ReplayPolicy: { PointType: Timestamp, StartingPoint: '2024-04-01T00:00:00.000Z' }
 Outputs:
   Arn: { Value: !Ref T }
   Name: { Value: !GetAtt T.TopicName }
@@ -54,7 +61,11 @@ func TestTopicsAndSubscriptionsAreRead(t *testing.T) {
 	}
 	got := map[string]Subscription{}
 	ids := map[string]bool{}
-	for _, s := range app.Subscriptions {
+	again := app.Subscriptions[len(app.Subscriptions)-1]
+	if again.LogicalID != "Again" || again.Topic != fifo.Name || again.Attributes["ReplayPolicy"] != `{"PointType":"Timestamp","StartingPoint":"2024-04-01T00:00:00.000Z"}` || fifo.Attributes["ArchivePolicy"] != `{"MessageRetentionPeriod":30}` {
+		t.Errorf("got %+v and %+v", again, fifo)
+	}
+	for _, s := range app.Subscriptions[:len(app.Subscriptions)-1] {
 		if s.Topic != "orders" || s.ID == "" || ids[s.ID] {
 			t.Errorf("got %+v", s)
 		}
@@ -101,13 +112,14 @@ func TestTopicsThatCannotBeAreRefused(t *testing.T) {
 		{"a name that ends in .fifo", topic("{ TopicName: t.fifo }"), "the name of a FIFO topic ends with .fifo"},
 		{"a FIFO topic whose name does not", topic("{ TopicName: t, FifoTopic: true }"), "the name of a FIFO topic ends with .fifo"},
 		{"once by body without FIFO", topic("{ ContentBasedDeduplication: true }"), "are for topics with FifoTopic: true"},
+		{"an archive without FIFO", topic("{ ArchivePolicy: { MessageRetentionPeriod: 30 } }"), "are for topics with FifoTopic: true"},
+		{"a replay policy that is text", with("{ TopicArn: !Ref T, Protocol: https, Endpoint: 'https://x/', ReplayPolicy: odd }"), "property 'ReplayPolicy' must be a map"},
 		{"an event without a topic", event("{ FilterPolicy: { a: [1] } }"), "Topic"},
 	})
 	refused(t, []line{
 		{"mail", with("{ TopicArn: !Ref T, Protocol: email, Endpoint: a@example.com }"), "subscriptions with the protocol email are not supported; without it: deliveries of the topic t to its endpoint"},
 		{"another topic", with("{ TopicArn: 'arn:aws:sns:us-east-1:123456789012:other', Protocol: https, Endpoint: 'https://x/' }"), "the topic arn:aws:sns:us-east-1:123456789012:other is not in this template"},
 		{"another region", with("{ TopicArn: !Ref T, Protocol: https, Endpoint: 'https://x/', Region: eu-west-1 }"), "topics of other regions are not supported"},
-		{"an archive", topic("{ ArchivePolicy: { MessageRetentionPeriod: 30 } }"), "property 'ArchivePolicy' is not supported"},
 		{"a queue between that is elsewhere", event("{ Topic: !Ref T, SqsSubscription: { QueueArn: 'arn:aws:sqs:us-east-1:123456789012:other', QueueUrl: u } }"), "the queue arn:aws:sqs:us-east-1:123456789012:other is not in this template"},
 	})
 }

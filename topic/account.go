@@ -25,6 +25,10 @@ type Account struct {
 	Posts            int64 `json:"posts"` // tries
 	DeadLetters      int64 `json:"deadLetters"`
 	DeadLetterErrors int64 `json:"deadLetterErrors"`
+
+	Replayed      int64 `json:"replayed,omitempty"`      // of those that matched: out of the archive
+	Archived      int64 `json:"archived,omitempty"`      // messages in the archive
+	ArchivedBytes int64 `json:"archivedBytes,omitempty"` // that they take on the disk
 }
 
 // Closes says whether everything that matched is somewhere.
@@ -33,18 +37,23 @@ func (a Account) Closes() bool {
 }
 
 func (a *Account) numbers() []*int64 {
-	return []*int64{&a.Published, &a.Duplicates, &a.Filtered, &a.Matched, &a.Delivered, &a.Waiting, &a.Failed, &a.Dropped, &a.Posts, &a.DeadLetters, &a.DeadLetterErrors}
+	return []*int64{&a.Published, &a.Duplicates, &a.Filtered, &a.Matched, &a.Delivered, &a.Waiting, &a.Failed, &a.Dropped, &a.Posts, &a.DeadLetters, &a.DeadLetterErrors,
+		&a.Replayed, &a.Archived, &a.ArchivedBytes}
 }
 
+// numbersOfOne is how many of the numbers version 1 of a book has.
+const numbersOfOne = 11
+
 // A book is what is counted of a topic: version 1 is the number of its last
-// message and of its last post, and the numbers of Account in their order.
+// message and of its last post, and the numbers of Account up to
+// DeadLetterErrors in their order; version 2 has all of them.
 type book struct {
 	Account
 	number uint64 // of the last message of a FIFO topic
 	post   uint64 // of the last post
 }
 
-const bookVersion = 1
+const bookVersion = 2
 
 func (b *book) encode() []byte {
 	out := binary.AppendUvarint(make([]byte, 0, 48), b.number)
@@ -62,7 +71,7 @@ func readBook(s cell.State, topic string) (*book, error) {
 		return b, nil
 	}
 	version, body, err := cell.Unseal(record)
-	if err == nil && version != bookVersion {
+	if err == nil && version != 1 && version != bookVersion {
 		err = &daruma.Error{Kind: daruma.KindUnsupported, Ref: topic, Err: fmt.Errorf("an account of version %d", version)}
 	}
 	if err != nil {
@@ -71,14 +80,18 @@ func readBook(s cell.State, topic string) (*book, error) {
 	next := func() uint64 {
 		n, used := binary.Uvarint(body)
 		if used <= 0 {
-			err = corrupt("account of "+topic, errCut)
+			err = corrupt("account of "+topic, cell.ErrCut)
 			return 0
 		}
 		body = body[used:]
 		return n
 	}
 	b.number, b.post = next(), next()
-	for _, n := range b.numbers() {
+	numbers := b.numbers()
+	if version == 1 {
+		numbers = numbers[:numbersOfOne]
+	}
+	for _, n := range numbers {
 		*n = int64(next())
 	}
 	return b, err

@@ -17,12 +17,12 @@ type creation struct {
 }
 
 // Create makes a topic. One that exists is answered when it is of the same
-// kind, has every given label, and the wish's tags when it has any; otherwise
-// KindExists, [ErrAttributes] or [ErrTags].
+// kind, has every given label, the wish's archive and its tags when it has any;
+// otherwise KindExists, [ErrAttributes] or [ErrTags].
 func (t *Topics) Create(ctx context.Context, wish Topic, given map[string]string) (*Topic, error) {
 	got, err := t.do(ctx, commandCreate, creation{wish, given}, false)
 	if err != nil {
-		return nil, wrap("create topic", wish.Name, err)
+		return nil, daruma.Wrap("create topic", wish.Name, err)
 	}
 	return got.(*Topic), nil
 }
@@ -35,7 +35,7 @@ func (w *work) create(c creation) (any, error) {
 				return nil, &daruma.Error{Kind: daruma.KindExists, Ref: t.Name, Err: ErrAttributes}
 			}
 		}
-		if t.FIFO != k.topic.FIFO {
+		if t.FIFO != k.topic.FIFO || t.Keep != 0 && t.Keep != k.topic.Keep {
 			return nil, &daruma.Error{Kind: daruma.KindExists, Ref: t.Name, Err: ErrAttributes}
 		}
 		if len(t.Tags) > 0 && !maps.Equal(t.Tags, k.topic.Tags) {
@@ -46,13 +46,17 @@ func (w *work) create(c creation) (any, error) {
 	if len(w.m.known) >= TopicsMax {
 		return nil, &daruma.Error{Kind: daruma.KindThrottled, Ref: t.Name, Err: fmt.Errorf("there are %d topics, and no more are taken", TopicsMax)}
 	}
-	t.LogicalID = ""
-	return w.write(&t, nil)
+	t.LogicalID, t.KeepDeclared = "", false
+	return w.write(&t, &known{topic: &Topic{}})
 }
 
-// write keeps a topic with its subscriptions.
-func (w *work) write(t *Topic, subs []*subscribed) (*Topic, error) {
+// write keeps a topic that was as was says, with its subscriptions.
+func (w *work) write(t *Topic, was *known) (*Topic, error) {
 	if err := t.validate(); err != nil {
+		return nil, err
+	}
+	subs, err := w.keep(t, was)
+	if err != nil {
 		return nil, err
 	}
 	if t.Revision++; t.Created.IsZero() {
@@ -66,13 +70,14 @@ func (w *work) write(t *Topic, subs []*subscribed) (*Topic, error) {
 // attempts is how often a change is tried when others change the same.
 const attempts = 10
 
-// Change has f change a topic. FIFO, the name and what the topic counts cannot
-// be changed. The error of f is returned as it is.
+// Change has f change a topic. FIFO, the name, when its archive began and what
+// the topic counts cannot be changed. Without Keep, the archive is gone with all
+// that is in it. The error of f is returned as it is.
 func (t *Topics) Change(ctx context.Context, name string, f func(*Topic) error) error {
 	for range attempts {
 		k := t.machine.get(name)
 		if k == nil {
-			return wrap("change topic", name, &daruma.Error{Kind: daruma.KindNotFound, Err: ErrNoTopic})
+			return daruma.Wrap("change topic", name, &daruma.Error{Kind: daruma.KindNotFound, Err: ErrNoTopic})
 		}
 		is := *k.topic
 		is.Labels, is.Tags = maps.Clone(is.Labels), maps.Clone(is.Tags)
@@ -81,10 +86,10 @@ func (t *Topics) Change(ctx context.Context, name string, f func(*Topic) error) 
 		}
 		is.Name, is.FIFO = k.topic.Name, k.topic.FIFO
 		if _, err := t.do(ctx, commandChange, is, false); daruma.KindOf(err) != daruma.KindConflict {
-			return wrap("change topic", name, err)
+			return daruma.Wrap("change topic", name, err)
 		}
 	}
-	return wrap("change topic", name, conflict(name))
+	return daruma.Wrap("change topic", name, conflict(name))
 }
 
 func (w *work) change(t Topic) (any, error) {
@@ -95,7 +100,7 @@ func (w *work) change(t Topic) (any, error) {
 	if t.Revision != k.topic.Revision {
 		return nil, conflict(t.Name)
 	}
-	return w.write(&t, k.subs)
+	return w.write(&t, k)
 }
 
 func conflict(ref string) error {
@@ -109,16 +114,20 @@ type named struct {
 	Guard bool   `json:"guard,omitempty"`
 }
 
-// Remove ends a topic with its subscriptions. One that is not there is no error.
+// Remove ends a topic with its subscriptions. One that is not there is no error;
+// one that keeps an archive is KindConflict, [ErrArchive].
 func (t *Topics) Remove(ctx context.Context, name string) error {
 	_, err := t.do(ctx, commandRemove, named{Topic: name}, true)
-	return wrap("remove topic", name, err)
+	return daruma.Wrap("remove topic", name, err)
 }
 
 func (w *work) remove(n named) (any, error) {
 	k, err := w.topic(n.Topic)
 	if err != nil {
 		return nil, nil // it is what was asked for
+	}
+	if k.topic.Keep > 0 {
+		return nil, &daruma.Error{Kind: daruma.KindConflict, Ref: n.Topic, Err: ErrArchive, Hint: "end its archive first"}
 	}
 	return nil, w.removeTopic(k)
 }
@@ -131,6 +140,8 @@ func (w *work) removeTopic(k *known) error {
 	}
 	name := k.topic.Name
 	w.tx.DeleteRange(cell.Prefix(under(spaceOnce, name))) // their timers find nothing
+	w.tx.DeleteRange(cell.Prefix(under(spaceArchive, name)))
+	w.tx.Cancel(under(spaceArchive, name))
 	w.tx.Delete(topicKey(name))
 	w.tx.Delete(bookKey(name))
 	delete(w.books, name)
@@ -145,12 +156,12 @@ type wanting struct {
 
 // Subscribe makes a subscription, whose ID, and token when it is to be asked
 // for, come with the wish. The one there is for the same endpoint is answered
-// when it has every given label; otherwise KindExists, [ErrAttributes]. One that
-// still waits to be confirmed is asked again.
+// when it has every given label, and the wish's replay when it has one; otherwise
+// KindExists, [ErrAttributes]. One that still waits to be confirmed is asked again.
 func (t *Topics) Subscribe(ctx context.Context, wish Subscription, given map[string]string) (*Subscription, error) {
 	got, err := t.do(ctx, commandSubscribe, wanting{wish, given}, false)
 	if err != nil {
-		return nil, wrap("subscribe", wish.Topic, err)
+		return nil, daruma.Wrap("subscribe", wish.Topic, err)
 	}
 	return got.(*Subscription), nil
 }
@@ -165,7 +176,7 @@ func (w *work) subscribe(c wanting) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.LogicalID = ""
+	s.LogicalID, s.Declared = "", nil
 	for _, is := range k.subs {
 		if is.Protocol != s.Protocol || is.Endpoint.ARN != s.Endpoint.ARN {
 			continue
@@ -174,6 +185,9 @@ func (w *work) subscribe(c wanting) (any, error) {
 			if is.Labels[name] != v {
 				return nil, &daruma.Error{Kind: daruma.KindExists, Ref: s.Endpoint.ARN, Err: ErrAttributes}
 			}
+		}
+		if s.Replay != nil && !s.Replay.same(is.Replay) {
+			return nil, &daruma.Error{Kind: daruma.KindExists, Ref: s.Endpoint.ARN, Err: ErrAttributes}
 		}
 		if is.Pending {
 			w.ask(b, k.topic, is, s.ID)
@@ -206,8 +220,12 @@ func (w *work) enter(k *known, s *Subscription) (*subscribed, error) {
 	} else {
 		w.tx.Cancel(confirmKey(s.Topic, s.ID))
 	}
-	subscriptions().Put(w.tx, subscriptionKey(s.Topic, s.ID), s)
 	in := subscribedOf(s)
+	var err error
+	if in.replay, err = w.replayOf(k, s); err != nil {
+		return nil, err
+	}
+	subscriptions().Put(w.tx, subscriptionKey(s.Topic, s.ID), s)
 	with := k.without(s.ID)
 	with.subs = append(with.subs, in)
 	with.sort()
@@ -232,7 +250,7 @@ func (k *known) without(id string) *known {
 func (t *Topics) Confirm(ctx context.Context, topic, token string, guard bool) (*Subscription, error) {
 	got, err := t.do(ctx, commandConfirm, named{Topic: topic, Token: token, Guard: guard}, false)
 	if err != nil {
-		return nil, wrap("confirm", topic, err)
+		return nil, daruma.Wrap("confirm", topic, err)
 	}
 	return got.(*Subscription), nil
 }
@@ -267,7 +285,7 @@ func (t *Topics) Adjust(ctx context.Context, topic, id string, f func(*Topic, *S
 			s = k.find(id)
 		}
 		if s == nil {
-			return wrap("change subscription", id, &daruma.Error{Kind: daruma.KindNotFound, Err: ErrNoSubscription})
+			return daruma.Wrap("change subscription", id, &daruma.Error{Kind: daruma.KindNotFound, Err: ErrNoSubscription})
 		}
 		is := *s.Subscription
 		is.Labels = maps.Clone(is.Labels)
@@ -276,10 +294,10 @@ func (t *Topics) Adjust(ctx context.Context, topic, id string, f func(*Topic, *S
 		}
 		is.ID, is.Topic, is.Protocol, is.Endpoint = s.ID, s.Topic, s.Protocol, s.Endpoint
 		if _, err := t.do(ctx, commandAdjust, is, false); daruma.KindOf(err) != daruma.KindConflict {
-			return wrap("change subscription", id, err)
+			return daruma.Wrap("change subscription", id, err)
 		}
 	}
-	return wrap("change subscription", id, conflict(id))
+	return daruma.Wrap("change subscription", id, conflict(id))
 }
 
 func (w *work) adjust(s Subscription) (any, error) {
@@ -301,7 +319,7 @@ func (w *work) adjust(s Subscription) (any, error) {
 // End ends a subscription. One that is not there is no error.
 func (t *Topics) End(ctx context.Context, topic, id string) error {
 	_, err := t.do(ctx, commandEnd, named{Topic: topic, ID: id}, true)
-	return wrap("unsubscribe", id, err)
+	return daruma.Wrap("unsubscribe", id, err)
 }
 
 func (w *work) end(n named) (any, error) {
@@ -326,10 +344,13 @@ type Deployment struct {
 
 // Deploy makes what d asks for exist, and what an earlier deployment asked for
 // and this one does not be gone, in one step. What was made by hand stays,
-// unless it has the name or the endpoint of something in d.
+// unless it has the name or the endpoint of something in d; so does a topic that
+// keeps an archive, as one that was made by hand, and an archive that neither d nor
+// the deployment before says anything of. A replay does not begin again when d asks
+// for what the deployment before asked for.
 func (t *Topics) Deploy(ctx context.Context, d Deployment) error {
 	_, err := t.do(ctx, commandDeploy, d, false)
-	return wrap("deploy topics", "", err)
+	return daruma.Wrap("deploy topics", "", err)
 }
 
 func (w *work) deploy(d Deployment) (any, error) {
@@ -347,7 +368,15 @@ func (w *work) deploy(d Deployment) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !wanted[name] && k.topic.LogicalID != "" {
+		switch {
+		case wanted[name] || k.topic.LogicalID == "":
+		case k.topic.Keep > 0:
+			t := *k.topic
+			t.LogicalID, t.KeepDeclared = "", false
+			if _, err := w.write(&t, k); err != nil {
+				return nil, err
+			}
+		default:
 			if err := w.removeTopic(k); err != nil {
 				return nil, err
 			}
@@ -362,17 +391,20 @@ func (w *work) deploy(d Deployment) (any, error) {
 }
 
 func (w *work) deployTopic(t Topic) error {
-	var subs []*subscribed
+	was := &known{topic: &Topic{}}
 	if k, err := w.topic(t.Name); err == nil {
 		if k.topic.FIFO != t.FIFO {
 			if err := w.removeTopic(k); err != nil {
 				return err
 			}
 		} else {
-			t.Created, t.Revision, subs = k.topic.Created, k.topic.Revision, k.subs
+			t.Created, t.Revision, was = k.topic.Created, k.topic.Revision, k
 		}
 	}
-	_, err := w.write(&t, subs)
+	if t.KeepDeclared = t.Keep > 0; !t.KeepDeclared && !was.topic.KeepDeclared {
+		t.Keep = was.topic.Keep
+	}
+	_, err := w.write(&t, was)
 	return err
 }
 
@@ -383,10 +415,14 @@ func (w *work) deploySubscriptions(wishes []Subscription) error {
 		if err != nil {
 			return err
 		}
+		s.Declared = s.Replay
 		isNew := true
 		for _, is := range k.subs {
 			if is.Protocol == s.Protocol && is.Endpoint.ARN == s.Endpoint.ARN && !kept[s.Topic+"\x00"+is.ID] {
 				s.ID, s.Token, s.Created, s.Revision, s.Pending, isNew = is.ID, is.Token, is.Created, is.Revision, is.Pending, false
+				if s.Replay.same(is.Declared) {
+					s.Replay = is.Replay
+				}
 				break
 			}
 		}

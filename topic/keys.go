@@ -2,8 +2,6 @@ package topic
 
 import (
 	"encoding/binary"
-	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/daruma-io/daruma"
@@ -18,8 +16,10 @@ import (
 //	p id 0 n           a post that waits
 //	d id 0 due n       when it is due; empty
 //	c topic 0 id       (a timer only) a subscription waits no longer to be confirmed
+//	m topic 0 n        a message in the archive; the timer of this key without n takes out those that are too old
+//	r topic 0 id       how far a replay has come
 //
-// id is that of a subscription, n the how manyth post of its topic it is.
+// id is that of a subscription, n the how manyth post or message of its topic it is.
 const (
 	spaceTopic        = 't'
 	spaceSubscription = 's'
@@ -28,6 +28,8 @@ const (
 	spacePost         = 'p'
 	spaceDue          = 'd'
 	spaceConfirm      = 'c'
+	spaceArchive      = 'm'
+	spaceReplay       = 'r'
 )
 
 func topicKey(name string) []byte { return append([]byte{spaceTopic}, name...) }
@@ -44,6 +46,12 @@ func onceKey(topic, scope, once string) []byte {
 	return append(append(append(under(spaceOnce, topic), scope...), 0), once...)
 }
 
+func archiveKey(topic string, n uint64) []byte {
+	return binary.BigEndian.AppendUint64(under(spaceArchive, topic), n)
+}
+
+func replayKey(topic, id string) []byte { return append(under(spaceReplay, topic), id...) }
+
 func postKey(id string, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(under(spacePost, id), n)
 }
@@ -59,26 +67,6 @@ func dueOf(id string, key []byte) (due time.Time, n uint64) {
 	return time.Unix(0, int64(binary.BigEndian.Uint64(rest)&(1<<63-1))).UTC(), binary.BigEndian.Uint64(rest[8:])
 }
 
-var errCut = errors.New("it is cut short")
-
 func corrupt(what string, err error) error {
 	return &daruma.Error{Op: "read " + what, Kind: daruma.KindCorrupt, Err: err}
-}
-
-// join begins a command's body: a head in JSON behind its length, with room for more.
-func join(head []byte, more int) []byte {
-	b := binary.AppendUvarint(make([]byte, 0, len(head)+more+4), uint64(len(head)))
-	return append(b, head...)
-}
-
-// split takes a command's body apart.
-func split(body []byte, head any) (rest []byte, err error) {
-	n, used := binary.Uvarint(body)
-	if used <= 0 || n > uint64(len(body)-used) {
-		return nil, invalid("", "a command is cut short")
-	}
-	if err := json.Unmarshal(body[used:used+int(n)], head); err != nil {
-		return nil, invalid("", "a command cannot be read: %w", err)
-	}
-	return body[used+int(n):], nil
 }

@@ -2,7 +2,6 @@ package topic
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,6 +28,7 @@ const (
 	commandDeploy    = "deploy"
 	commandSettle    = "settle"
 	commandRedrive   = "redrive"
+	commandReplay    = "replay"
 )
 
 // Config is what a machine needs. It must be the same wherever commands are applied.
@@ -48,6 +48,7 @@ type Machine struct {
 	mu      sync.RWMutex // guards what follows; written by the apply loop only
 	known   map[string]*known
 	waiting map[string]waiting // subscriptions for which posts wait, by ID
+	running map[Turn]bool      // replays
 }
 
 // A waiting is the posts that wait for a subscription.
@@ -66,11 +67,12 @@ type known struct {
 type subscribed struct {
 	*Subscription
 	policy *pattern.Pattern // nil wants everything
+	replay *replay          // nil: none, or one that has ended; replaced, never changed
 }
 
 // NewMachine returns a machine for one cell.
 func NewMachine(cfg Config) *Machine {
-	return &Machine{cfg: cfg, known: map[string]*known{}, waiting: map[string]waiting{}}
+	return &Machine{cfg: cfg, known: map[string]*known{}, waiting: map[string]waiting{}, running: map[Turn]bool{}}
 }
 
 // Name is the machine's name in its cell.
@@ -78,7 +80,7 @@ func (*Machine) Name() string { return machineName }
 
 // Load finds the topics there are, who subscribes to them, and what waits.
 func (m *Machine) Load(r *cell.Reader) error {
-	found, posts := map[string]*known{}, map[string]waiting{}
+	found, posts, running := map[string]*known{}, map[string]waiting{}, map[Turn]bool{}
 	for _, t := range topics().All(r, cell.Prefix([]byte{spaceTopic})) {
 		found[t.Name] = &known{topic: t}
 	}
@@ -87,7 +89,11 @@ func (m *Machine) Load(r *cell.Reader) error {
 		if k == nil {
 			return corrupt("subscription "+s.ID, fmt.Errorf("its topic %s is missing", s.Topic))
 		}
-		k.subs = append(k.subs, subscribedOf(s))
+		in := subscribedOf(s)
+		if in.replay = replays().Get(r, replayKey(s.Topic, s.ID)); in.replay.runs() {
+			running[Turn{s.Topic, s.ID}] = true
+		}
+		k.subs = append(k.subs, in)
 		n := int64(0)
 		for range r.Scan(cell.Prefix(under(spaceDue, s.ID))) {
 			n++
@@ -100,7 +106,7 @@ func (m *Machine) Load(r *cell.Reader) error {
 		k.sort()
 	}
 	m.mu.Lock()
-	m.known, m.waiting = found, posts
+	m.known, m.waiting, m.running = found, posts, running
 	m.mu.Unlock()
 	return nil
 }
@@ -129,24 +135,23 @@ func (m *Machine) get(name string) *known {
 	return m.known[name]
 }
 
-// sign signs those texts of a message that somebody will ask the signature of,
-// so that it need not be done while everybody waits.
+// sign signs those texts of a message that somebody gets in an envelope, each
+// once, so that it need not be done while everybody waits.
 func (m *Machine) sign(name string, msg *Message) {
 	k := m.get(name)
 	if k == nil || k.topic.FIFO {
 		return
 	}
+	var looks looks
 	for _, s := range k.subs {
-		if s.Raw || s.Pending {
+		text, label := msg.text(s.Protocol)
+		if s.Raw || s.Pending || msg.Signatures[label] != "" || !looks.wanted(s, msg) {
 			continue
 		}
-		text, label := msg.text(s.Protocol)
-		if msg.Signatures[label] == "" {
-			if msg.Signatures == nil {
-				msg.Signatures = map[string]string{}
-			}
-			msg.Signatures[label] = m.cfg.Composer.Sign(k.topic, msg, text)
+		if msg.Signatures == nil {
+			msg.Signatures = map[string]string{}
 		}
+		msg.Signatures[label] = m.cfg.Composer.Sign(k.topic, msg, text)
 	}
 }
 
@@ -157,12 +162,13 @@ type work struct {
 	books   map[string]*book
 	known   map[string]*known  // topics this command has made or changed; nil: removed
 	waiting map[string]waiting // posts that came or went, by subscription
+	begun   int                // replays
 }
 
 // Apply takes one step.
 func (m *Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 	w := &work{m: m, tx: tx}
-	answer, err := w.apply(cmd)
+	answer, err := commands.Apply(w, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -170,51 +176,34 @@ func (m *Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 	return answer, nil
 }
 
-func (w *work) apply(cmd cell.Command) (any, error) {
-	switch cmd.Name {
-	case commandPublish:
-		return w.publish(cmd.Body)
-	case commandPut:
-		return with(cmd, w.put)
-	case commandCreate:
-		return with(cmd, w.create)
-	case commandChange:
-		return with(cmd, w.change)
-	case commandRemove:
-		return with(cmd, w.remove)
-	case commandSubscribe:
-		return with(cmd, w.subscribe)
-	case commandConfirm:
-		return with(cmd, w.confirm)
-	case commandAdjust:
-		return with(cmd, w.adjust)
-	case commandEnd:
-		return with(cmd, w.end)
-	case commandDeploy:
-		return with(cmd, w.deploy)
-	case commandSettle:
-		return with(cmd, w.settle)
-	case commandRedrive:
-		return with(cmd, w.redrive)
-	}
-	return nil, &daruma.Error{Kind: daruma.KindUnsupported, Ref: cmd.Name, Err: fmt.Errorf("topics know no such command")}
+// commands is what topics can be asked for.
+var commands = cell.Commands[*work]{
+	commandPublish:   cell.Reading((*work).publish),
+	commandPut:       cell.Answering((*work).put),
+	commandCreate:    cell.Answering((*work).create),
+	commandChange:    cell.Answering((*work).change),
+	commandRemove:    cell.Answering((*work).remove),
+	commandSubscribe: cell.Answering((*work).subscribe),
+	commandConfirm:   cell.Answering((*work).confirm),
+	commandAdjust:    cell.Answering((*work).adjust),
+	commandEnd:       cell.Answering((*work).end),
+	commandDeploy:    cell.Answering((*work).deploy),
+	commandSettle:    cell.Answering((*work).settle),
+	commandRedrive:   cell.Answering((*work).redrive),
+	commandReplay:    cell.Answering((*work).replayPart),
 }
 
-func with[T any](cmd cell.Command, f func(T) (any, error)) (any, error) {
-	var arguments T
-	if err := json.Unmarshal(cmd.Body, &arguments); err != nil {
-		return nil, invalid("", "a command cannot be read: %w", err)
-	}
-	return f(arguments)
-}
-
-// Due forgets a message that was known long enough, and ends a subscription
-// that nobody has confirmed.
+// Due forgets a message that was known long enough, takes out of an archive what
+// is too old, and ends a subscription that nobody has confirmed.
 func (m *Machine) Due(tx *cell.Tx, key []byte, _ time.Time) error {
 	w := &work{m: m, tx: tx}
 	switch {
 	case len(key) > 0 && key[0] == spaceOnce:
 		tx.Delete(key)
+	case len(key) > 1 && key[0] == spaceArchive:
+		if err := w.prune(string(key[1 : len(key)-1])); err != nil {
+			return err
+		}
 	case len(key) > 0 && key[0] == spaceConfirm:
 		topic, id, _ := strings.Cut(string(key[1:]), "\x00")
 		k, err := w.topic(topic)
@@ -297,6 +286,7 @@ func (w *work) finish() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		for name, k := range changed {
+			m.note(name, k)
 			if k == nil {
 				delete(m.known, name)
 				continue

@@ -189,9 +189,17 @@ func FuzzCommands(f *testing.F) {
 	f.Add("put", []byte(`{"to":{"kind":"topic","name":"t"},"body":"eA=="}`))
 	f.Add("subscribe", []byte(`{"id":"1","topic":"t","protocol":"q","endpoint":{"kind":"queue","name":"a","arn":"arn"}}`))
 	f.Add("deploy", []byte(`{"topics":[{"name":"u","logicalId":"U"}],"subscriptions":[]}`))
+	f.Add("change", []byte(`{"name":"f","fifo":true,"keepNs":86400000000000,"revision":1}`))
+	f.Add("adjust", []byte(`{"id":"1","topic":"f","protocol":"q","endpoint":{"kind":"queue","name":"a","arn":"arn"},"replay":{"id":"1","from":"2024-04-01T00:00:00Z"},"revision":1}`))
+	f.Add("replay", []byte(`{"topic":"f","id":"1"}`))
 	w := newWorld(f)
 	w.topic(topic.Topic{Name: "t"})
 	w.subscribe(toQueue("t", "a"))
+	w.archived("f", 1)
+	late := toQueue("f", "a")
+	late.ID, late.Replay = "1", &topic.Replay{ID: "0", From: time.Unix(1, 0)}
+	w.subscribe(late)
+	w.publish("f", in("g", "1"), in("g", "2"))
 	f.Fuzz(func(t *testing.T, name string, body []byte) {
 		_, _ = w.cell.Do(t.Context(), command(name, body))
 		if h := w.cell.Health(); h.Panics > 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/ledger"
 )
@@ -35,12 +36,11 @@ const asking = 1 << 63
 const triedMax = 10
 
 // addPost has a message wait to be posted.
-func (w *work) addPost(b *book, s *subscribed, n Notification, from uint64) error {
+func (w *work) addPost(b *book, s *subscribed, n Notification, from uint64) {
 	m := *n.Message
 	m.Texts, m.Signatures = nil, nil
 	b.Waiting++
 	w.wait(b, s, &post{Topic: s.Topic, ID: s.ID, Message: m, Body: n.Text, Signature: n.Signature, From: from})
-	return nil
 }
 
 // ask has a subscription asked whether it is wanted.
@@ -157,6 +157,7 @@ func (w *work) drop(k *known, s *subscribed) error {
 	w.tx.DeleteRange(cell.Prefix(under(spaceDue, s.ID)))
 	w.tx.DeleteRange(cell.Prefix(under(spacePost, s.ID)))
 	w.tx.Delete(subscriptionKey(s.Topic, s.ID))
+	w.tx.Delete(replayKey(s.Topic, s.ID))
 	w.tx.Cancel(confirmKey(s.Topic, s.ID))
 	b.Waiting -= n
 	b.Dropped += n
@@ -222,7 +223,7 @@ func (t *Topics) Due(ctx context.Context, n int, skip Skip) (due []Posting, next
 		}
 		return nil
 	})
-	return due, next, wrap("find posts", "", err)
+	return due, next, daruma.Wrap("find posts", "", err)
 }
 
 // posting is what is posted to a subscription.
@@ -240,7 +241,7 @@ func (m *Machine) posting(k *known, s *subscribed, p *post) Posting {
 // Settle says what came of a post. Said again it does nothing.
 func (t *Topics) Settle(ctx context.Context, r Report) error {
 	_, err := t.do(ctx, commandSettle, r, true)
-	return wrap("settle", r.Subscription, err)
+	return daruma.Wrap("settle", r.Subscription, err)
 }
 
 // Changed waits until topics are no longer what they were when after was
@@ -260,7 +261,7 @@ func (t *Topics) Changed(ctx context.Context, after uint64) (uint64, error) {
 func (t *Topics) Redrive(ctx context.Context, id ledger.ID, body []byte) (Redriven, error) {
 	got, err := t.do(ctx, commandRedrive, redriving{id, body, body != nil}, false)
 	if err != nil {
-		return Redriven{}, wrap("redrive", id.String(), err)
+		return Redriven{}, daruma.Wrap("redrive", id.String(), err)
 	}
 	return got.(Redriven), nil
 }
@@ -268,7 +269,7 @@ func (t *Topics) Redrive(ctx context.Context, id ledger.ID, body []byte) (Redriv
 func (t *Topics) do(ctx context.Context, name string, arguments any, frees bool) (any, error) {
 	body, err := json.Marshal(arguments)
 	if err != nil {
-		return nil, invalid("", "a command cannot be written: %w", err)
+		return nil, daruma.InvalidAt("", "a command cannot be written: %w", err)
 	}
 	return t.cell.Do(ctx, cell.Command{Machine: machineName, Name: name, Body: body, Frees: frees})
 }

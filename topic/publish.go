@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"strings"
+	"time"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
@@ -16,7 +17,7 @@ import (
 // publish takes the messages of a command in.
 func (w *work) publish(body []byte) (any, error) {
 	var p publication
-	rest, err := split(body, &p)
+	rest, err := cell.Split(body, &p)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +33,7 @@ func (w *work) publish(body []byte) (any, error) {
 	for i := range p.Messages {
 		m := &p.Messages[i]
 		if m.Bytes < 0 || m.Bytes > len(rest) {
-			return nil, invalid(p.Topic, "a message is cut short")
+			return nil, daruma.InvalidAt(p.Topic, "a message is cut short")
 		}
 		m.Body, rest = rest[:m.Bytes:m.Bytes], rest[m.Bytes:]
 		if err := m.validate(p.Topic); err != nil {
@@ -49,7 +50,9 @@ func (w *work) publish(body []byte) (any, error) {
 
 // publishOne hands one message to everybody who wants it.
 func (w *work) publishOne(k *known, b *book, m *Message) (Published, error) {
+	m.Replayed = false
 	if k.topic.FIFO {
+		m.At = w.tx.Now().Truncate(time.Millisecond)
 		before, err := w.once(k.topic, b, m)
 		if err != nil || before != nil {
 			if before != nil {
@@ -59,13 +62,18 @@ func (w *work) publishOne(k *known, b *book, m *Message) (Published, error) {
 			return Published{}, err
 		}
 	} else if m.Once != "" {
-		return Published{}, invalid(k.topic.Name, "only a FIFO topic knows messages by something")
+		return Published{}, daruma.InvalidAt(k.topic.Name, "only a FIFO topic knows messages by something")
+	}
+	if k.topic.Keep > 0 {
+		if err := w.archive(k.topic, b, m); err != nil {
+			return Published{}, err
+		}
 	}
 	b.Published++
 	done := Published{ID: m.ID, Number: m.Number}
 	var looks looks
 	for _, s := range k.subs {
-		if s.Pending {
+		if s.Pending || s.replay.holds() {
 			continue
 		}
 		if !looks.wanted(s, m) {
@@ -91,9 +99,9 @@ const onceVersion = 1
 func (w *work) once(t *Topic, b *book, m *Message) (*Published, error) {
 	switch {
 	case m.Group == "":
-		return nil, invalid(t.Name, "a message without a group: in a FIFO topic every message has one")
+		return nil, daruma.InvalidAt(t.Name, "a message without a group: in a FIFO topic every message has one")
 	case m.Once == "" && !t.OnceByBody:
-		return nil, invalid(t.Name, "a message that is known by nothing: give it something, or have the topic go by the body")
+		return nil, daruma.InvalidAt(t.Name, "a message that is known by nothing: give it something, or have the topic go by the body")
 	case m.Once == "":
 		sum := sha256.Sum256(m.Body)
 		m.Once = hex.EncodeToString(sum[:])
@@ -109,7 +117,7 @@ func (w *work) once(t *Topic, b *book, m *Message) (*Published, error) {
 			return nil, err
 		}
 		if version != onceVersion || len(body) < 16 {
-			return nil, corrupt("message that was published", errCut)
+			return nil, corrupt("message that was published", cell.ErrCut)
 		}
 		if until := int64(binary.BigEndian.Uint64(body[8:])); until > w.tx.Now().UnixNano() {
 			return &Published{ID: string(body[16:]), Number: binary.BigEndian.Uint64(body), Duplicate: true}, nil
@@ -175,7 +183,8 @@ func (w *work) hand(k *known, b *book, s *subscribed, m *Message, from uint64) (
 	id = w.tx.NewID()
 	switch s.Endpoint.Kind {
 	case Post:
-		return "", w.addPost(b, s, n, from)
+		w.addPost(b, s, n, from)
+		return "", nil
 	case Queue:
 		l := w.letter(n)
 		l.ID = id
@@ -184,8 +193,12 @@ func (w *work) hand(k *known, b *book, s *subscribed, m *Message, from uint64) (
 		}
 		cmd, err = w.m.cfg.Send(s.Endpoint.Name, l)
 	case Function:
+		trace := m.Trace
+		if trace != "" {
+			trace, _ = daruma.Chained(trace, s.Endpoint.Name) // each attempt of the event is the same invocation of its chain
+		}
 		cmd, err = delivery.AcceptCommand(delivery.Event{Request: id, Target: daruma.Target{Function: s.Endpoint.Name, Qualifier: s.Endpoint.Qualifier},
-			Payload: w.m.cfg.Composer.Event(n), Source: Kind, Trace: m.Trace, Client: k.topic.Name, Depth: m.Depth})
+			Payload: w.m.cfg.Composer.Event(n), Source: Kind, Trace: trace, Client: k.topic.Name, Depth: m.Depth})
 	}
 	if err == nil {
 		_, err = w.tx.Do(cmd)

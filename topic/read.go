@@ -26,7 +26,7 @@ func (t *Topics) Topic(name string) (*Topic, error) {
 	if k := t.machine.get(name); k != nil {
 		return k.topic, nil
 	}
-	return nil, wrap("find topic", name, &daruma.Error{Kind: daruma.KindNotFound, Err: ErrNoTopic})
+	return nil, daruma.Wrap("find topic", name, &daruma.Error{Kind: daruma.KindNotFound, Err: ErrNoTopic})
 }
 
 // Subscriptions returns those of a topic, by ID; none when it does not exist.
@@ -51,7 +51,7 @@ func (t *Topics) Subscription(topic, id string) (*Subscription, error) {
 			return s.Subscription, nil
 		}
 	}
-	return nil, wrap("find subscription", id, &daruma.Error{Kind: daruma.KindNotFound, Err: ErrNoSubscription})
+	return nil, daruma.Wrap("find subscription", id, &daruma.Error{Kind: daruma.KindNotFound, Err: ErrNoSubscription})
 }
 
 // Waiting returns how many posts wait for a subscription.
@@ -74,5 +74,5 @@ func (t *Topics) Accounts(ctx context.Context) (all []Account, err error) {
 		}
 		return nil
 	})
-	return all, wrap("read accounts", "", err)
+	return all, daruma.Wrap("read accounts", "", err)
 }

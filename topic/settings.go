@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/delivery"
 	"github.com/daruma-io/daruma/pattern"
@@ -19,6 +20,9 @@ type Topic struct {
 	Signature    int               `json:"signature,omitempty"`    // the version of signatures: 1 or 2; 0 stands for 1
 	Retry        *Retry            `json:"retry,omitempty"`        // of posts, unless the subscription says otherwise
 	OnlyRetry    bool              `json:"onlyRetry,omitempty"`    // what subscriptions say does not count
+	Keep         time.Duration     `json:"keepNs,omitempty"`       // FIFO: how long what was published stays in the archive; 0: there is none
+	KeepDeclared bool              `json:"keepDeclared,omitempty"` // a template says so, and what it says no more is so no more
+	Since        time.Time         `json:"since,omitzero"`         // when the archive began
 	Labels       map[string]string `json:"labels,omitempty"`       // what a door keeps with it
 	Tags         map[string]string `json:"tags,omitempty"`
 	Created      time.Time         `json:"created"`
@@ -39,8 +43,10 @@ type Subscription struct {
 	Retry      *Retry               `json:"retry,omitempty"`      // of posts
 	Token      string               `json:"token,omitempty"`      // of one that waits to be confirmed, and of posts later on
 	Pending    bool                 `json:"pending,omitempty"`
-	Guarded    bool                 `json:"guarded,omitempty"` // only who has signed may end it
-	Owner      string               `json:"owner,omitempty"`   // who subscribed
+	Replay     *Replay              `json:"replay,omitempty"`
+	Declared   *Replay              `json:"declared,omitempty"` // the replay a template asked for last
+	Guarded    bool                 `json:"guarded,omitempty"`  // only who has signed may end it
+	Owner      string               `json:"owner,omitempty"`    // who subscribed
 	Labels     map[string]string    `json:"labels,omitempty"`
 	Created    time.Time            `json:"created"`
 	Revision   uint64               `json:"revision"`
@@ -90,18 +96,18 @@ func RetryDefault() Retry {
 func (r *Retry) Validate() error {
 	switch {
 	case r.Retries < 0 || r.Retries > RetriesMax:
-		return invalid("numRetries", "%d retries: from 0 to %d", r.Retries, RetriesMax)
+		return daruma.InvalidAt("numRetries", "%d retries: from 0 to %d", r.Retries, RetriesMax)
 	case min(r.AtOnce, r.AtLeast, r.AtMost) < 0 || r.AtOnce+r.AtLeast+r.AtMost > r.Retries:
-		return invalid("numRetries", "%d retries at once, %d after the least pause and %d after the longest: together they are at most the %d there are, and none is negative", r.AtOnce, r.AtLeast, r.AtMost, r.Retries)
+		return daruma.InvalidAt("numRetries", "%d retries at once, %d after the least pause and %d after the longest: together they are at most the %d there are, and none is negative", r.AtOnce, r.AtLeast, r.AtMost, r.Retries)
 	case r.Least < 0 || r.Most < r.Least || r.Most > PauseMax:
-		return invalid("minDelayTarget", "pauses from %v to %v: from 0 to %v, the least first", r.Least, r.Most, PauseMax)
+		return daruma.InvalidAt("minDelayTarget", "pauses from %v to %v: from 0 to %v, the least first", r.Least, r.Most, PauseMax)
 	case r.PerSecond < 0:
-		return invalid("maxReceivesPerSecond", "%d posts in a second", r.PerSecond)
+		return daruma.InvalidAt("maxReceivesPerSecond", "%d posts in a second", r.PerSecond)
 	}
 	switch r.Growth {
 	case "", Linear, Arithmetic, Geometric, Exponential:
 	default:
-		return invalid("backoffFunction", "%q: linear, arithmetic, geometric or exponential", r.Growth)
+		return daruma.InvalidAt("backoffFunction", "%q: linear, arithmetic, geometric or exponential", r.Growth)
 	}
 	total := time.Duration(0)
 	for n := 1; n <= r.Retries; n++ {
@@ -109,7 +115,7 @@ func (r *Retry) Validate() error {
 		total += pause
 	}
 	if total > PauseMax {
-		return invalid("numRetries", "pauses of %v in all: at most %v", total, PauseMax)
+		return daruma.InvalidAt("numRetries", "pauses of %v in all: at most %v", total, PauseMax)
 	}
 	return nil
 }
@@ -178,13 +184,15 @@ func (t *Topic) validate() error {
 	}
 	switch {
 	case t.Name == "" || len(t.Name) > NameBytesMax || strings.IndexByte(t.Name, 0) >= 0:
-		return invalid(t.Name, "a topic's name has from 1 to %d characters", NameBytesMax)
+		return daruma.InvalidAt(t.Name, "a topic's name has from 1 to %d characters", NameBytesMax)
 	case size > labelsBytesMax:
-		return invalid(t.Name, "attributes and tags of %d bytes: at most %d", size, labelsBytesMax)
+		return daruma.InvalidAt(t.Name, "attributes and tags of %d bytes: at most %d", size, labelsBytesMax)
 	case !t.FIFO && (t.OnceByBody || t.OncePerGroup):
-		return invalid(t.Name, "only a FIFO topic knows what was published already")
+		return daruma.InvalidAt(t.Name, "only a FIFO topic knows what was published already")
+	case t.Keep != 0 && (!t.FIFO || t.Keep < KeepMin || t.Keep > KeepMax):
+		return daruma.InvalidAt(t.Name, "an archive of %v: a FIFO topic keeps one from %v to %v", t.Keep, KeepMin, KeepMax)
 	case t.Signature < 0 || t.Signature > 2:
-		return invalid(t.Name, "signatures of version %d: 1 or 2", t.Signature)
+		return daruma.InvalidAt(t.Name, "signatures of version %d: 1 or 2", t.Signature)
 	case t.Retry != nil:
 		return t.Retry.Validate()
 	}
@@ -198,27 +206,27 @@ func (s *Subscription) validate(t *Topic) error {
 	}
 	switch {
 	case s.ID == "" || len(s.ID) > NameBytesMax || len(s.Endpoint.ARN) > EndpointBytesMax || size > labelsBytesMax:
-		return invalid(s.Topic, "a subscription without an ID, or with an endpoint or attributes that are too long")
+		return daruma.InvalidAt(s.Topic, "a subscription without an ID, or with an endpoint or attributes that are too long")
 	case s.Scope != "" && s.Scope != pattern.Attributes && s.Scope != pattern.Body:
-		return invalid(s.Topic, "%q is no part of a message that a policy can look at", s.Scope)
+		return daruma.InvalidAt(s.Topic, "%q is no part of a message that a policy can look at", s.Scope)
 	case t.FIFO && s.Endpoint.Kind != Queue:
-		return invalid(s.Endpoint.ARN, "%w", errNoFIFOTarget)
+		return daruma.InvalidAt(s.Endpoint.ARN, "%w", errNoFIFOTarget)
 	}
 	switch s.Endpoint.Kind {
 	case Queue, Function:
 		if s.Endpoint.Name == "" || s.Pending || s.Retry != nil {
-			return invalid(s.Endpoint.ARN, "a queue or a function has a name, is not asked whether it wants to, and is not posted to")
+			return daruma.InvalidAt(s.Endpoint.ARN, "a queue or a function has a name, is not asked whether it wants to, and is not posted to")
 		}
 	case Post:
 		u, err := url.Parse(s.Endpoint.ARN)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			return invalid(s.Endpoint.ARN, "it is no HTTP URL")
+			return daruma.InvalidAt(s.Endpoint.ARN, "it is no HTTP URL")
 		}
 		if s.Pending && s.Token == "" {
-			return invalid(s.Endpoint.ARN, "a subscription that waits to be confirmed has a token")
+			return daruma.InvalidAt(s.Endpoint.ARN, "a subscription that waits to be confirmed has a token")
 		}
 	default:
-		return invalid(s.Endpoint.ARN, "there are no endpoints of kind %q", s.Endpoint.Kind)
+		return daruma.InvalidAt(s.Endpoint.ARN, "there are no endpoints of kind %q", s.Endpoint.Kind)
 	}
 	if s.Retry != nil {
 		if err := s.Retry.Validate(); err != nil {

@@ -7,6 +7,9 @@
 //	                                  ▲        │  │
 //	                                  └─ later ┘  └──► given up: dead letter and ledger, in one step
 //
+// A FIFO topic may keep what was published in an archive, out of which a
+// subscription may want it again: [Replay].
+//
 // Publishing is one atomic step of the cell: all queues have their message, all
 // functions their delivery, all endpoints outside their post, or nothing was
 // published. What a subscription cannot take is in its dead-letter queue and in
@@ -74,13 +77,16 @@ var (
 	ErrAttributes     = errors.New("it exists already, with other attributes")
 	ErrTags           = errors.New("it exists already, with other tags")
 	ErrChanged        = errors.New("it was changed meanwhile")
+	ErrArchive        = errors.New("it keeps an archive")
+	ErrNoArchive      = errors.New("it keeps no archive")
+	ErrReplays        = errors.New("too many replays are on their way")
 	errNoFIFOTarget   = errors.New("its endpoint takes nothing from a FIFO topic")
 )
 
 // A Message is what is published.
 type Message struct {
 	ID         string            `json:"id"`
-	At         time.Time         `json:"at"` // when it was published; it is signed
+	At         time.Time         `json:"at"` // when it was published; it is signed. A FIFO topic says it, in the order of its numbers
 	Subject    string            `json:"subject,omitempty"`
 	Body       []byte            `json:"-"`
 	Texts      map[string]string `json:"texts,omitempty"` // instead of Body, by the label of a protocol
@@ -91,6 +97,8 @@ type Message struct {
 	Sender     string            `json:"sender,omitempty"`
 	Depth      int               `json:"depth,omitempty"`  // how many destinations it came through
 	Number     uint64            `json:"number,omitempty"` // of a FIFO topic: the how manyth; given when it is taken
+
+	Replayed bool `json:"replayed,omitempty"` // it comes out of the archive once more
 
 	// Signatures are those of its texts, by the label of a protocol, "" for
 	// Body. What is missing and needed is signed while the command is applied.
@@ -215,11 +223,11 @@ func (t *Topics) Publish(ctx context.Context, name string, messages ...Message) 
 	}
 	cmd, err := PublishCommand(name, messages...)
 	if err != nil {
-		return nil, wrap("publish", name, err)
+		return nil, daruma.Wrap("publish", name, err)
 	}
 	got, err := t.cell.Do(ctx, cmd)
 	if err != nil {
-		return nil, wrap("publish", name, err)
+		return nil, daruma.Wrap("publish", name, err)
 	}
 	return got.([]Published), nil
 }
@@ -239,7 +247,7 @@ type entry struct {
 // inside a step of their own ([cell.Tx.Do]). It answers []Published.
 func PublishCommand(name string, messages ...Message) (cell.Command, error) {
 	if len(messages) == 0 || len(messages) > PublishMax {
-		return cell.Command{}, invalid(name, "%d messages at once: from 1 to %d are taken", len(messages), PublishMax)
+		return cell.Command{}, daruma.InvalidAt(name, "%d messages at once: from 1 to %d are taken", len(messages), PublishMax)
 	}
 	p := publication{Topic: name, Messages: make([]entry, len(messages))}
 	size := 0
@@ -255,42 +263,31 @@ func PublishCommand(name string, messages ...Message) (cell.Command, error) {
 	}
 	head, err := json.Marshal(p)
 	if err != nil {
-		return cell.Command{}, invalid(name, "a message cannot be written: %w", err)
+		return cell.Command{}, daruma.InvalidAt(name, "a message cannot be written: %w", err)
 	}
-	body := join(head, size)
+	bodies := make([][]byte, len(messages))
 	for i := range messages {
-		body = append(body, messages[i].Body...)
+		bodies[i] = messages[i].Body
 	}
-	return cell.Command{Machine: machineName, Name: commandPublish, Body: body}, nil
+	return cell.Command{Machine: machineName, Name: commandPublish, Body: cell.Join(head, bodies...)}, nil
 }
 
 func (m *Message) validate(name string) error {
 	switch {
 	case m.ID == "" || m.At.IsZero():
-		return invalid(name, "a message without its ID or its time")
+		return daruma.InvalidAt(name, "a message without its ID or its time")
 	case len(m.Body) == 0:
-		return invalid(name, "an empty message")
+		return daruma.InvalidAt(name, "an empty message")
 	case max(len(m.Group), len(m.Once)) > GroupBytesMax:
-		return invalid(name, "a group, or what a message is known by, has up to %d characters", GroupBytesMax)
+		return daruma.InvalidAt(name, "a group, or what a message is known by, has up to %d characters", GroupBytesMax)
 	case max(len(m.ID), len(m.Subject), len(m.Trace), len(m.Sender)) > textBytesMax:
-		return invalid(name, "an ID, a subject, a trace or a sender of more than %d bytes", textBytesMax)
+		return daruma.InvalidAt(name, "an ID, a subject, a trace or a sender of more than %d bytes", textBytesMax)
 	case m.Depth < 0 || m.Depth > DepthMax:
-		return invalid(name, "it came through %d destinations: at most %d", m.Depth, DepthMax)
+		return daruma.InvalidAt(name, "it came through %d destinations: at most %d", m.Depth, DepthMax)
 	}
 	return nil
 }
 
-func invalid(ref, format string, args ...any) error {
-	return &daruma.Error{Kind: daruma.KindInvalid, Ref: ref, Err: fmt.Errorf(format, args...)}
-}
-
 func tooLarge(ref string, size int) error {
 	return &daruma.Error{Kind: daruma.KindTooLarge, Ref: ref, Err: fmt.Errorf("%d bytes: at most %d are taken", size, MessageBytesMax)}
-}
-
-func wrap(op, ref string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &daruma.Error{Op: op, Ref: ref, Kind: daruma.KindOf(err), Err: err, Hint: daruma.HintOf(err)}
 }

@@ -43,11 +43,17 @@ func (box) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 }
 
 // plain is a composer that shows what it was given.
-type plain struct{}
+type plain struct{ signed *atomic.Int64 }
 
-func (plain) Sign(t *topic.Topic, m *topic.Message, text []byte) string { return "sig:" + string(text) }
+func (p plain) Sign(t *topic.Topic, m *topic.Message, text []byte) string {
+	p.signed.Add(1)
+	return "sig:" + string(text)
+}
 
 func (plain) Letter(n topic.Notification) []byte {
+	if n.Message.Replayed {
+		return []byte("again " + string(n.Text))
+	}
 	return []byte("letter " + string(n.Text) + " " + n.Signature)
 }
 
@@ -70,6 +76,7 @@ type world struct {
 	deliveries *delivery.Deliveries
 	place      memory.Medium
 	now        *hand
+	signed     atomic.Int64 // texts
 }
 
 // A hand is a clock that is moved by hand; timers of the cell go by it.
@@ -90,7 +97,7 @@ func newWorld(t testing.TB) *world {
 
 func (w *world) open() {
 	w.Helper()
-	m := topic.NewMachine(topic.Config{Composer: plain{}, Send: send})
+	m := topic.NewMachine(topic.Config{Composer: plain{&w.signed}, Send: send})
 	d := delivery.NewMachine(delivery.Config{ARN: func(t daruma.Target) string { return t.String() }, Sinks: map[string]delivery.Sink{topic.Kind: delivery.PutTo("topic")}})
 	c, err := cell.Open(context.Background(), cell.Config{Journal: &w.place, Machines: []cell.Machine{box{}, ledger.Machine{}, d, m}, Clock: w.now})
 	if err != nil {
@@ -106,10 +113,13 @@ func send(queue string, l topic.Letter) (cell.Command, error) {
 }
 
 // letters returns what lies in a queue.
-func (w *world) letters(queue string) (all []topic.Letter) {
+func (w *world) letters(queue string) []topic.Letter { return w.lettersFrom(queue, 0) }
+
+// lettersFrom returns what lies in a queue behind its first n letters.
+func (w *world) lettersFrom(queue string, n int) (all []topic.Letter) {
 	w.Helper()
 	err := w.cell.View(context.Background(), "box", func(r *cell.Reader) error {
-		for _, v := range r.Scan(cell.Prefix([]byte(queue + "/"))) {
+		for _, v := range r.Scan(cell.Range{Lower: fmt.Appendf(nil, "%s/%08d", queue, n), Upper: cell.Prefix([]byte(queue + "/")).Upper}) {
 			var l topic.Letter
 			if err := json.Unmarshal(v, &l); err != nil {
 				return err
@@ -210,6 +220,37 @@ func (w *world) settle(p topic.Posting, v topic.Verdict) {
 	err := w.topics.Settle(context.Background(), topic.Report{Topic: p.Topic, Subscription: p.Subscription, Number: p.Number, Posts: p.Posts, Verdict: v, Outcome: "HTTP 500", Started: w.now.Now()})
 	if err != nil {
 		w.Fatal(err)
+	}
+}
+
+func TestATextIsSignedOnceAndOnlyForWhoGetsItInAnEnvelope(t *testing.T) {
+	w := newWorld(t)
+	w.topic(topic.Topic{Name: "t"})
+	for i := range 3 {
+		raw, picky := toQueue("t", fmt.Sprint("raw", i)), toQueue("t", fmt.Sprint("picky", i))
+		raw.Raw, picky.Filter = true, `{"k":["v"]}`
+		w.subscribe(raw)
+		w.subscribe(picky)
+	}
+	signed := func(m topic.Message) int64 {
+		before := w.signed.Load()
+		w.publish("t", m)
+		return w.signed.Load() - before
+	}
+	if got := signed(text("for nobody but the raw")); got != 0 {
+		t.Errorf("signed %d times, want 0", got)
+	}
+	wanted := text("wanted")
+	wanted.Attributes = []topic.Attribute{{Name: "k", Type: "String", Value: []byte("v")}}
+	if got := signed(wanted); got != 1 {
+		t.Errorf("signed %d times, want 1", got)
+	}
+	wanted.Texts = map[string]string{"http": "another text"}
+	if got := signed(wanted); got != 1 {
+		t.Errorf("with a text that nobody gets: signed %d times, want 1", got)
+	}
+	if got := w.bodies("picky2"); !slices.Equal(got, []string{"letter wanted sig:wanted", "letter wanted sig:wanted"}) {
+		t.Errorf("got %q", got)
 	}
 }
 

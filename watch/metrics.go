@@ -25,6 +25,7 @@ type metrics struct {
 	logErrors  prometheus.Counter
 	spans      prometheus.Counter
 	spansLost  prometheus.Counter
+	lately     *lately
 
 	byRun sync.Map // runKey → runMetrics: resolving labels costs more than counting
 }
@@ -44,6 +45,7 @@ var durationBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .2
 func newMetrics(w *Watch) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
+		lately:   newLately(),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "daruma_runs_total", Help: "Runs of functions, by outcome.",
 		}, []string{"function", "version", "outcome"}),
@@ -87,6 +89,7 @@ func (m *metrics) ran(r *daruma.Span) {
 	rm.count.Inc()
 	if r.Outcome.Ran() {
 		rm.duration.Observe(r.Duration.Seconds())
+		m.lately.took(r.Function, r.Duration)
 	}
 	if r.Cold {
 		m.cold.WithLabelValues(r.Function).Observe(r.Init.Seconds())

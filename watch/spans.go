@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/quote"
 )
 
 // Limits of an answer.
@@ -165,7 +166,7 @@ func (w *Watch) look(ctx context.Context, text string, visit func(daruma.Span)) 
 	if err != nil {
 		return err
 	}
-	quoted := appendString(nil, text)
+	quoted := quote.Append(nil, text)
 	err = w.spans.read([][]byte{quoted}, until.spans, func(record []byte) bool {
 		var s daruma.Span
 		if json.Unmarshal(record, &s) == nil {
@@ -227,7 +228,7 @@ func appendList(b []byte, name string, values []string) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(b, v)
+		b = quote.Append(b, v)
 	}
 	return append(b, ']')
 }
@@ -240,7 +241,7 @@ func appendLinks(b []byte, links []daruma.Link) []byte {
 		} else {
 			b = append(b, `,{"message":`...)
 		}
-		b = appendString(b, l.Message)
+		b = quote.Append(b, l.Message)
 		b = appendField(b, "to", cut(l.To), false)
 		b = appendNumber(b, "receives", int64(l.Receives))
 		b = appendField(b, "trace", l.Trace, false)

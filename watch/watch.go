@@ -185,6 +185,7 @@ func (w *Watch) Changed(e daruma.Environment) {
 	w.metrics.changed(e)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.metrics.lately.changed(e.Function, w.environments[e.ID].State, e.State)
 	if e.State == daruma.Gone {
 		delete(w.environments, e.ID)
 		return

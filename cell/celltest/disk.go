@@ -1,6 +1,7 @@
-// Package celltest breaks disks: it gives tests a file system of their own
-// that can lose power, fail, and be full. It needs root and loop devices;
-// where they are not permitted the test is skipped with the reason.
+// Package celltest is what tests of cells share. It breaks disks: it gives tests
+// a file system of their own that can lose power, fail, and be full. That needs
+// root and loop devices; where they are not permitted the test is skipped with
+// the reason. And it drives what is to be measured, beside the barest machine.
 package celltest
 
 import (

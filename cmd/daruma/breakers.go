@@ -11,6 +11,7 @@ import (
 
 	"github.com/daruma-io/daruma/door/console"
 	"github.com/daruma-io/daruma/heal"
+	"github.com/daruma-io/daruma/hold"
 	"github.com/daruma-io/daruma/node"
 )
 
@@ -24,11 +25,16 @@ when five of them went well the rest follows, few at first. Every hold is in the
 healing log with what was seen. A person can decide otherwise, and that is kept.
 
 The limit is how many events of a function run at once, of those that nobody waits
-for. It grows while more gets done, and shrinks when events only wait for each other.`,
+for. It grows while more gets done, and shrinks when events only wait for each other.
+
+A function that declares what its events depend on (Metadata: Daruma: Dependency:
+{ Key: $.tenant }) has a breaker and a limit for each key as well: a row each while
+something runs, waits for a probe or was decided by a person.`,
 		Example: `  daruma breakers ls
   daruma breakers open Orders --reason "the database is being moved"
   daruma breakers close Orders --reason "these events really are broken"
-  daruma breakers auto Orders`,
+  daruma breakers auto Orders
+  daruma breakers open Orders --key acme --reason "their database is being moved"`,
 		Args: cobra.NoArgs,
 	}
 	listing(c, breakersListCommand(w))
@@ -39,31 +45,14 @@ for. It grows while more gets done, and shrinks when events only wait for each o
 }
 
 func breakersListCommand(w world) *cobra.Command {
-	c := &cobra.Command{Use: "ls", Short: "List breakers and limits, by function", Args: cobra.NoArgs}
-	data, asJSON := dataFlag(c), jsonFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		a, err := node.Find(w.dir, *data)
-		if err != nil {
-			return err
-		}
-		var list []heal.Status
-		if err := get(c.Context(), a, "/api/breakers", &list); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(w.out, list)
-		}
-		table(w.out, "FUNCTION\tBREAKER\tSINCE\tRUNNING\tLIMIT\tPROBES\tREPAIR\tWHY", func(row func(...any)) {
-			for _, s := range list {
-				row(s.Function, breakerState(s), since(s.Since), s.Running, s.Limit, s.Probes, repairText(s), cmp.Or(s.Why, s.Reason, "-"))
-			}
-		})
-		if len(list) == 0 {
-			fmt.Fprintln(w.err, "no event of a queue or for later has run yet")
-		}
-		return nil
-	}
-	return c
+	return list[heal.Status]{
+		path:   "/api/breakers",
+		header: "FUNCTION\tKEY\tBREAKER\tSINCE\tRUNNING\tLIMIT\tPROBES\tREPAIR\tWHY",
+		cells: func(s heal.Status) []any {
+			return []any{s.Function, cmp.Or(s.Key, "-"), breakerState(s), since(s.Since), s.Running, s.Limit, s.Probes, repairText(s), cmp.Or(s.Why, s.Reason, "-")}
+		},
+		none: "no event of a queue or for later has run yet",
+	}.verb(w, &cobra.Command{Use: "ls", Short: "List breakers and limits, by function and key", Args: cobra.NoArgs})
 }
 
 // breakerState is "closed", "open", "trying", and who says so when it was a person.
@@ -92,6 +81,7 @@ func breakerForceCommand(w world, verb, force, short, did string) *cobra.Command
 	c := &cobra.Command{Use: verb + " FUNCTION", Short: short, Args: cobra.ExactArgs(1)}
 	data, asJSON := dataFlag(c), jsonFlag(c)
 	reason := c.Flags().String("reason", "", "why, for whoever reads the healing log")
+	key := c.Flags().String("key", "", "of the function's events, those that have this `KEY`, where it declares one")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if *reason == "" && force != "auto" {
 			return errUsage{fmt.Errorf("say why with --reason")}
@@ -108,7 +98,7 @@ func breakerForceCommand(w world, verb, force, short, did string) *cobra.Command
 		if err != nil {
 			return err
 		}
-		body, err := ask(c.Context(), a, "POST", "/api/breaker?"+url.Values{"function": {name}, "force": {force}, "reason": {*reason}}.Encode())
+		body, err := ask(c.Context(), a, "POST", "/api/breaker?"+url.Values{"function": {name}, "key": {*key}, "force": {force}, "reason": {*reason}}.Encode())
 		if err != nil {
 			return err
 		}
@@ -120,7 +110,7 @@ func breakerForceCommand(w world, verb, force, short, did string) *cobra.Command
 		if *asJSON {
 			return printJSON(w.out, forced)
 		}
-		fmt.Fprintf(w.out, "%s: the breaker of %s is %s\n", forced.Repair, name, did)
+		fmt.Fprintf(w.out, "%s: the breaker of %s is %s\n", forced.Repair, hold.Unit{Function: name, Key: *key}, did)
 		return nil
 	}
 	return c

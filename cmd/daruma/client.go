@@ -48,7 +48,11 @@ func send(req *http.Request, a node.Address) (io.ReadCloser, error) {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 		var refused struct{ Error, Hint string }
 		if json.Unmarshal(text, &refused) == nil && refused.Error != "" {
-			return nil, &daruma.Error{Err: errors.New(refused.Error), Hint: refused.Hint}
+			told := &daruma.Error{Err: errors.New(refused.Error), Hint: refused.Hint}
+			if resp.StatusCode == http.StatusNotFound {
+				told.Kind = daruma.KindNotFound
+			}
+			return nil, told
 		}
 		return nil, &daruma.Error{Op: "ask the node", Ref: req.URL.Path, Err: fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(text)))}
 	}

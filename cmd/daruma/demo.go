@@ -24,9 +24,10 @@ func demoCommand(w world) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "See an app fall and stand up again, and nothing lost",
-		Long: `Bring up an app that takes orders, send it some, and have things fall: a bad
-order, a process, a bank that does not answer, the platform itself. Then count,
-from outside, what became of every order that was acknowledged.
+		Long: `Bring up an app that takes orders, send it some, and have it fall seven times: a
+poison record, an uncaught exception, a time-out, a killed worker, a burst beyond
+capacity, a bank that is down, and kill -9 of the platform itself. Then count, from
+outside, what became of every order that was acknowledged.
 
 It needs the Go tool chain, to compile the app's functions, and takes well under
 a minute once they are compiled. Then it stays up, to be looked at. Ctrl-C ends it.`,
@@ -126,9 +127,10 @@ func showTries(w world, root *cobra.Command, self, data string) {
 	}
 	fmt.Fprintf(w.out, "\n          It stays up. In another terminal:\n\n")
 	for _, try := range []struct{ verb, args, text string }{
-		{"failures", "show F-1", "the event, the attempts, the stack, the log"},
-		{"reproduce", "F-1", "run exactly that event again, on the side"},
-		{"failures", "redrive F-1", "send it back; it fails again, until the code is right"},
+		{"failures", "show F-2", "the exception: its event, attempts, stack and log"},
+		{"reproduce", "F-2", "run exactly that event again, on the side"},
+		{"failures", "redrive F-1 --edit event.json", "give the poison record an address, and send it back"},
+		{"healing", "", "what was repaired, with evidence, and how to undo it"},
 		{"ps", "", "functions, environments, events"},
 		{"logs", "-f", "what functions print"},
 	} {

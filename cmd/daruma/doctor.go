@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daruma-io/daruma/experiment"
+	"github.com/daruma-io/daruma/node"
 	"github.com/daruma-io/daruma/template"
 	"github.com/daruma-io/daruma/template/doctor"
 	"github.com/daruma-io/daruma/template/wiring"
@@ -34,7 +35,7 @@ func (f *appFlags) wired(c *cobra.Command, path string) (*wiring.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	app, err := template.Load(c.Context(), template.Options{Path: path, Params: values, Region: *f.region, ConfigEnv: *f.configEnv})
+	app, err := template.Load(c.Context(), template.Options{Path: path, Params: values, Region: *f.region, ConfigEnv: *f.configEnv, Alarm: node.CheckAlarm, ExperimentTemplate: node.CheckExperimentTemplate})
 	if err != nil {
 		return nil, err
 	}

@@ -13,8 +13,14 @@ func envCommand(w world) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "env",
 		Short: "Print the variables that point AWS SDKs and the AWS CLI at the node",
+		Long: `Print the variables that point AWS SDKs and the AWS CLI at the node.
+
+Version 1 of the AWS CLI, which many distributions bring, asks for queues on AWS
+all the same ("Could not connect to the endpoint URL", "InvalidClientTokenId"):
+aws sqs --endpoint-url "$AWS_ENDPOINT_URL" …`,
 		Example: `  eval "$(daruma env)"
-  aws lambda list-functions`,
+  aws lambda list-functions
+  aws sqs list-queues --endpoint-url "$AWS_ENDPOINT_URL"   version 1 of the AWS CLI`,
 		Args: cobra.NoArgs,
 	}
 	data, asJSON := dataFlag(c), jsonFlag(c)

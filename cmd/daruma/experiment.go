@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,7 +79,7 @@ Exit code: 0 all held, 1 one deviated, 2 one could not be judged.`,
   daruma experiment run --all --semantics both                          as on AWS, and with healing`,
 	}
 	fl := c.Flags()
-	fl.BoolVar(&f.all, "all", false, "every file in experiments/ beside the template")
+	fl.BoolVar(&f.all, "all", false, "every file in experiments/ beside the template; or name the application's directory")
 	fl.StringVarP(&f.template, "template", "t", "", "the template, or the directory it is in (default: here, or above the experiments)")
 	fl.StringVar(&f.data, "data", "", "the node's data directory (default: .daruma beside the template)")
 	fl.StringVar(&f.reports, "report", "", "where reports are written (default: experiments in the data directory)")
@@ -138,6 +139,11 @@ func (f experimentFlags) run(ctx context.Context, w world, args []string) (int, 
 		pairs = append(pairs, done...)
 		if err != nil {
 			return 0, errors.Join(err, s.report(pairs))
+		}
+	}
+	if !s.asJSON {
+		if err := errors.Join(report.Beside(w.out, pairs), report.Summary(w.out, pairs)); err != nil {
+			return 0, err
 		}
 	}
 	if err := s.report(pairs); err != nil {
@@ -203,70 +209,6 @@ func parseExperiment(w world, name string, raw []byte, vars map[string]string) (
 	}})
 }
 
-// findTemplate returns the template that was named, that is here, or that is above the experiments.
-func (s *session) findTemplate(args []string) string {
-	if s.experimentFlags.template != "" {
-		return templatePath(s.w, []string{s.experimentFlags.template})
-	}
-	dirs := []string{s.w.dir}
-	for _, a := range args {
-		for at := filepath.Dir(filepath.Join(templatePath(s.w, []string{a}), "x")); len(dirs) < 8; at = filepath.Dir(at) {
-			dirs = append(dirs, at)
-			if at == filepath.Dir(at) {
-				break
-			}
-		}
-	}
-	for _, dir := range dirs {
-		for _, name := range []string{"template.yaml", "template.yml", "template.json"} {
-			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-				return dir
-			}
-		}
-	}
-	return s.w.dir
-}
-
-// files lists the experiments that are meant.
-func (s *session) files(args []string) ([]string, error) {
-	if s.experimentFlags.all {
-		dir := s.template
-		if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-			dir = filepath.Dir(dir)
-		}
-		args = append(args, filepath.Join(dir, experimentsDir))
-	}
-	if len(args) == 0 {
-		return nil, errUsage{errors.New("name experiments, or say --all")}
-	}
-	var all []string
-	for _, a := range args {
-		name := templatePath(s.w, []string{a})
-		info, err := os.Stat(name)
-		if err != nil {
-			return nil, &daruma.Error{Op: "find experiments", Ref: a, Kind: daruma.KindNotFound, Err: err, Hint: "daruma experiment init writes some"}
-		}
-		if !info.IsDir() {
-			all = append(all, name)
-			continue
-		}
-		before := len(all)
-		entries, err := os.ReadDir(name)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries {
-			if ext := filepath.Ext(e.Name()); !e.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
-				all = append(all, filepath.Join(name, e.Name()))
-			}
-		}
-		if len(all) == before {
-			return nil, &daruma.Error{Op: "find experiments", Ref: a, Kind: daruma.KindNotFound, Err: errors.New("there is none"), Hint: "daruma experiment init writes some"}
-		}
-	}
-	return all, nil
-}
-
 // putBackOld plays the rollbacks of an experiment whose process is gone.
 func (s *session) putBackOld(ctx context.Context) error {
 	if err := os.MkdirAll(s.data, 0o700); err != nil {
@@ -301,12 +243,34 @@ func putBack(ctx context.Context, w world, data string, told bool) error {
 	return conduct.Clear(data)
 }
 
-// all runs every experiment on one node.
+// all runs every experiment: those that want a node of their own kind on one of that kind, and the others on one node.
 func (s *session) all(ctx context.Context, label string) (pairs []report.Pair, err error) {
+	var kinds []experiment.Node
+	of := map[experiment.Node][]*experiment.Experiment{}
+	for _, e := range s.list {
+		if of[e.Node] == nil {
+			kinds = append(kinds, e.Node)
+		}
+		of[e.Node] = append(of[e.Node], e)
+	}
+	for _, kind := range kinds {
+		done, err := s.together(ctx, kind, label, of[kind])
+		pairs = append(pairs, done...)
+		if err != nil || ctx.Err() != nil {
+			return pairs, err
+		}
+	}
+	return pairs, nil
+}
+
+// together runs experiments that want the same of their node. A label is what the command asks of it, and comes first.
+func (s *session) together(ctx context.Context, kind experiment.Node, label string, list []*experiment.Experiment) (pairs []report.Pair, err error) {
 	a, err := node.Find("", s.data)
-	if err != nil || s.fresh || label != "" {
+	label = cmp.Or(label, kind.Semantics)
+	var own *tenant
+	if err != nil || s.fresh || label != "" || kind.Scale > 0 {
 		fmt.Fprintf(s.w.err, "starting %s for the experiments …\n", filepath.Base(s.template))
-		args := []string{"--time-scale=" + strconv.Itoa(s.scale)}
+		args := []string{"--time-scale=" + strconv.Itoa(cmp.Or(kind.Scale, s.scale))}
 		if label != "" {
 			args = append(args, "--semantics="+label)
 		}
@@ -318,13 +282,22 @@ func (s *session) all(ctx context.Context, label string) (pairs []report.Pair, e
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, t.close()) }()
-		a = t.at
+		own, a = t, t.at
 	} else if s.given("time-scale") && s.scale != a.TimeScale {
 		return nil, &daruma.Error{Op: "run experiments", Kind: daruma.KindInvalid, Err: fmt.Errorf("the node that is running has a clock %d times as fast", max(1, a.TimeScale)), Hint: "leave --time-scale out, or say --fresh"}
 	}
-	for _, e := range s.list {
+	for _, e := range list { // before others have run for nothing
+		if err := conduct.MayKill(e, conduct.Config{Kill: s.killer(own, nil)}); err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range list {
+		if own != nil {
+			a = own.at
+		}
+		lab := newLaboratory(a)
 		r, err := conduct.Run(ctx, e, conduct.Config{
-			Platform: newLaboratory(a), Clock: daruma.NewScaledClock(a.TimeScale), Scale: a.TimeScale, Dir: s.data, StopDirs: []string{a.Data}, Vars: s.vars, WorkDir: s.w.dir, Environ: s.w.environ, Label: label,
+			Platform: lab, Kill: s.killer(own, lab), Clock: daruma.NewScaledClock(a.TimeScale), Scale: a.TimeScale, Dir: s.data, StopDirs: []string{a.Data}, Vars: s.vars, WorkDir: s.w.dir, Environ: s.w.environ, Label: label,
 			Progress: func(text string) { fmt.Fprintln(s.w.err, "  "+text) },
 		})
 		if err != nil {
@@ -342,6 +315,20 @@ func (s *session) all(ctx context.Context, label string) (pairs []report.Pair, e
 		}
 	}
 	return pairs, nil
+}
+
+// killer ends the node that was started here and starts it again; it is nil when none was.
+func (s *session) killer(own *tenant, lab *laboratory) func(context.Context, time.Duration) (int, error) {
+	if own == nil {
+		return nil
+	}
+	return func(ctx context.Context, down time.Duration) (int, error) {
+		pid, err := own.kill(ctx, down)
+		if err == nil {
+			lab.startedAgain(own.at)
+		}
+		return pid, err
+	}
 }
 
 // journalName is where the journal of a run lies.

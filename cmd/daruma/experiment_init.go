@@ -19,8 +19,8 @@ func experimentInitCommand(w world) *cobra.Command {
 		Short: "Propose the experiments that fit a template",
 		Long: `Read the template and write the experiments that fit it into experiments/ beside
 it: each function killed, timed out and throttled; each thing it needs slow, failing,
-down and throttled; each queue with poison, each event twice. Files that are there
-already stay as they are. Events are taken from events/NAME.json where there are any.`,
+down and throttled; each queue with poison, each event twice; at last the platform
+killed, where work must outlive it. Files that are there already stay as they are. Events are taken from events/NAME.json where there are any.`,
 		Example: `  daruma experiment init
   daruma experiment init --function Charge --dry-run`,
 		Args: cobra.MaximumNArgs(1),
@@ -62,14 +62,20 @@ already stay as they are. Events are taken from events/NAME.json where there are
 		if *asJSON {
 			return printJSON(w.out, list)
 		}
-		for _, one := range list {
-			state := "new  "
-			if !one.New {
-				state = "kept "
-			}
-			fmt.Fprintf(w.out, "%s %-44s %s\n", state, filepath.Base(one.File), one.Title)
+		if len(list) == 0 {
+			fmt.Fprintln(w.out, "no experiment fits this app: it has no function that is called or handed anything")
+			return nil
 		}
-		fmt.Fprintf(w.out, "\n%d experiments in %s. Run them: daruma experiment run --all\n", len(list), dir)
+		table(w.out, "STATE\tEXPERIMENT\tTITLE", func(row func(...any)) {
+			for _, one := range list {
+				state := "new"
+				if !one.New {
+					state = "kept"
+				}
+				row(state, filepath.Base(one.File), one.Title)
+			}
+		})
+		fmt.Fprintf(w.out, "\n%d experiments in %s. Run them, a minute in a second: daruma experiment run --all --time-scale 60\n", len(list), dir)
 		return nil
 	}
 	return c

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/daruma-io/daruma"
@@ -30,18 +31,48 @@ import (
 // A laboratory is a running node as experiments see it: by its console and its doors, as anyone could.
 // Names are those of the template where it has them.
 type laboratory struct {
-	at     node.Address
-	client *http.Client // many requests at once, none through a proxy
+	now    atomic.Pointer[node.Address] // another one when the node was started again
+	client *http.Client                 // many requests at once, none through a proxy
 
 	mu     sync.Mutex // guards what follows
 	tables map[string]int64
-	names  map[string]string // of functions and queues, by logical ID
+	names  map[string]string // of functions, queues and tables, by logical ID
+	counts conduct.Counts    // what was counted last
+	before conduct.Counts    // what was counted by processes of the node that are gone
 }
 
 func newLaboratory(a node.Address) *laboratory {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConnsPerHost, t.Proxy = 256, nil
-	return &laboratory{at: a, client: &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, tables: map[string]int64{}, names: map[string]string{}}
+	l := &laboratory{client: &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, tables: map[string]int64{}, names: map[string]string{}}
+	l.now.Store(&a)
+	return l
+}
+
+func (l *laboratory) at() node.Address { return *l.now.Load() }
+
+// startedAgain says that the node is another process now. What a process counts of runs goes with it: what the last
+// one was seen to have counted is counted on.
+func (l *laboratory) startedAgain(a node.Address) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.now.Store(&a)
+	l.before = l.counts
+}
+
+// goneOn adds what processes that are gone have counted of a function's runs.
+func goneOn(f, before conduct.Function) conduct.Function {
+	f.Runs, f.Failures, f.Throttled = f.Runs+before.Runs, f.Failures+before.Failures, f.Throttled+before.Throttled
+	if len(f.Durations) == 0 {
+		f.Durations = before.Durations
+		return f
+	}
+	for i := range f.Durations {
+		if i < len(before.Durations) { // a histogram has the same buckets in every process
+			f.Durations[i].Count += before.Durations[i].Count
+		}
+	}
+	return f
 }
 
 // Count reads what the node counts.
@@ -50,12 +81,20 @@ func (l *laboratory) Count(ctx context.Context) (conduct.Counts, error) {
 	defer cancel()
 	var account console.Account
 	var queues []console.Queue
-	s, err := status(ctx, l.at)
+	s, err := status(ctx, l.at())
 	if err == nil {
-		err = get(ctx, l.at, "/api/account", &account)
+		err = get(ctx, l.at(), "/api/account", &account)
 	}
 	if err == nil {
-		err = get(ctx, l.at, "/api/queues", &queues)
+		err = get(ctx, l.at(), "/api/queues", &queues)
+	}
+	var mappings []console.Mapping
+	if err == nil {
+		err = get(ctx, l.at(), "/api/mappings", &mappings)
+	}
+	var tables []console.Table
+	if err == nil {
+		err = get(ctx, l.at(), "/api/tables", &tables)
 	}
 	if err != nil {
 		return conduct.Counts{}, err
@@ -70,12 +109,17 @@ func (l *laboratory) Count(ctx context.Context) (conduct.Counts, error) {
 	for _, f := range s.Functions {
 		name := cmp.Or(f.LogicalID, f.Name)
 		l.names[name] = f.Name
-		one := conduct.Function{Runs: f.Runs, Failures: f.Failures, Throttled: f.Refusals, Durations: durations[f.Name]}
+		one := conduct.Function{Runs: f.Runs, Failures: f.Failures, Throttled: f.Refusals, Durations: durations[f.Name], Timeout: time.Duration(f.TimeoutS * float64(time.Second))}
+		for _, e := range s.Environments {
+			if e.Function == f.Name && e.Request != "" {
+				one.Running++
+			}
+		}
 		if i := slices.IndexFunc(account.Each, func(d delivery.Account) bool { return d.Function == f.Name }); i >= 0 {
 			a := account.Each[i]
 			one.Accepted, one.InProgress, one.Done, one.Failed, one.Attempts, one.DeadLetters = a.Accepted, a.InProgress(), a.Done, a.Failed, a.Attempts, a.DeadLetters
 		}
-		c.Functions[name] = one
+		c.Functions[name] = goneOn(one, l.before.Functions[name])
 	}
 	for _, q := range queues {
 		name, a := cmp.Or(q.LogicalID, q.Name), q.Account
@@ -85,43 +129,40 @@ func (l *laboratory) Count(ctx context.Context) (conduct.Counts, error) {
 			Received: a.Received, Returned: a.Returned, AgeS: q.UntriedFor.Seconds(), DeadLetterOf: len(q.DeadLetterOf) > 0,
 		}
 	}
-	c.Tables = l.items(ctx)
+	for _, t := range tables {
+		l.names[cmp.Or(t.LogicalID, t.Name)] = t.Name
+	}
+	c.Tables, c.Ages = l.items(ctx, tables), map[string]float64{}
+	for _, m := range mappings {
+		name := m.Source.Name
+		if i := slices.IndexFunc(tables, func(t console.Table) bool { return t.Name == name }); i >= 0 {
+			name = cmp.Or(tables[i].LogicalID, name)
+		}
+		for _, lane := range m.Lanes {
+			c.Ages[name] = max(c.Ages[name], lane.Age.Seconds())
+		}
+	}
+	l.counts = c
 	return c, nil
 }
 
 // items counts the items of tables; what is not answered, perhaps because it is broken on purpose, is as it was. l.mu is held.
-func (l *laboratory) items(ctx context.Context) map[string]int64 {
-	names, err := tableNames(ctx, l.at)
-	if err != nil {
-		names = nil
-	}
-	for _, name := range names {
-		var described struct{ Table tableInfo }
-		if operate(ctx, l.at, "DescribeTable", map[string]any{"TableName": name}, &described) == nil {
-			short := logicalOf(name)
-			l.tables[short], l.names[short] = described.Table.ItemCount, name
-		}
-	}
+func (l *laboratory) items(ctx context.Context, tables []console.Table) map[string]int64 {
 	all := map[string]int64{}
-	for name, n := range l.tables {
-		all[name] = n
+	for _, t := range tables {
+		name := cmp.Or(t.LogicalID, t.Name)
+		var described struct{ Table tableInfo }
+		if operate(ctx, l.at(), "DescribeTable", map[string]any{"TableName": t.Name}, &described) == nil {
+			l.tables[name] = described.Table.ItemCount
+		}
+		all[name] = l.tables[name]
 	}
 	return all
 }
 
-var madeName = regexp.MustCompile(`^.+-([A-Za-z0-9]+)-[A-Z0-9]{12}$`)
-
-// logicalOf returns the logical ID that the name of a table was made from, or the name.
-func logicalOf(name string) string {
-	if m := madeName.FindStringSubmatch(name); m != nil {
-		return m[1]
-	}
-	return name
-}
-
 // durations reads how long runs took, from the node's metrics.
 func (l *laboratory) durations(ctx context.Context) (map[string][]conduct.Bucket, error) {
-	body, err := ask(ctx, l.at, "GET", "/metrics")
+	body, err := ask(ctx, l.at(), "GET", "/metrics")
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +203,7 @@ func (l *laboratory) Send(ctx context.Context, r conduct.Request) conduct.Reply 
 	case r.HTTP != nil:
 		return l.http(ctx, r.HTTP)
 	case r.Invoke != nil:
-		answer, err := invoke(ctx, l.at, l.named(r.Invoke.Function), invokeFlags{async: r.Invoke.Async}, r.Invoke.Event)
+		answer, err := invoke(ctx, l.at(), l.named(r.Invoke.Function), invokeFlags{async: r.Invoke.Async}, r.Invoke.Event)
 		if err != nil {
 			return conduct.Reply{Err: err}
 		}
@@ -171,12 +212,18 @@ func (l *laboratory) Send(ctx context.Context, r conduct.Request) conduct.Reply 
 		}
 		return conduct.Reply{Status: answer.Status, Body: answer.body, Headers: map[string]string{}}
 	}
+	if r.Put != nil {
+		if err := operate(ctx, l.at(), "PutItem", map[string]any{"TableName": l.named(r.Put.Table), "Item": r.Put.Item}, &struct{}{}); err != nil {
+			return conduct.Reply{Err: err}
+		}
+		return conduct.Reply{Status: http.StatusOK}
+	}
 	q := url.Values{"queue": {r.Queue.Name}, "group": {r.Queue.Group}}
-	req, err := http.NewRequestWithContext(ctx, "POST", l.at.Console+"/api/queue/send?"+q.Encode(), strings.NewReader(r.Queue.Body))
+	req, err := http.NewRequestWithContext(ctx, "POST", l.at().Console+"/api/queue/send?"+q.Encode(), strings.NewReader(r.Queue.Body))
 	if err != nil {
 		return conduct.Reply{Err: err}
 	}
-	body, err := send(req, l.at)
+	body, err := send(req, l.at())
 	if err != nil {
 		return conduct.Reply{Err: err}
 	}
@@ -197,7 +244,7 @@ const answerMax = 1 << 20
 func (l *laboratory) http(ctx context.Context, h *experiment.HTTP) conduct.Reply {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
-	req, err := httpRequest(ctx, h, l.at.Web)
+	req, err := httpRequest(ctx, h, l.at().Web)
 	if err != nil {
 		return conduct.Reply{Err: err}
 	}
@@ -284,7 +331,7 @@ func (l *laboratory) Break(ctx context.Context, document json.RawMessage) (condu
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, "POST", l.at.Console+"/api/faults?lease="+faultLease.String(), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, "POST", l.at().Console+"/api/faults?lease="+faultLease.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +343,7 @@ func (l *laboratory) Break(ctx context.Context, document json.RawMessage) (condu
 }
 
 func (l *laboratory) fault(req *http.Request) (s fault.State, err error) {
-	body, err := send(req, l.at)
+	body, err := send(req, l.at())
 	if err != nil {
 		return s, err
 	}
@@ -312,7 +359,7 @@ type leased struct {
 
 // Status renews the lease and says how the fault goes.
 func (f *leased) Status(ctx context.Context) (conduct.Injected, error) {
-	req, err := http.NewRequestWithContext(ctx, "POST", f.lab.at.Console+"/api/faults/renew?id="+f.last.ID.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, "POST", f.lab.at().Console+"/api/faults/renew?id="+f.last.ID.String(), nil)
 	if err != nil {
 		return conduct.Injected{}, err
 	}
@@ -325,21 +372,33 @@ func (f *leased) Status(ctx context.Context) (conduct.Injected, error) {
 
 // Mend ends the fault.
 func (f *leased) Mend(ctx context.Context) error {
-	body, err := ask(ctx, f.lab.at, "DELETE", "/api/faults?id="+f.last.ID.String())
+	body, err := ask(ctx, f.lab.at(), "DELETE", "/api/faults?id="+f.last.ID.String())
 	if err != nil {
-		if daruma.KindOf(err) == daruma.KindUnavailable {
-			return nil // the node is gone, and every fault with it
+		if kind := daruma.KindOf(err); kind == daruma.KindUnavailable || kind == daruma.KindNotFound {
+			return nil // the node is gone, and every fault with it; or somebody has ended the fault before
 		}
 		return err
 	}
 	return body.Close()
 }
 
+// requestID is how messages of ended processes and of time-outs begin. Without it those that say the same are alike.
+var requestID = regexp.MustCompile(`^(RequestId: [0-9a-f-]{36} (Error: )?|\S+Z [0-9a-f-]{36} )`)
+
+// Alarm returns the state of an alarm.
+func (l *laboratory) Alarm(ctx context.Context, name string) (string, error) {
+	var a console.Alarm
+	if err := get(ctx, l.at(), "/api/alarm?"+url.Values{"alarm": {name}}.Encode(), &a); err != nil {
+		return "", err
+	}
+	return string(a.Situation.State), nil
+}
+
 // Happened returns failures and repairs since a moment, oldest first.
 func (l *laboratory) Happened(ctx context.Context, since time.Time) ([]conduct.Happening, error) {
 	var all []conduct.Happening
 	var f failureFlags
-	failures, err := f.find(ctx, l.at, 500)
+	failures, err := f.find(ctx, l.at(), 500)
 	if err != nil {
 		return nil, err
 	}
@@ -347,14 +406,14 @@ func (l *laboratory) Happened(ctx context.Context, since time.Time) ([]conduct.H
 		if one.At.Before(since) {
 			continue
 		}
-		text := firstLine(strings.TrimPrefix(one.ErrorType+": "+one.Message, ": "))
-		if one.Condition != "" {
+		text := firstLine(strings.TrimPrefix(one.ErrorType+": "+requestID.ReplaceAllString(one.Message, ""), ": "))
+		if one.Condition != "" && one.Condition != one.ErrorType {
 			text = one.Condition + ": " + text
 		}
 		all = append(all, conduct.Happening{At: one.At, ID: one.Number.String(), Function: one.Function, Text: clipText(text, 200)})
 	}
 	var repairs []ledger.Repair
-	if err := get(ctx, l.at, "/api/repairs?max=200", &repairs); err != nil {
+	if err := get(ctx, l.at(), "/api/repairs?max=200", &repairs); err != nil {
 		return nil, err
 	}
 	for _, one := range repairs {

@@ -3,10 +3,13 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/daruma-io/daruma/experiment"
+	"github.com/daruma-io/daruma/experiment/conduct"
 	"github.com/daruma-io/daruma/template"
 	"github.com/daruma-io/daruma/template/propose"
 	"github.com/daruma-io/daruma/template/wiring"
@@ -37,6 +40,24 @@ func TestWhatIsProposedForTheExamplesCanBeRead(t *testing.T) {
 				t.Errorf("%s: %s: %v", path, p.File, e.Warnings)
 			}
 		}
+	}
+}
+
+func TestWhatProcessesThatAreGoneCountedIsCountedOn(t *testing.T) {
+	before := conduct.Function{Runs: 7, Failures: 2, Throttled: 1, Accepted: 9, Durations: []conduct.Bucket{{Seconds: 1, Count: 5}, {Seconds: 2, Count: 7}}}
+	got := goneOn(conduct.Function{Runs: 3, Accepted: 11, Durations: []conduct.Bucket{{Seconds: 1, Count: 1}, {Seconds: 2, Count: 3}}}, before)
+	want := conduct.Function{Runs: 10, Failures: 2, Throttled: 1, Accepted: 11, Durations: []conduct.Bucket{{Seconds: 1, Count: 6}, {Seconds: 2, Count: 10}}}
+	if !reflect.DeepEqual(got, want) { // what is accepted is in the store, and goes on by itself
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := goneOn(conduct.Function{}, before).Durations; !slices.Equal(got, before.Durations) {
+		t.Errorf("a process that has run nothing yet: got %v", got)
+	}
+}
+
+func TestANodeThatIsRunningIsNotKilled(t *testing.T) {
+	if (&session{}).killer(nil, nil) != nil {
+		t.Error("a node that nobody here has started may be killed")
 	}
 }
 

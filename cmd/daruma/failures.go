@@ -22,6 +22,7 @@ import (
 	"github.com/daruma-io/daruma/door/console"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/node"
+	"github.com/daruma-io/daruma/reproduce"
 )
 
 func failuresCommand(w world) *cobra.Command {
@@ -95,6 +96,14 @@ func (f *failureFlags) find(ctx context.Context, a node.Address, most int) (list
 	return list, nil
 }
 
+// none is what a person is told when no failure is one of those.
+func (f *failureFlags) none() string {
+	if len(f.query()) == 0 {
+		return "nothing has failed"
+	}
+	return "no such failure"
+}
+
 // names returns the failures that args name, or those that f chooses.
 func (f *failureFlags) names(ctx context.Context, a node.Address, args []string) ([]string, error) {
 	if len(args) > 0 {
@@ -139,7 +148,7 @@ func failuresListCommand(w world) *cobra.Command {
 			}
 		})
 		if len(list) == 0 {
-			fmt.Fprintln(w.err, "no such failure")
+			fmt.Fprintln(w.err, f.none())
 		}
 		noteClock(w.out, a)
 		return nil
@@ -155,29 +164,14 @@ func errorText(kind, message string) string {
 }
 
 func failuresGroupsCommand(w world) *cobra.Command {
-	c := &cobra.Command{Use: "groups", Short: "List groups of failures that are alike", Args: cobra.NoArgs}
-	data, asJSON := dataFlag(c), jsonFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		a, err := node.Find(w.dir, *data)
-		if err != nil {
-			return err
-		}
-		var list []console.Group
-		if err := get(c.Context(), a, "/api/groups", &list); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(w.out, list)
-		}
-		table(w.out, "GROUP\tSTATUS\tFUNCTION\tCOUNT\tOPEN\tFIRST\tLAST\tWHERE\tERROR", func(row func(...any)) {
-			for _, g := range list {
-				row(g.Number, g.Status, g.Function, g.Count, g.Open, g.First.Local().Format(time.DateTime), g.Last.Local().Format(time.DateTime), dash(g.Location.String()), firstLine(errorText(g.ErrorType, g.Message)))
-			}
-		})
-		noteClock(w.out, a)
-		return nil
-	}
-	return c
+	return list[console.Group]{
+		path:   "/api/groups",
+		header: "GROUP\tSTATUS\tFUNCTION\tCOUNT\tOPEN\tFIRST\tLAST\tWHERE\tERROR",
+		cells: func(g console.Group) []any {
+			return []any{g.Number, g.Status, g.Function, g.Count, g.Open, g.First.Local().Format(time.DateTime), g.Last.Local().Format(time.DateTime), dash(g.Location.String()), firstLine(errorText(g.ErrorType, g.Message))}
+		},
+		none: "nothing has failed",
+	}.verb(w, &cobra.Command{Use: "groups", Short: "List groups of failures that are alike", Args: cobra.NoArgs})
 }
 
 func failuresShowCommand(w world) *cobra.Command {
@@ -225,10 +219,13 @@ func showFailure(out io.Writer, f console.Failure) {
 	if f.Trace != "" {
 		line("trace", "%s  (daruma trace %s)", f.Trace, f.Number)
 	}
+	if ledger.Alone(f.Attempts) {
+		line("alone", "most other events went well around it: it is the event that is to blame")
+	}
 	line("faults", "%s", strings.Join(f.Faults, ", "))
 	line("did", "%s", f.Did)
 	line("next", "%s", f.Next)
-	if f.Hop == ledger.Call || f.Hop == ledger.Async {
+	if reproduce.Can(f.Failure) {
 		line("again", "daruma reproduce %s  (with what is deployed now: --current)", f.Number)
 	}
 	line("reason", "%s", f.Reason)

@@ -44,17 +44,18 @@ Every kind of fault, with an example, is in docs/faults.md.`,
 
 // faultFlags are a fault as it is given on the command line.
 type faultFlags struct {
-	fault                               fault.Fault
-	target, from, of, pattern, effect   string
-	match                               []string
-	limit                               int
-	latency, latencyMax, lasts, rampFor time.Duration
+	fault                             fault.Fault
+	target, from, of, pattern, effect string
+	match                             []string
+	limit                             int
+	latency, latencyMax, by           time.Duration
+	lasts, rampFor                    time.Duration
 }
 
 func (f *faultFlags) add(c *cobra.Command) {
 	v := c.Flags()
-	v.StringVar(&f.target, "target", "", "what it meets: a function, FUNCTION:VERSION, FUNCTION:ALIAS, host:NAME[:PORT] or service:NAME[/OPERATION[/RESOURCE]]")
-	v.StringVar(&f.of, "of", "", "of requests to a host or service: only those of this function")
+	v.StringVar(&f.target, "target", "", "what it meets: a function, FUNCTION:VERSION, FUNCTION:ALIAS, host:NAME[:PORT], service:NAME[/OPERATION[/RESOURCE]], queue:NAME, table:NAME (its changes) or api:NAME")
+	v.StringVar(&f.of, "of", "", "of requests to a host or service: only those of this function; of a queue's messages or a table's changes: only those that it is handed")
 	v.StringArrayVar(&f.match, "match", nil, "only events with this value: '$.path=value', may be repeated")
 	v.StringVar(&f.pattern, "pattern", "", "only events that fit this pattern, as rules have them")
 	v.Float64Var(&f.fault.Dose.Rate, "rate", 0, "the share that is met, above 0 to 1 (default 1)")
@@ -66,20 +67,22 @@ func (f *faultFlags) add(c *cobra.Command) {
 	v.StringVar(&f.fault.Why, "why", "", "what it is for, for people who see it")
 	v.StringVar(&f.from, "from", "", "a file with the fault instead, or - for standard input; with --target FUNCTION, one of failure-lambda's or chaos-lambda's configuration")
 	with := &f.fault.With
-	v.DurationVar(&f.latency, "latency", 0, "latency, cold-start: how much longer")
-	v.DurationVar(&f.latencyMax, "latency-max", 0, "latency, cold-start: at most so much longer")
-	v.StringVar(&with.Distribution, "distribution", "", "latency, cold-start: uniform, normal or exponential")
+	v.DurationVar(&f.latency, "latency", 0, "latency, cold-start, bad-release, queue-delay: how much longer; queue-reorder: how long a message waits to be overtaken")
+	v.DurationVar(&f.latencyMax, "latency-max", 0, "latency, cold-start, bad-release: at most so much longer")
+	v.StringVar(&with.Distribution, "distribution", "", "latency, cold-start, bad-release: uniform, normal or exponential")
 	v.StringVar(&with.When, "when", "", "before the function does its work, or after: its answer is lost")
-	v.StringVar(&with.Code, "code", "", "error: its type; of a service: throttled, internal, denied, condition-failed, unavailable, or its own")
-	v.StringVar(&with.Message, "message", "", "error: its message")
+	v.StringVar(&with.Code, "code", "", "error, bad-release: its type; of a service: throttled, internal, denied, condition-failed, unavailable, or its own")
+	v.StringVar(&with.Message, "message", "", "error, bad-release: its message")
 	v.IntVar(&with.Status, "status", 0, "status, error of a service: the HTTP status")
-	v.StringVar(&with.Body, "body", "", "status, corrupt, malformed: what is answered, or handed over, instead")
-	v.StringVar(&with.Name, "name", "", "variable, flag: its name")
+	v.StringVar(&with.ContentType, "content-type", "", "status: the content type of the answer")
+	v.StringVar(&with.Body, "body", "", "status, corrupt, malformed, poison-record: what is answered, or handed over, instead")
+	v.StringVar(&with.Name, "name", "", "variable, secret, flag: its name")
 	v.StringVar(&f.effect, "effect", "", "flag: its effect, an object for its SDK: {\"latency\": 300}")
 	v.StringVar(&with.Value, "value", "", "variable: what it seems to be (default empty)")
 	v.IntVar(&with.MemoryMB, "memory", 0, "memory: how many MB there are")
 	v.IntVar(&with.LeftMB, "left", 0, "disk: how many MB of /tmp there are")
 	v.IntVar(&with.FilledMB, "filled", 0, "disk: how many MB of /tmp are taken")
+	v.DurationVar(&f.by, "by", 0, "clock-skew: how much the clock is ahead; -20m is behind")
 	v.IntVar(&f.limit, "limit", 0, "concurrency: so many events at once")
 	v.Int64Var(&with.BytesPerSecond, "bytes-per-second", 0, "slow: so many bytes a second")
 	v.Float64Var(&with.PerSecond, "per-second", 0, "capacity: so many requests a second")
@@ -132,6 +135,7 @@ func (f *faultFlags) one(c *cobra.Command, args []string) (fault.Fault, error) {
 		f.fault.With.Limit = &f.limit
 	}
 	f.fault.With.Latency, f.fault.With.LatencyMax = fault.Duration(f.latency), fault.Duration(f.latencyMax)
+	f.fault.With.By = fault.Duration(f.by)
 	f.fault.Dose.For, f.fault.Dose.Ramp = fault.Duration(f.lasts), fault.Duration(f.rampFor)
 	if f.effect != "" {
 		if !json.Valid([]byte(f.effect)) {
@@ -177,6 +181,11 @@ does, however that happens, and at the latest after --for. Kinds are
   daruma fault start timeout --target Charge:live --when after --max 1
   daruma fault start blackhole --target host:bank.example.com --of Charge
   daruma fault start error --target service:dynamodb/PutItem/Orders --code throttled --rate 0.5
+  daruma fault start permission --target service:sqs/SendMessage/Jobs --of Charge
+  daruma fault start poison-record --target queue:Jobs --one-in 20
+  daruma fault start queue-delay --target queue:Jobs --latency 30s --rate 0.1
+  daruma fault start bad-release --target Charge:live --rate 0.2
+  daruma fault start clock-skew --target Charge --by -20m --one-in 2
   daruma fault start kill --target 'Order*' --match '$.detail.vip=true'
   daruma fault start --from slow-bank.yaml`,
 		Args: cobra.MaximumNArgs(1),
@@ -307,37 +316,24 @@ func removeFaults(ctx context.Context, a node.Address, q url.Values) (n console.
 }
 
 func faultListCommand(w world) *cobra.Command {
-	c := &cobra.Command{Use: "ls", Short: "List the faults in force, and those that ended last", Args: cobra.NoArgs}
-	data, asJSON := dataFlag(c), jsonFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		a, err := node.Find(w.dir, *data)
-		if err != nil {
-			return err
-		}
-		var list []fault.State
-		if err := get(c.Context(), a, "/api/faults", &list); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(w.out, list)
-		}
-		showFaults(w.out, list)
-		if len(list) == 0 {
-			fmt.Fprintln(w.err, "no fault")
-		}
-		return nil
-	}
-	return c
+	return list[fault.State]{path: "/api/faults", header: faultColumns, cells: faultCells, none: "there is no fault"}.verb(w,
+		&cobra.Command{Use: "ls", Short: "List the faults in force, and those that ended last", Args: cobra.NoArgs})
 }
 
-func showFaults(out io.Writer, list []fault.State) {
-	table(out, "FAULT\tWHAT\tSTATE\tMET\tOF\tSEED\tWHY", func(row func(...any)) {
-		for _, s := range list {
-			state := "until " + s.Until.Local().Format("15:04:05")
-			if !s.Ended.IsZero() {
-				state = "ended (" + s.Ending + ")"
-			}
-			row(s.ID, s.Text, state, s.Met, s.Seen, s.Fault.Seed, dash(firstLine(s.Fault.Why)))
+const faultColumns = "FAULT\tWHAT\tSTATE\tMET\tOF\tSEED\tWHY"
+
+func faultCells(s fault.State) []any {
+	state := "until " + s.Until.Local().Format("15:04:05")
+	if !s.Ended.IsZero() {
+		state = "ended (" + s.Ending + ")"
+	}
+	return []any{s.ID, s.Text, state, s.Met, s.Seen, s.Fault.Seed, dash(firstLine(s.Fault.Why))}
+}
+
+func showFaults(out io.Writer, all []fault.State) {
+	table(out, faultColumns, func(row func(...any)) {
+		for _, s := range all {
+			row(faultCells(s)...)
 		}
 	})
 }

@@ -32,40 +32,27 @@ begun and may or may not have happened.`,
 
 func healingListCommand(w world) *cobra.Command {
 	c := &cobra.Command{Use: "ls", Short: "List repairs, newest first", Args: cobra.NoArgs}
-	data, asJSON := dataFlag(c), jsonFlag(c)
 	function := c.Flags().String("function", "", "only those of this function")
 	before := c.Flags().String("before", "", "only older ones than this, such as H-4")
 	most := c.Flags().IntP("max", "n", 50, "at most so many")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		a, err := node.Find(w.dir, *data)
-		if err != nil {
-			return err
-		}
-		q := url.Values{"max": {strconv.Itoa(*most)}}
-		if *before != "" {
-			q.Set("before", *before)
-		}
-		if *function != "" {
-			q.Set("function", *function)
-		}
-		var list []ledger.Repair
-		if err := get(c.Context(), a, "/api/repairs?"+q.Encode(), &list); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(w.out, list)
-		}
-		if len(list) == 0 {
-			fmt.Fprintln(w.out, "nothing was repaired")
-		}
-		table(w.out, "REPAIR\tAT\tFUNCTION\tWHAT\tWHY\tOUTCOME", func(row func(...any)) {
-			for _, r := range list {
-				row(r.Number, r.At.Local().Format("15:04:05"), dash(r.Function), firstLine(r.What), firstLine(r.Why), outcomeText(r))
+	return list[ledger.Repair]{
+		path: "/api/repairs",
+		query: func() url.Values {
+			q := url.Values{"max": {strconv.Itoa(*most)}}
+			if *before != "" {
+				q.Set("before", *before)
 			}
-		})
-		return nil
-	}
-	return c
+			if *function != "" {
+				q.Set("function", *function)
+			}
+			return q
+		},
+		header: "REPAIR\tAT\tFUNCTION\tWHAT\tWHY\tOUTCOME",
+		cells: func(r ledger.Repair) []any {
+			return []any{r.Number, r.At.Local().Format("15:04:05"), dash(r.Function), firstLine(r.What), firstLine(r.Why), outcomeText(r)}
+		},
+		none: "nothing was repaired",
+	}.verb(w, c)
 }
 
 func outcomeText(r ledger.Repair) string {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -13,8 +14,30 @@ import (
 // A host is a server on this machine that a script's functions reach as
 // host.daruma.internal, on the port in $HOST_PORT.
 type host struct {
-	mu      sync.Mutex // guards the rest
-	servers map[string]*http.Server
+	mu   sync.Mutex // guards gone
+	gone map[string]*atomic.Bool
+}
+
+// mortal is a listener whose host may be gone: then it resets whoever writes. It
+// keeps its port, which somebody else's server would be given otherwise.
+type mortal struct {
+	net.Listener
+	gone *atomic.Bool
+}
+
+// Accept returns the next connection while the host is there, and resets those that come later.
+func (m mortal) Accept() (net.Conn, error) {
+	for {
+		c, err := m.Listener.Accept()
+		if err != nil || !m.gone.Load() {
+			return c, err
+		}
+		go func() {
+			_, _ = c.Read(make([]byte, 1))
+			_ = c.(*net.TCPConn).SetLinger(0)
+			c.Close()
+		}()
+	}
 }
 
 // script is the command "host": host start PATH=STATUS:BODY… answers so, and
@@ -27,7 +50,7 @@ func (h *host) script(ts *testscript.TestScript, neg bool, args []string) {
 	defer h.mu.Unlock()
 	dir := ts.Getenv("WORK")
 	if args[0] == "stop" {
-		h.servers[dir].Close()
+		h.gone[dir].Store(true)
 		return
 	}
 	mux := http.NewServeMux()
@@ -58,10 +81,11 @@ func (h *host) script(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Setenv("HOST_PORT", port)
 	s := &http.Server{Handler: mux}
-	if h.servers == nil {
-		h.servers = map[string]*http.Server{}
+	s.SetKeepAlivesEnabled(false)
+	if h.gone == nil {
+		h.gone = map[string]*atomic.Bool{}
 	}
-	h.servers[dir] = s
+	h.gone[dir] = new(atomic.Bool)
 	ts.Defer(func() { s.Close() })
-	go s.Serve(ln) // ends when it is closed, by the script or after it
+	go s.Serve(mortal{ln, h.gone[dir]}) // ends when it is closed, after the script
 }

@@ -100,11 +100,11 @@ const processesMost = 1040
 const noSpace = "no space left on device"
 
 var villains = []villain{
-	{mode: "fork-bomb", alone: true, properties: "MemorySize: 512", want: either(timesOut(1), outOfMemory)},
-	{mode: "session-bomb", alone: true, properties: "MemorySize: 512", want: either(timesOut(1), outOfMemory)},
+	{mode: "fork-bomb", alone: true, properties: "{Timeout: 1, MemorySize: 512}", want: either(timesOut(1), outOfMemory)},
+	{mode: "session-bomb", alone: true, properties: "{Timeout: 1, MemorySize: 512}", want: either(timesOut(1), outOfMemory)},
 	{mode: "zombies", alone: true, properties: "Timeout: 20", want: counts("made", 900, processesMost, "resource temporarily unavailable")},
 	{mode: "memory", alone: true, properties: "Timeout: 20", want: outOfMemory},
-	{mode: "spin", alone: true, want: timesOut(1)},
+	{mode: "spin", alone: true, properties: "Timeout: 1", want: timesOut(1)},
 	{mode: "fill-tmp", alone: true, properties: "Timeout: 20", want: counts("bytes", 512<<20, 512<<20, noSpace)},
 	{mode: "fill-shm", alone: true, properties: "Timeout: 20", want: either(outOfMemory, counts("bytes", 0, 128<<20, noSpace))},
 	{mode: "small-files", alone: true, properties: "Timeout: 2", want: either(timesOut(2), outOfMemory, counts("files", 1, 1<<22, noSpace))},
@@ -112,32 +112,32 @@ var villains = []villain{
 	{mode: "endless-line", alone: true, properties: "Timeout: 60", event: "104857600", want: says("104857600"), within: 60 * time.Second},
 	{mode: "connections", alone: true, properties: "Timeout: 60", event: "10000", want: says(`10000|9\d\d\d`), within: 60 * time.Second},
 	{mode: "threads", alone: true, properties: "Timeout: 20", want: either(exits("exit status 2"), outOfMemory)},
-	{mode: "pipeline", alone: true, want: timesOut(1)},
+	{mode: "pipeline", alone: true, properties: "Timeout: 1", want: timesOut(1)},
 
 	{mode: "open-files", want: counts("opened", 900, 1024, "too many open files")},
 	{mode: "delete-tmp", want: says(`{"code":"","tmp":""}`)},
 	{mode: "write-outside", want: says(`\[\]`)},
-	{mode: "reach", properties: "Timeout: 10", events: (*arena).targets, want: says(`\[\]`)},
+	{mode: "reach", events: (*arena).targets, want: says(`\[\]`)},
 	{mode: "kill-all", want: says(`1|2|3`)},
 
 	{mode: "init-exits", want: exits("exit status 3")},
 	{mode: "kill-itself", want: exits("signal: killed")},
-	{mode: "stop-itself", want: timesOut(1)},
-	{mode: "stubborn", want: timesOut(1)},
-	{mode: "daemon", stays: true, properties: "Timeout: 10", want: says(`"started"`)},
-	{mode: "orphan", properties: "Timeout: 10", want: exits("exit status 3")},
+	{mode: "stop-itself", properties: "Timeout: 1", want: timesOut(1)},
+	{mode: "stubborn", properties: "Timeout: 1", want: timesOut(1)},
+	{mode: "daemon", stays: true, want: says(`"started"`)},
+	{mode: "orphan", want: exits("exit status 3")},
 	{mode: "extension", properties: "Layers: [!Ref Crashing]", want: ends("Extension.Crash", "RequestId: ID Error: exit code 1")},
 
-	{mode: "half-open", want: timesOut(1)},
-	{mode: "half-head", want: timesOut(1)},
+	{mode: "half-open", properties: "Timeout: 1", want: timesOut(1)},
+	{mode: "half-head", properties: "Timeout: 1", want: timesOut(1)},
 	{mode: "mid-exit", want: ends("Runtime.TruncatedResponse", "RequestId: ID Error: Response was truncated")},
-	{mode: "deaf", event: `"` + strings.Repeat("d", 6<<20-2) + `"`, want: timesOut(1)},
-	{mode: "asks-again", want: timesOut(1)},
+	{mode: "deaf", event: `"` + strings.Repeat("d", 6<<20-2) + `"`, properties: "Timeout: 1", want: timesOut(1)},
+	{mode: "asks-again", properties: "Timeout: 1", want: timesOut(1)},
 	{mode: "other-id", want: says(`{"error":"InvalidRequestID","status":400}`)},
 	{mode: "twice", want: says(`{"before":0}`), later: says(`{"before":403}`)},
-	{mode: "large", properties: "Timeout: 10", event: fmt.Sprint(daruma.ResponseBytesMax + 1),
+	{mode: "large", event: fmt.Sprint(daruma.ResponseBytesMax + 1),
 		want: ends("Function.ResponseSizeTooLarge", `RequestId: ID Error: Response payload size exceeded maximum allowed payload size \(6291556 bytes\)\.`)},
-	{mode: "long-head", properties: "Timeout: 10", event: "16777216", want: says(`"431"|"closed"`)},
+	{mode: "long-head", event: "16777216", want: says(`"431"|"closed"`)},
 
 	{mode: "exit", runtime: "python", want: exits("exit status 7")},
 	{mode: "memory", runtime: "python", properties: "Timeout: 20", want: outOfMemory},
@@ -146,7 +146,7 @@ var villains = []villain{
 	{mode: "segfault", runtime: "python", want: exits("signal: segmentation fault")},
 	{mode: "init-raises", runtime: "python", want: ends("RuntimeError", "not today")},
 	{mode: "init-throws", runtime: "node", want: ends("TypeError", "not today")},
-	{mode: "spin", runtime: "node", want: timesOut(1)},
+	{mode: "spin", runtime: "node", properties: "Timeout: 1", want: timesOut(1)},
 	{mode: "exit", runtime: "node", want: exits("exit status 7")},
 	{mode: "memory", runtime: "node", properties: "Timeout: 20", want: outOfMemory},
 	{mode: "circular", runtime: "node", want: ends("Error", "Unable to stringify response body")},
@@ -156,9 +156,9 @@ var villains = []villain{
 // Those that never come up: each takes the ten seconds an init has, and then
 // its own time.
 var slowInits = []villain{
-	{mode: "init-hangs", want: timesOut(1), within: 40 * time.Second},
-	{mode: "init-loops", runtime: "python", want: timesOut(1), within: 40 * time.Second},
-	{mode: "silent-extension", properties: "Layers: [!Ref Silent]", want: timesOut(1), within: 40 * time.Second},
+	{mode: "init-hangs", properties: "Timeout: 1", want: timesOut(1), within: 40 * time.Second},
+	{mode: "init-loops", runtime: "python", properties: "Timeout: 1", want: timesOut(1), within: 40 * time.Second},
+	{mode: "silent-extension", properties: "{Timeout: 1, Layers: [!Ref Silent]}", want: timesOut(1), within: 40 * time.Second},
 }
 
 // function is the name of a villain's function in the template.

@@ -123,7 +123,7 @@ Falls seven times, stands up eight.`,
 			return errUsage{fmt.Errorf("%s\nSee: daruma --help", text)}
 		},
 	}
-	root.AddCommand(breakersCommand(w), mappingsCommand(w))
+	root.AddCommand(breakersCommand(w), mappingsCommand(w), alarmsCommand(w))
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("daruma {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {

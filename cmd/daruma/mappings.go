@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,31 +37,14 @@ that is not done: when it grows, a batch fails and those behind it wait.`,
 }
 
 func mappingsListCommand(w world) *cobra.Command {
-	c := &cobra.Command{Use: "ls", Short: "List event source mappings", Args: cobra.NoArgs}
-	data, asJSON := dataFlag(c), jsonFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		a, err := node.Find(w.dir, *data)
-		if err != nil {
-			return err
-		}
-		var list []console.Mapping
-		if err := get(c.Context(), a, "/api/mappings", &list); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(w.out, list)
-		}
-		table(w.out, "MAPPING\tSOURCE\tFUNCTION\tSTATE\tRUNNING\tIN FLIGHT\tAT MOST\tAGE\tLAST RESULT", func(row func(...any)) {
-			for _, m := range list {
-				row(m.UUID, m.Source.Name, m.Target(), mappingState(m), m.Batches, m.Records, m.AtOnceNow, mappingAge(m), lastResult(m))
-			}
-		})
-		if len(list) == 0 {
-			fmt.Fprintln(w.err, "there is no event source mapping")
-		}
-		return nil
-	}
-	return c
+	return list[console.Mapping]{
+		path:   "/api/mappings",
+		header: "MAPPING\tSOURCE\tFUNCTION\tSTATE\tRUNNING\tIN FLIGHT\tAT MOST\tAGE\tLAST RESULT",
+		cells: func(m console.Mapping) []any {
+			return []any{m.UUID, m.Source.Name, m.Target(), mappingState(m), m.Batches, m.Records, m.AtOnceNow, mappingAge(m), lastResult(m)}
+		},
+		none: "there is no event source mapping",
+	}.verb(w, &cobra.Command{Use: "ls", Short: "List event source mappings", Args: cobra.NoArgs})
 }
 
 // mappingState is a mapping's state, and whether it is held.
@@ -139,6 +124,9 @@ func mappingsShowCommand(w world) *cobra.Command {
 			line("filter", f)
 		}
 		showStream(m, line)
+		for _, key := range slices.Sorted(maps.Keys(m.Tags)) {
+			line("tag", key+"="+m.Tags[key])
+		}
 		if m.Held {
 			line("held", m.Why)
 		}

@@ -77,7 +77,7 @@ func startPlatform(t *testing.T, dir string, args ...string) *platform {
 			t.Logf("the platform said:\n%s", p.log())
 		}
 	})
-	r.SetReadDeadline(time.Now().Add(60 * time.Second))
+	r.SetReadDeadline(time.Now().Add(3 * time.Minute)) // it may have to fetch what functions need
 	var ready node.Ready
 	if err := json.NewDecoder(bufio.NewReader(r)).Decode(&ready); err != nil {
 		t.Fatalf("the platform is not ready: %v", err)
@@ -87,16 +87,33 @@ func startPlatform(t *testing.T, dir string, args ...string) *platform {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := node.OperatorKey(ready.Data)
+	p.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: 3 * time.Minute} // a platform that hangs fails its test, not all of them
+	p.lambda = lambda.New(lambda.Options{
+		Region: p.address.Region, BaseEndpoint: aws.String(p.address.AWS), HTTPClient: p.http, RetryMaxAttempts: 1, Credentials: p.credentials(),
+	})
+	return p
+}
+
+// credentials are the operator's, for the SDK's clients.
+func (p *platform) credentials() aws.CredentialsProvider {
+	p.t.Helper()
+	key, err := node.OperatorKey(p.address.Data)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return credentials.NewStaticCredentialsProvider(key.ID, key.Secret, "")
+}
+
+// put writes a file of an app, and the directories it is in.
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o644)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
-	p.lambda = lambda.New(lambda.Options{
-		Region: p.address.Region, BaseEndpoint: aws.String(p.address.AWS), HTTPClient: p.http, RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider(key.ID, key.Secret, ""),
-	})
-	return p
 }
 
 func (p *platform) pid() int { return p.cmd.Process.Pid }
@@ -136,7 +153,9 @@ func (p *platform) awaitEnd(limit time.Duration) *os.ProcessState {
 
 func (p *platform) status() console.Status {
 	p.t.Helper()
-	s, err := status(context.Background(), p.address)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s, err := status(ctx, p.address)
 	if err != nil {
 		p.t.Fatal(err)
 	}

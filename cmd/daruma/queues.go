@@ -33,36 +33,16 @@ dead letters it takes. A queue is named by its name or its logical ID.`,
   daruma queues purge OrdersDead`,
 		Args: cobra.NoArgs,
 	}
-	data, asJSON := dataFlag(c), jsonFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		a, err := node.Find(w.dir, *data)
-		if err != nil {
-			return err
-		}
-		var list []console.Queue
-		if err := get(c.Context(), a, "/api/queues", &list); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(w.out, list)
-		}
-		showQueues(w, list)
-		noteClock(w.out, a)
-		return nil
-	}
+	list[console.Queue]{
+		path:   "/api/queues",
+		header: "QUEUE\tVISIBLE\tIN FLIGHT\tDELAYED\tUNTRIED FOR\tTRIED FOR\tHELD\tDEAD LETTERS TO\tDEAD LETTERS OF",
+		cells: func(q console.Queue) []any {
+			return []any{q.Name, q.Account.Visible, q.Account.InFlight, q.Account.Delayed, waited(q.UntriedFor), waited(q.TriedFor), dash(q.Held), dash(q.DeadLetter), dash(strings.Join(q.DeadLetterOf, ", "))}
+		},
+		none: "there is no queue",
+	}.verb(w, c)
 	c.AddCommand(queuesPeekCommand(w), queuesSendCommand(w), queuesRedriveCommand(w), queuesPurgeCommand(w))
 	return c
-}
-
-func showQueues(w world, list []console.Queue) {
-	table(w.out, "QUEUE\tVISIBLE\tIN FLIGHT\tDELAYED\tUNTRIED FOR\tTRIED FOR\tHELD\tDEAD LETTERS TO\tDEAD LETTERS OF", func(row func(...any)) {
-		for _, q := range list {
-			row(q.Name, q.Account.Visible, q.Account.InFlight, q.Account.Delayed, waited(q.UntriedFor), waited(q.TriedFor), dash(q.Held), dash(q.DeadLetter), dash(strings.Join(q.DeadLetterOf, ", ")))
-		}
-	})
-	if len(list) == 0 {
-		fmt.Fprintln(w.err, "no queue")
-	}
 }
 
 func waited(d time.Duration) string {

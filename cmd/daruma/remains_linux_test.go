@@ -22,7 +22,7 @@ type remains struct {
 	namespaces int // of any kind, of those processes
 	mounts     int // that it sees
 	cgroups    int // directories
-	files      int // that it has open
+	files      int // that it has open, without those of its store, which come and go as it grows
 	goroutines int
 	rss, peak  int64 // bytes; for the eye
 	threads    int   // for the eye: Go keeps them
@@ -47,12 +47,23 @@ func (p *platform) remains() remains {
 	proc := "/proc/" + strconv.Itoa(p.pid())
 	r := remains{
 		processes: len(family), namespaces: len(namespacesOf(family)), cgroups: len(cgroupsOf(p.pid())),
-		files: entries(proc + "/fd"), threads: entries(proc + "/task"),
+		files: openFiles(proc+"/fd", filepath.Join(p.address.Data, "cell")), threads: entries(proc + "/task"),
 		rss: memoryOf(p.pid(), "VmRSS"), peak: memoryOf(p.pid(), "VmHWM"), goroutines: p.goroutines(),
 	}
 	mounts, _ := os.ReadFile(proc + "/mountinfo")
 	r.mounts = bytes.Count(mounts, []byte("\n"))
 	return r
+}
+
+// openFiles counts what a process has open outside of a directory.
+func openFiles(fds, without string) (n int) {
+	all, _ := os.ReadDir(fds)
+	for _, e := range all {
+		if name, _ := os.Readlink(filepath.Join(fds, e.Name())); !strings.HasPrefix(name, without+"/") {
+			n++
+		}
+	}
+	return n
 }
 
 func entries(dir string) int {

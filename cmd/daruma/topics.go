@@ -34,32 +34,22 @@ queue and among the failures.`,
 }
 
 func topicsListCommand(w world) *cobra.Command {
-	c := &cobra.Command{Use: "ls", Short: "List topics with what became of their messages", Args: cobra.NoArgs}
-	data, asJSON := dataFlag(c), jsonFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		a, err := node.Find(w.dir, *data)
-		if err != nil {
-			return err
-		}
-		var list []console.Topic
-		if err := get(c.Context(), a, "/api/topics", &list); err != nil {
-			return err
-		}
-		if *asJSON {
-			return printJSON(w.out, list)
-		}
-		if len(list) == 0 {
-			fmt.Fprintln(w.out, "there are no topics")
-			return nil
-		}
-		table(w.out, "TOPIC\tSUBSCRIPTIONS\tPUBLISHED\tDELIVERED\tWAITING\tFAILED\tFILTERED", func(row func(...any)) {
-			for _, t := range list {
-				row(t.Name, len(t.Subscriptions), t.Account.Published, t.Account.Delivered, t.Account.Waiting, t.Account.Failed, t.Account.Filtered)
-			}
-		})
-		return nil
+	return list[console.Topic]{
+		path:   "/api/topics",
+		header: "TOPIC\tSUBSCRIPTIONS\tPUBLISHED\tDELIVERED\tWAITING\tFAILED\tFILTERED\tARCHIVE",
+		cells: func(t console.Topic) []any {
+			return []any{t.Name, len(t.Subscriptions), t.Account.Published, t.Account.Delivered, t.Account.Waiting, t.Account.Failed, t.Account.Filtered, archive(t)}
+		},
+		none: "there is no topic",
+	}.verb(w, &cobra.Command{Use: "ls", Short: "List topics with what became of their messages", Args: cobra.NoArgs})
+}
+
+// archive is what a topic's archive has, with its size on the disk.
+func archive(t console.Topic) string {
+	if t.KeepDays == 0 {
+		return "-"
 	}
-	return c
+	return fmt.Sprintf("%d, %d kB, %d days", t.Account.Archived, (t.Account.ArchivedBytes+1023)>>10, t.KeepDays)
 }
 
 func topicsShowCommand(w world) *cobra.Command {
@@ -81,13 +71,13 @@ func topicsShowCommand(w world) *cobra.Command {
 		if *asJSON {
 			return printJSON(w.out, t)
 		}
-		table(w.out, "PROTOCOL\tENDPOINT\tSTATE\tWAITING\tRAW\tDEAD LETTERS\tFILTER", func(row func(...any)) {
+		table(w.out, "PROTOCOL\tENDPOINT\tSTATE\tREPLAY\tWAITING\tRAW\tDEAD LETTERS\tFILTER", func(row func(...any)) {
 			for _, s := range t.Subscriptions {
 				state := "confirmed"
 				if s.Pending {
 					state = "pending"
 				}
-				row(s.Protocol, s.Endpoint, state, s.Waiting, s.Raw, dash(s.DeadLetter), dash(s.Filter))
+				row(s.Protocol, s.Endpoint, state, dash(s.Replay), s.Waiting, s.Raw, dash(s.DeadLetter), dash(s.Filter))
 			}
 		})
 		return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/cmd/daruma/story"
 	"github.com/daruma-io/daruma/door/console"
 	"github.com/daruma-io/daruma/node"
 )
@@ -49,13 +50,13 @@ traces have it they are listed. Spans are kept in bounded space; the oldest go f
 			noteClock(w.out, a)
 			return nil
 		}
-		story := newStory(t)
+		told := story.New(t)
 		if *logs {
-			if err := story.log(c.Context(), a); err != nil {
+			if err := addLogs(c.Context(), a, told); err != nil {
 				return err
 			}
 		}
-		story.show(w)
+		told.Show(w.out, w.terminal)
 		noteClock(w.out, a)
 		return nil
 	}
@@ -66,21 +67,21 @@ traces have it they are listed. Spans are kept in bounded space; the oldest go f
 func showSeveral(w world, id string, several []daruma.Span) {
 	table(w.out, "TRACE\tBEGAN\tWITH\tOUTCOME", func(row func(...any)) {
 		for _, s := range several {
-			row(s.Trace, s.At.Local().Format(time.DateTime), labelOf(s), s.Outcome)
+			row(s.Trace, s.At.Local().Format(time.DateTime), story.Label(s), s.Outcome)
 		}
 	})
 	fmt.Fprintf(w.err, "%d traces have %s; one of them: daruma trace %s\n", len(several), id, several[0].Trace)
 }
 
-// log adds what was logged to the runs.
-func (s *story) log(ctx context.Context, a node.Address) error {
+// addLogs adds what was logged to the runs.
+func addLogs(ctx context.Context, a node.Address, s *story.Story) error {
 	body, err := ask(ctx, a, "GET", "/api/logs?trace="+url.QueryEscape(s.Trace.Trace))
 	if err != nil {
 		return err
 	}
 	defer body.Close()
 	return eachLine(body, func(l daruma.Line) error {
-		s.attach(l)
+		s.Attach(l)
 		return nil
 	})
 }

@@ -126,6 +126,12 @@ func up(ctx context.Context, w world, f upFlags) error {
 	cfg.Version = version()
 	cfg.Lookup = w.lookup
 	cfg.Progress = func(text string) { fmt.Fprintln(w.err, "  "+text) }
+	data, err := node.DataFor(cfg)
+	if err != nil {
+		return err
+	}
+	cfg.Experiments = (&asked{w: w, template: cfg.Template, data: data}).experiments()
+	paceCollector(w)
 	n, err := node.Open(ctx, cfg)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/daruma-io/daruma/node"
 	"github.com/daruma-io/daruma/template"
 )
 
@@ -33,7 +34,7 @@ only when something is wrong.`,
 		if err != nil {
 			return err
 		}
-		app, err := template.Load(c.Context(), template.Options{Path: templatePath(w, args), Params: values, Region: *region, ConfigEnv: *configEnv})
+		app, err := template.Load(c.Context(), template.Options{Path: templatePath(w, args), Params: values, Region: *region, ConfigEnv: *configEnv, Alarm: node.CheckAlarm, ExperimentTemplate: node.CheckExperimentTemplate})
 		var problems template.Problems
 		if err != nil && !errors.As(err, &problems) {
 			return err
@@ -41,7 +42,7 @@ only when something is wrong.`,
 		v := verdict{Valid: err == nil, Problems: problems}
 		if app != nil {
 			v.Template, v.App = app.Path, app.Name
-			v.Functions, v.APIs = len(app.Functions), len(app.APIs)
+			v.Functions, v.APIs, v.Queues, v.Topics, v.Tables = len(app.Functions), len(app.APIs), len(app.Queues), len(app.Topics), len(app.Tables)
 			v.Owners = ownersOf(app)
 			v.Unsupported, v.Warnings = app.Unsupported, app.Warnings
 		}
@@ -67,6 +68,9 @@ type verdict struct {
 	App         string            `json:"app,omitempty"`
 	Functions   int               `json:"functions"`
 	APIs        int               `json:"apis"`
+	Queues      int               `json:"queues"`
+	Topics      int               `json:"topics"`
+	Tables      int               `json:"tables"`
 	Owners      []owner           `json:"owners,omitempty"`
 	Problems    template.Problems `json:"problems,omitempty"`
 	Unsupported template.Problems `json:"unsupported,omitempty"`
@@ -97,12 +101,12 @@ func (v verdict) show(out io.Writer) {
 	showProblems(out, "wrong", v.Problems)
 	showProblems(out, "not supported", v.Unsupported)
 	showProblems(out, "warning", v.Warnings)
-	table(out, "OWNER\tIS TOLD THROUGH\tABOUT", func(row func(...any)) {
-		for _, o := range v.Owners {
-			row(dash(o.Owner), dash(strings.Join(o.Notify, ", ")), strings.Join(o.Functions, ", "))
-		}
-	})
-	if len(v.Owners) > 0 {
+	if slices.ContainsFunc(v.Owners, func(o owner) bool { return o.Owner != "" || len(o.Notify) != 1 || o.Notify[0] != "terminal" }) {
+		table(out, "OWNER\tIS TOLD THROUGH\tABOUT", func(row func(...any)) {
+			for _, o := range v.Owners {
+				row(dash(o.Owner), dash(strings.Join(o.Notify, ", ")), strings.Join(o.Functions, ", "))
+			}
+		})
 		fmt.Fprintln(out)
 	}
 	switch {
@@ -111,8 +115,28 @@ func (v verdict) show(out io.Writer) {
 	case len(v.Unsupported) > 0:
 		fmt.Fprintf(out, "%s: valid, with %d not supported; --allow-unsupported goes on without\n", v.App, len(v.Unsupported))
 	default:
-		fmt.Fprintf(out, "%s: valid, %d functions, %d APIs\n", v.App, v.Functions, v.APIs)
+		fmt.Fprintf(out, "%s: valid, with %s\n", v.App, v.contents())
 	}
+}
+
+// contents says how many there are of each kind of thing that runs here.
+func (v verdict) contents() string {
+	var all []string
+	for _, is := range []struct {
+		n         int
+		one, more string
+	}{{v.Functions, "function", "functions"}, {v.APIs, "API", "APIs"}, {v.Queues, "queue", "queues"}, {v.Topics, "topic", "topics"}, {v.Tables, "table", "tables"}} {
+		switch {
+		case is.n == 1:
+			all = append(all, "1 "+is.one)
+		case is.n > 1:
+			all = append(all, fmt.Sprintf("%d %s", is.n, is.more))
+		}
+	}
+	if len(all) == 0 {
+		return "nothing that runs"
+	}
+	return strings.Join(all, ", ")
 }
 
 // showProblems prints one line per problem, as compilers do, so that editors find the place.

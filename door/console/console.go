@@ -23,7 +23,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/delivery"
-	"github.com/daruma-io/daruma/fault"
+	"github.com/daruma-io/daruma/fault/inject"
 	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/queue"
 )
@@ -43,18 +43,21 @@ type Config struct {
 	// Bundle answers with a file to do so elsewhere.
 	Reproduce, Bundle http.HandlerFunc
 
-	Faults     *fault.Faults
+	Faults     *inject.Faults
 	Ledger     *ledger.Ledger
 	Deliveries *delivery.Deliveries
 	Queues     *queue.Queues
 	QueueHeld  func(queue string) string // why nothing is received from a queue for a function; may be nil
 	Topics     Topics
+	Tables     func() []Table
 	// StopExperiment ends every fault and asks the experiment under way to end.
 	StopExperiment func() error
+	Experiments    Experiments
 	// NotifyTest sends a sample through channels, all when none is named.
 	NotifyTest func(ctx context.Context, channels []string) ([]Tried, error)
 	Breakers   Breakers
 	Mappings   Mappings
+	Alarms     Alarms
 }
 
 // A LogQuery is what /api/logs may be asked for; see the watch package for its meaning.
@@ -90,6 +93,8 @@ func New(cfg Config) *Door {
 		"POST /api/breaker": {handle: d.force},
 		"GET /api/mappings": {handle: d.mappings},
 		"POST /api/mapping": {handle: d.enable},
+		"GET /api/alarms":   {handle: d.alarms},
+		"GET /api/alarm":    {handle: d.alarm},
 
 		"GET /":          {open: true, handle: d.index},
 		"GET /health":    {open: true, handle: d.health},
@@ -108,6 +113,7 @@ func New(cfg Config) *Door {
 		"GET /api/topics":   {handle: d.topics},
 		"POST /api/publish": {handle: d.publish},
 
+		"GET /api/tables":       {handle: d.tables},
 		"GET /api/queues":       {handle: d.queues},
 		"GET /api/queue":        {handle: d.peek},
 		"POST /api/queue/send":  {handle: d.sendMessage},
@@ -120,6 +126,9 @@ func New(cfg Config) *Door {
 		"POST /api/faults/renew": {handle: d.renewFault},
 
 		"POST /api/experiment/stop": {handle: d.stopExperiment},
+		"POST /api/experiments":     {handle: d.runExperiment},
+		"GET /api/experiments":      {handle: d.experiments},
+		"GET /api/experiment":       {handle: d.experimentReport},
 
 		"GET /api/repairs":      {handle: d.repairs},
 		"GET /api/repair":       {handle: d.repair},

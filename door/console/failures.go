@@ -38,7 +38,9 @@ func statusOf(err error) int {
 		return http.StatusBadRequest
 	case daruma.KindNotFound:
 		return http.StatusNotFound
-	case daruma.KindConflict:
+	case daruma.KindDenied:
+		return http.StatusForbidden
+	case daruma.KindConflict, daruma.KindLocked:
 		return http.StatusConflict
 	case daruma.KindFull, daruma.KindUnavailable, daruma.KindThrottled:
 		return http.StatusServiceUnavailable

@@ -115,6 +115,6 @@ func faultID(r *http.Request) (id fault.ID, err error) {
 
 // stopExperiment ends every fault at once, and has the experiment under way put everything back.
 func (d *Door) stopExperiment(w http.ResponseWriter, _ *http.Request) {
-	n := d.cfg.Faults.StopAll()
-	d.reply(w, Stopped{n}, d.cfg.StopExperiment())
+	err := d.cfg.StopExperiment() // it knows why its faults are gone
+	d.reply(w, Stopped{d.cfg.Faults.StopAll()}, err)
 }

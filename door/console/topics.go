@@ -14,6 +14,7 @@ type Topic struct {
 	Name          string         `json:"name"`
 	LogicalID     string         `json:"logicalId,omitempty"`
 	FIFO          bool           `json:"fifo,omitempty"`
+	KeepDays      int            `json:"keepDays,omitempty"` // in the archive; 0: there is none
 	Account       topic.Account  `json:"account"`
 	Subscriptions []Subscription `json:"subscriptions"`
 }
@@ -26,6 +27,7 @@ type Subscription struct {
 	Endpoint   string `json:"endpoint"`
 	Raw        bool   `json:"raw,omitempty"`
 	Pending    bool   `json:"pending,omitempty"` // it waits to be confirmed
+	Replay     string `json:"replay,omitempty"`  // how far it has come
 	Filter     string `json:"filter,omitempty"`
 	DeadLetter string `json:"deadLetter,omitempty"`
 	Waiting    int64  `json:"waiting"` // to be posted

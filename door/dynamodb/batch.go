@@ -1,13 +1,18 @@
 package dynamodb
 
 import (
+	"github.com/daruma-io/daruma/quote"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/read"
+	"github.com/daruma-io/daruma/table/schema"
+	"github.com/daruma-io/daruma/table/throughput"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 func (d *Door) batchGet(c *call) *refusal {
 	n := c.node
-	var gets []table.Get
+	var gets []read.Get
 	var of []*node // the request of each
 	for i := range n.get("RequestItems").kids {
 		r := &n.get("RequestItems").kids[i]
@@ -17,7 +22,7 @@ func (d *Door) batchGet(c *call) *refusal {
 		if text := checkExpressions(r, []string{"ProjectionExpression"}, []string{"AttributesToGet"}); text != "" {
 			return validation(text)
 		}
-		g := table.Get{Table: tableName(r.key), Consistent: r.flag("ConsistentRead")}
+		g := read.Get{Table: tableName(r.key), Consistent: r.flag("ConsistentRead")}
 		if text := projection(r, &g.Projection, &g.Names); text != "" {
 			return validation(text)
 		}
@@ -43,16 +48,16 @@ func (d *Door) batchGet(c *call) *refusal {
 		unread[i] = true
 	}
 	b := []byte(`{"Responses":{`)
-	var used []table.Capacity
+	var used []throughput.Capacity
 	for i := 0; i < len(gets); {
 		b = comma(b)
-		b = value.AppendText(b, of[i].key)
+		b = quote.Append(b, of[i].key)
 		b = append(b, `:[`...)
 		for from := of[i]; i < len(gets) && of[i] == from; i++ {
 			if unread[i] {
 				continue
 			}
-			used = table.AddCapacity(used, got[i].Capacity)
+			used = throughput.Add(used, got[i].Capacity)
 			if got[i].Found {
 				b = comma(b)
 				b = value.AppendItemJSON(b, got[i].Item)
@@ -64,7 +69,7 @@ func (d *Door) batchGet(c *call) *refusal {
 	for i := 0; i < len(left); {
 		r := of[left[i]]
 		b = comma(b)
-		b = value.AppendText(b, r.key)
+		b = quote.Append(b, r.key)
 		b = append(b, `:{"Keys":[`...)
 		for ; i < len(left) && of[left[i]] == r; i++ {
 			b = comma(b)
@@ -74,7 +79,7 @@ func (d *Door) batchGet(c *call) *refusal {
 		for k := range r.kids {
 			if r.kids[k].key != "Keys" && r.kids[k].kind != nodeNull {
 				b = append(b, ',')
-				b = value.AppendText(b, r.kids[k].key)
+				b = quote.Append(b, r.kids[k].key)
 				b = append(b, ':')
 				b = r.kids[k].appendJSON(b)
 			}
@@ -92,7 +97,7 @@ func (n *node) appendJSON(b []byte) []byte {
 	case nodeNumber:
 		return append(b, n.text...)
 	case nodeString:
-		return value.AppendText(b, n.text)
+		return quote.Append(b, n.text)
 	case nodeArray:
 		b = append(b, '[')
 		for i := range n.kids {
@@ -104,7 +109,7 @@ func (n *node) appendJSON(b []byte) []byte {
 		b = append(b, '{')
 		for i := range n.kids {
 			b = comma(b)
-			b = value.AppendText(b, n.kids[i].key)
+			b = quote.Append(b, n.kids[i].key)
 			b = append(b, ':')
 			b = n.kids[i].appendJSON(b)
 		}
@@ -115,7 +120,7 @@ func (n *node) appendJSON(b []byte) []byte {
 
 func (d *Door) batchWrite(c *call) *refusal {
 	n := c.node
-	var actions []table.Action
+	var actions []write.Action
 	requests := n.get("RequestItems").elements()
 	for i := range requests {
 		writes := requests[i].elements()
@@ -131,7 +136,7 @@ func (d *Door) batchWrite(c *call) *refusal {
 			actions = append(actions, a)
 		}
 	}
-	if len(actions) > table.BatchMax {
+	if len(actions) > write.BatchMax {
 		return validation("Too many items requested for the BatchWriteItem call")
 	}
 	done, left, err := d.cfg.Tables.WriteBatch(c.ctx, actions)
@@ -141,11 +146,11 @@ func (d *Door) batchWrite(c *call) *refusal {
 	b := []byte(`{"UnprocessedItems":{`)
 	for i := 0; i < len(left); {
 		b = comma(b)
-		b = value.AppendText(b, left[i].Table)
+		b = quote.Append(b, left[i].Table)
 		b = append(b, `:[`...)
 		for from := left[i].Table; i < len(left) && left[i].Table == from; i++ {
 			b = comma(b)
-			if left[i].Kind == table.Put {
+			if left[i].Kind == write.Put {
 				b = value.AppendItemJSON(append(b, `{"PutRequest":{"Item":`...), left[i].Item)
 			} else {
 				b = value.AppendItemJSON(append(b, `{"DeleteRequest":{"Key":`...), left[i].Item)
@@ -156,35 +161,35 @@ func (d *Door) batchWrite(c *call) *refusal {
 	}
 	b = append(b, '}')
 	b = appendCollections(b, n, done)
-	var used []table.Capacity
+	var used []throughput.Capacity
 	for _, o := range done {
-		used = table.AddCapacity(used, o.Capacity)
+		used = throughput.Add(used, o.Capacity)
 	}
 	c.out = append(appendAllConsumed(b, n, used, false), '}')
 	return nil
 }
 
 // batched reads one write of a batch.
-func batched(n *node) (table.Action, string) {
+func batched(n *node) (write.Action, string) {
 	put, del := n.get("PutRequest"), n.get("DeleteRequest")
 	switch {
 	case put != nil && del != nil:
-		return table.Action{}, "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+		return write.Action{}, "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
 	case put != nil:
 		it, text := item(put.get("Item"), 0)
-		if text == "" && it.Size() > table.ItemBytesMax {
+		if text == "" && it.Size() > schema.ItemBytesMax {
 			text = "Item size has exceeded the maximum allowed size"
 		}
-		return table.Action{Kind: table.Put, Item: it}, text
+		return write.Action{Kind: write.Put, Item: it}, text
 	case del != nil:
 		key, text := item(del.get("Key"), 0)
-		return table.Action{Kind: table.Delete, Item: key}, text
+		return write.Action{Kind: write.Delete, Item: key}, text
 	}
-	return table.Action{}, "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+	return write.Action{}, "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes" // the service's words for neither
 }
 
 // appendCollections appends which partitions were written, when a request asks for that.
-func appendCollections(b []byte, n *node, done []table.Outcome) []byte {
+func appendCollections(b []byte, n *node, done []write.Outcome) []byte {
 	if n.str("ReturnItemCollectionMetrics") != "SIZE" {
 		return b
 	}
@@ -205,7 +210,7 @@ func appendCollections(b []byte, n *node, done []table.Outcome) []byte {
 	}
 	b = append(comma(b), `"ItemCollectionMetrics":{`...)
 	for _, name := range order {
-		b = value.AppendText(comma(b), name)
+		b = quote.Append(comma(b), name)
 		b = append(append(append(b, `:[`...), byTable[name]...), ']')
 	}
 	return append(b, '}')
@@ -214,7 +219,7 @@ func appendCollections(b []byte, n *node, done []table.Outcome) []byte {
 func (d *Door) transactWrite(c *call) *refusal {
 	n := c.node
 	items := n.list("TransactItems")
-	actions := make([]table.Action, 0, len(items))
+	actions := make([]write.Action, 0, len(items))
 	for i := range items {
 		a, text := transacted(&items[i])
 		if text != "" {
@@ -226,9 +231,9 @@ func (d *Door) transactWrite(c *call) *refusal {
 	if err != nil {
 		return d.refused(err)
 	}
-	var used []table.Capacity
+	var used []throughput.Capacity
 	for _, o := range out {
-		used = table.AddCapacity(used, o.Capacity)
+		used = throughput.Add(used, o.Capacity)
 	}
 	b := appendCollections([]byte{'{'}, n, out)
 	c.out = append(appendAllConsumed(b, n, used, true), '}')
@@ -236,12 +241,12 @@ func (d *Door) transactWrite(c *call) *refusal {
 }
 
 // transacted reads one action of a transaction.
-func transacted(n *node) (table.Action, string) {
+func transacted(n *node) (write.Action, string) {
 	kinds := []struct {
 		name, item string
-		kind       table.ActionKind
-	}{{"ConditionCheck", "Key", table.Check}, {"Put", "Item", table.Put}, {"Delete", "Key", table.Delete}, {"Update", "Key", table.Update}}
-	var a table.Action
+		kind       write.Kind
+	}{{"ConditionCheck", "Key", write.Check}, {"Put", "Item", write.Put}, {"Delete", "Key", write.Delete}, {"Update", "Key", write.Update}}
+	var a write.Action
 	found := 0
 	for _, k := range kinds {
 		m := n.get(k.name)
@@ -250,7 +255,7 @@ func transacted(n *node) (table.Action, string) {
 		}
 		found++
 		with := []string{"ConditionExpression"}
-		if k.kind == table.Update {
+		if k.kind == write.Update {
 			with = []string{"UpdateExpression", "ConditionExpression"}
 		}
 		if text := checkExpressions(m, with, nil); text != "" {
@@ -260,11 +265,11 @@ func transacted(n *node) (table.Action, string) {
 		if text != "" {
 			return a, text
 		}
-		a = table.Action{Kind: k.kind, Item: it}
+		a = write.Action{Kind: k.kind, Item: it}
 		if text := expressions(m, &a); text != "" {
 			return a, text
 		}
-		if k.kind == table.Put && it.Size() > table.ItemBytesMax {
+		if k.kind == write.Put && it.Size() > schema.ItemBytesMax {
 			return a, "Item size has exceeded the maximum allowed size"
 		}
 	}
@@ -277,7 +282,7 @@ func transacted(n *node) (table.Action, string) {
 func (d *Door) transactGet(c *call) *refusal {
 	n := c.node
 	items := n.list("TransactItems")
-	gets := make([]table.Get, 0, len(items))
+	gets := make([]read.Get, 0, len(items))
 	for i := range items {
 		m := items[i].get("Get")
 		if text := checkExpressions(m, []string{"ProjectionExpression"}, nil); text != "" {
@@ -287,7 +292,7 @@ func (d *Door) transactGet(c *call) *refusal {
 		if text != "" {
 			return validation(text)
 		}
-		g := table.Get{Table: tableName(m.str("TableName")), Key: key, Consistent: true}
+		g := read.Get{Table: tableName(m.str("TableName")), Key: key, Consistent: true}
 		if text := projection(m, &g.Projection, &g.Names); text != "" {
 			return validation(text)
 		}

@@ -1,8 +1,6 @@
 package dynamodb
 
 import (
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/daruma-io/daruma/door/wire/wiretest"
@@ -35,35 +33,24 @@ func TestDynamooseAndElectroDBGetWhatTheyExpect(t *testing.T) {
 }
 
 func TestTheCLIGetsWhatItExpects(t *testing.T) {
-	bin := wiretest.Python(t)
 	w := newWorld(t)
-	dir := t.TempDir()
 	const key, other = `{"id":{"S":"a"}}`, `{"id":{"S":"b"}}`
-	for _, c := range []struct {
-		args []string
-		want string
-		fail bool
-	}{
-		{args: []string{"create-table", "--table-name", "cli", "--attribute-definitions", "AttributeName=id,AttributeType=S", "--key-schema", "AttributeName=id,KeyType=HASH", "--billing-mode", "PAY_PER_REQUEST"}, want: `"TableStatus": "CREATING"`},
-		{args: []string{"wait", "table-exists", "--table-name", "cli"}},
-		{args: []string{"put-item", "--table-name", "cli", "--item", `{"id":{"S":"a"},"n":{"N":"1.50"}}`, "--return-consumed-capacity", "TOTAL"}, want: `"CapacityUnits": 1`},
-		{args: []string{"put-item", "--table-name", "cli", "--item", key, "--condition-expression", "attribute_not_exists(id)"}, want: "An error occurred (ConditionalCheckFailedException) when calling the PutItem operation: The conditional request failed", fail: true},
-		{args: []string{"get-item", "--table-name", "cli", "--key", key, "--consistent-read"}, want: `"N": "1.5"`},
-		{args: []string{"update-item", "--table-name", "cli", "--key", key, "--update-expression", "ADD n :n", "--expression-attribute-values", `{":n":{"N":"1"}}`, "--return-values", "UPDATED_NEW"}, want: `"N": "2.5"`},
-		{args: []string{"batch-write-item", "--request-items", `{"cli":[{"PutRequest":{"Item":` + other + `}}]}`}, want: `"UnprocessedItems": {}`},
-		{args: []string{"scan", "--table-name", "cli", "--page-size", "1", "--query", "length(Items)"}, want: "2"},
-		{args: []string{"query", "--table-name", "cli", "--key-condition-expression", "id = :a", "--expression-attribute-values", `{":a":{"S":"b"}}`, "--select", "COUNT"}, want: `"Count": 1`},
-		{args: []string{"transact-write-items", "--transact-items", `[{"Delete":{"TableName":"cli","Key":` + other + `,"ConditionExpression":"attribute_exists(n)"}}]`}, want: "(TransactionCanceledException)", fail: true},
-		{args: []string{"update-continuous-backups", "--table-name", "cli", "--point-in-time-recovery-specification", "PointInTimeRecoveryEnabled=true"}, want: "(ValidationException) when calling the UpdateContinuousBackups operation: PointInTimeRecoveryEnabled is not supported here", fail: true},
-		{args: []string{"describe-table", "--table-name", "cli"}, want: `"TableStatus": "ACTIVE"`},
-		{args: []string{"list-tables"}, want: `"cli"`},
-		{args: []string{"delete-table", "--table-name", "cli"}, want: `"TableStatus": "DELETING"`},
-		{args: []string{"wait", "table-not-exists", "--table-name", "cli"}},
-		{args: []string{"describe-table", "--table-name", "cli"}, want: "(ResourceNotFoundException)", fail: true},
-	} {
-		out, err := wiretest.Command(dir, filepath.Join(bin, "aws"), append([]string{"--endpoint-url", w.url, "--output", "json", "dynamodb"}, c.args...)...)
-		if (err != nil) != c.fail || !strings.Contains(out, c.want) {
-			t.Errorf("aws dynamodb %s: got %v\n%s\nwant %s", strings.Join(c.args, " "), err, out, c.want)
-		}
-	}
+	wiretest.CLI(t, w.url, "dynamodb", []wiretest.Step{
+		{Args: []string{"create-table", "--table-name", "cli", "--attribute-definitions", "AttributeName=id,AttributeType=S", "--key-schema", "AttributeName=id,KeyType=HASH", "--billing-mode", "PAY_PER_REQUEST"}, Want: `"TableStatus": "CREATING"`},
+		{Args: []string{"wait", "table-exists", "--table-name", "cli"}},
+		{Args: []string{"put-item", "--table-name", "cli", "--item", `{"id":{"S":"a"},"n":{"N":"1.50"}}`, "--return-consumed-capacity", "TOTAL"}, Want: `"CapacityUnits": 1`},
+		{Args: []string{"put-item", "--table-name", "cli", "--item", key, "--condition-expression", "attribute_not_exists(id)"}, Want: "An error occurred (ConditionalCheckFailedException) when calling the PutItem operation: The conditional request failed", Fail: true},
+		{Args: []string{"get-item", "--table-name", "cli", "--key", key, "--consistent-read"}, Want: `"N": "1.5"`},
+		{Args: []string{"update-item", "--table-name", "cli", "--key", key, "--update-expression", "ADD n :n", "--expression-attribute-values", `{":n":{"N":"1"}}`, "--return-values", "UPDATED_NEW"}, Want: `"N": "2.5"`},
+		{Args: []string{"batch-write-item", "--request-items", `{"cli":[{"PutRequest":{"Item":` + other + `}}]}`}, Want: `"UnprocessedItems": {}`},
+		{Args: []string{"scan", "--table-name", "cli", "--page-size", "1", "--query", "length(Items)"}, Want: "2"},
+		{Args: []string{"query", "--table-name", "cli", "--key-condition-expression", "id = :a", "--expression-attribute-values", `{":a":{"S":"b"}}`, "--select", "COUNT"}, Want: `"Count": 1`},
+		{Args: []string{"transact-write-items", "--transact-items", `[{"Delete":{"TableName":"cli","Key":` + other + `,"ConditionExpression":"attribute_exists(n)"}}]`}, Want: "(TransactionCanceledException)", Fail: true},
+		{Args: []string{"update-continuous-backups", "--table-name", "cli", "--point-in-time-recovery-specification", "PointInTimeRecoveryEnabled=true"}, Want: "(ValidationException) when calling the UpdateContinuousBackups operation: PointInTimeRecoveryEnabled is not supported here", Fail: true},
+		{Args: []string{"describe-table", "--table-name", "cli"}, Want: `"TableStatus": "ACTIVE"`},
+		{Args: []string{"list-tables"}, Want: `"cli"`},
+		{Args: []string{"delete-table", "--table-name", "cli"}, Want: `"TableStatus": "DELETING"`},
+		{Args: []string{"wait", "table-not-exists", "--table-name", "cli"}},
+		{Args: []string{"describe-table", "--table-name", "cli"}, Want: "(ResourceNotFoundException)", Fail: true},
+	})
 }

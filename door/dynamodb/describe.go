@@ -8,6 +8,7 @@ import (
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/door/dynamodb/streams"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/schema"
 )
 
 // The answers of operations on tables, as the API Reference has them.
@@ -37,7 +38,7 @@ type attributeDefinition struct {
 	AttributeType string
 }
 
-type throughput struct {
+type throughputAnswer struct {
 	LastIncreaseDateTime   *seconds `json:",omitempty"`
 	LastDecreaseDateTime   *seconds `json:",omitempty"`
 	NumberOfDecreasesToday int
@@ -60,10 +61,10 @@ type indexAnswer struct {
 	IndexName             string
 	KeySchema             []keyElement
 	Projection            projectionAnswer
-	IndexStatus           string      `json:",omitempty"`
-	Backfilling           *bool       `json:",omitempty"`
-	ProvisionedThroughput *throughput `json:",omitempty"`
-	WarmThroughput        *warmth     `json:",omitempty"`
+	IndexStatus           string            `json:",omitempty"`
+	Backfilling           *bool             `json:",omitempty"`
+	ProvisionedThroughput *throughputAnswer `json:",omitempty"`
+	WarmThroughput        *warmth           `json:",omitempty"`
 	IndexSizeBytes        int64
 	ItemCount             int64
 	IndexArn              string
@@ -89,7 +90,7 @@ type tableAnswer struct {
 	KeySchema                 []keyElement
 	TableStatus               string
 	CreationDateTime          *seconds
-	ProvisionedThroughput     throughput
+	ProvisionedThroughput     throughputAnswer
 	BillingModeSummary        *billingAnswer `json:",omitempty"`
 	TableSizeBytes            int64
 	ItemCount                 int64
@@ -105,7 +106,7 @@ type tableAnswer struct {
 	DeletionProtectionEnabled bool
 }
 
-func keySchema(k table.KeySchema) []keyElement {
+func keySchema(k schema.KeySchema) []keyElement {
 	var all []keyElement
 	for _, n := range k.Hash {
 		all = append(all, keyElement{n, "HASH"})
@@ -116,8 +117,8 @@ func keySchema(k table.KeySchema) []keyElement {
 	return all
 }
 
-func throughputOf(t table.Throughput) throughput {
-	return throughput{LastIncreaseDateTime: moment(t.Increased), LastDecreaseDateTime: moment(t.Decreased), NumberOfDecreasesToday: t.Decreases, ReadCapacityUnits: t.Read, WriteCapacityUnits: t.Write}
+func throughputOf(t schema.Throughput) throughputAnswer {
+	return throughputAnswer{LastIncreaseDateTime: moment(t.Increased), LastDecreaseDateTime: moment(t.Decreased), NumberOfDecreasesToday: t.Decreases, ReadCapacityUnits: t.Read, WriteCapacityUnits: t.Write}
 }
 
 // Warm throughput is what a table can take at once: on demand that of a new
@@ -127,7 +128,7 @@ const (
 	warmWrites = 4000
 )
 
-func warmthOf(onDemand bool, t table.Throughput, status string) *warmth {
+func warmthOf(onDemand bool, t schema.Throughput, status string) *warmth {
 	if onDemand {
 		return &warmth{warmReads, warmWrites, status}
 	}
@@ -151,7 +152,7 @@ func (d *Door) describe(t *table.Description, status string) *tableAnswer {
 	}
 	if t.OnDemand {
 		a.BillingModeSummary = &billingAnswer{BillingMode: "PAY_PER_REQUEST"}
-		if t.Billed != nil {
+		if t.Billed != nil && status != "CREATING" {
 			a.BillingModeSummary.LastUpdateToPayPerRequestDateTime = moment(*t.Billed)
 		}
 	}

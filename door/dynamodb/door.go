@@ -24,7 +24,9 @@ import (
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/door/dynamodb/streams"
 	"github.com/daruma-io/daruma/door/wire"
+	"github.com/daruma-io/daruma/quote"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/refuse"
 	"github.com/daruma-io/daruma/table/value"
 )
 
@@ -60,6 +62,8 @@ type call struct {
 	host string // that the client asked
 	node *node
 	out  []byte // the answer
+
+	headers [4]string // values of the answer's headers, together
 }
 
 // New returns a door.
@@ -76,7 +80,7 @@ func New(cfg Config) (*Door, error) {
 
 // Service is how the door is registered at a front, under "dynamodb".
 func (d *Door) Service() wire.Service {
-	words := wire.Words{Target: "DynamoDB", Namespace: framework, Missing: "Request is missing Authentication Token"}
+	words := wire.Words{Target: "DynamoDB", Namespace: framework, Missing: "Request is missing Authentication Token", Mark: mark}
 	return wire.Service{Handler: d, BodyBytesMax: bodyBytesMax, Words: words, TooLarge: &wire.Error{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLargeException", Message: "The request is larger than 16 MB."}}
 }
 
@@ -93,13 +97,29 @@ func (d *Door) ServeAWS(w http.ResponseWriter, r *wire.Request) {
 		status = why.status
 		c.out = why.body()
 	}
+	c.headers = [...]string{contentType(r.HTTP), requestID(r.ID), strconv.Itoa(len(c.out)), strconv.FormatUint(uint64(crc32.ChecksumIEEE(c.out)), 10)}
 	h := w.Header()
-	h["Content-Type"] = []string{"application/x-amz-json-1.0"}
-	h["X-Amzn-Requestid"] = []string{requestID(r.ID)}
-	h["Content-Length"] = []string{strconv.Itoa(len(c.out))}
-	h["X-Amz-Crc32"] = []string{strconv.FormatUint(uint64(crc32.ChecksumIEEE(c.out)), 10)}
+	for i, name := range [...]string{"Content-Type", "X-Amzn-Requestid", "Content-Length", "X-Amz-Crc32"} {
+		h[name] = c.headers[i : i+1 : i+1]
+	}
 	w.WriteHeader(status)
 	w.Write(c.out)
+}
+
+// mark has a refusal of the gate carry what every answer of the service does.
+func mark(h http.Header, r *wire.Request, body []byte) {
+	h["Content-Type"] = []string{contentType(r.HTTP)}
+	h["X-Amzn-Requestid"] = []string{requestID(r.ID)}
+	h["X-Amz-Crc32"] = []string{strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10)}
+}
+
+// contentType is that of an answer: plain JSON to whoever does not ask in the protocol's own.
+func contentType(r *http.Request) string {
+	const own = "application/x-amz-json-1.0"
+	if asked, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(asked) == own {
+		return own
+	}
+	return "application/json"
 }
 
 // requestIDLength is that of the service's own, which clients check.
@@ -108,11 +128,23 @@ const requestIDLength = 52
 // requestID writes a request's ID in the service's form: the ID without its
 // dashes in upper case, and its beginning again.
 func requestID(id string) string {
-	id = strings.ToUpper(strings.ReplaceAll(id, "-", ""))
-	for len(id) < requestIDLength && id != "" {
-		id += id
+	var b [requestIDLength]byte
+	n := 0
+	for i := 0; i < len(id) && n < len(b); i++ {
+		c := id[i]
+		if c == '-' {
+			continue
+		}
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		b[n] = c
+		n++
 	}
-	return id[:min(len(id), requestIDLength)]
+	for from := n; n > 0 && n < len(b); {
+		n += copy(b[n:], b[:from])
+	}
+	return string(b[:n])
 }
 
 func (d *Door) serve(c *call, r *wire.Request) *refusal {
@@ -158,12 +190,12 @@ func unknown(asked string) *refusal {
 // body is a refusal as JSON.
 func (r *refusal) body() []byte {
 	b := append([]byte(nil), `{"__type":`...)
-	b = value.AppendText(b, r.typ)
+	b = quote.Append(b, r.typ)
 	if r.message != "" {
 		b = append(b, ',')
-		b = value.AppendText(b, r.key)
+		b = quote.Append(b, r.key)
 		b = append(b, ':')
-		b = value.AppendText(b, r.message)
+		b = quote.Append(b, r.message)
 	}
 	b = append(b, r.members...)
 	return append(b, '}')
@@ -177,53 +209,53 @@ const namespace = "com.amazonaws.dynamodb.v20120810#"
 
 // codes are the names of the noun's refusals.
 var codes = [...]string{
-	table.ConditionFailed: "ConditionalCheckFailedException", table.NotFound: "ResourceNotFoundException", table.InUse: "ResourceInUseException",
-	table.Canceled: "TransactionCanceledException", table.TokenMismatch: "IdempotentParameterMismatchException", table.Throttled: "ProvisionedThroughputExceededException",
-	table.LimitExceeded: "LimitExceededException", table.TrimmedData: "TrimmedDataAccessException", table.ExpiredIterator: "ExpiredIteratorException",
+	refuse.ConditionFailed: "ConditionalCheckFailedException", refuse.NotFound: "ResourceNotFoundException", refuse.InUse: "ResourceInUseException",
+	refuse.Canceled: "TransactionCanceledException", refuse.TokenMismatch: "IdempotentParameterMismatchException", refuse.Throttled: "ProvisionedThroughputExceededException",
+	refuse.LimitExceeded: "LimitExceededException", refuse.TrimmedData: "TrimmedDataAccessException", refuse.ExpiredIterator: "ExpiredIteratorException",
 }
 
 // refused says why a call of the noun was refused.
 func (d *Door) refused(err error) *refusal {
-	r, ok := errors.AsType[*table.Refusal](err)
+	r, ok := errors.AsType[*refuse.Error](err)
 	if !ok {
 		return failed(err)
 	}
-	if r.Code == table.Validation || r.Code == table.InvalidReference {
+	if r.Code == refuse.Validation || r.Code == refuse.InvalidReference {
 		return validation(r.Message)
 	}
 	out := &refusal{status: 400, typ: namespace + codes[r.Code], key: "message", message: r.Message}
 	switch r.Code {
-	case table.ConditionFailed:
+	case refuse.ConditionFailed:
 		if r.Item != nil {
 			out.members = value.AppendItemJSON([]byte(`,"Item":`), r.Item)
 		}
-	case table.Canceled:
+	case refuse.Canceled:
 		out.key = "Message"
 		out.members = reasons(r.Reasons)
-	case table.TokenMismatch:
+	case refuse.TokenMismatch:
 		out.key = "Message"
-	case table.Throttled:
+	case refuse.Throttled:
 		out.members = d.throttling(r)
 	}
 	return out
 }
 
 // reasons is why each action of a transaction was refused.
-func reasons(all []table.Reason) []byte {
+func reasons(all []refuse.Reason) []byte {
 	b := []byte(`,"CancellationReasons":[`)
 	for i, r := range all {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = append(b, `{"Code":`...)
-		b = value.AppendText(b, string(r.Code))
+		b = quote.Append(b, string(r.Code))
 		if r.Item != nil {
 			b = append(b, `,"Item":`...)
 			b = value.AppendItemJSON(b, r.Item)
 		}
 		if r.Message != "" {
 			b = append(b, `,"Message":`...)
-			b = value.AppendText(b, r.Message)
+			b = quote.Append(b, r.Message)
 		}
 		b = append(b, '}')
 	}
@@ -231,7 +263,7 @@ func reasons(all []table.Reason) []byte {
 }
 
 // throttling says whose throughput is used up.
-func (d *Door) throttling(r *table.Refusal) []byte {
+func (d *Door) throttling(r *refuse.Error) []byte {
 	reason, arn := "Table", d.arn(r.Table)
 	if r.Index != "" {
 		reason, arn = "Index", arn+"/index/"+r.Index

@@ -72,7 +72,7 @@ func TestWhatIsOfTheWrongTypeIsToldFirst(t *testing.T) {
 		{"PutItem", `{"Item":{"a":"x"}}`, "Unexpected value type in payload"},
 		{"PutItem", `{"Item":{"a":[]}}`, "Unrecognized collection type class com.amazonaws.dynamodb.v20120810.AttributeValue"},
 		{"PutItem", `{"Item":{"a":{"S":1}}}`, "NUMBER_VALUE cannot be converted to String"},
-		{"PutItem", `{"Item":{"a":{"BOOL":"true"}}}`, "Unexpected token received from parser"},
+		{"PutItem", `{"Item":{"a":{"BOOL":"maybe"}}}`, "Unexpected token received from parser"},
 		{"PutItem", `{"Item":{"a":{"B":"23456"}}}`, "Base64 encoded length is expected a multiple of 4 bytes but found: 5"},
 		{"PutItem", `{"Item":{"a":{"B":"=+/="}}}`, "Invalid last non-pad Base64 character dectected"},
 		{"PutItem", `{"Item":{"a":{"B":1}}}`, "only base-64-encoded strings are convertible to bytes"},
@@ -81,13 +81,22 @@ func TestWhatIsOfTheWrongTypeIsToldFirst(t *testing.T) {
 		{"GetItem", `{"ConsistentRead":"x"}`, "Unexpected token received from parser"},
 		{"GetItem", `{"AttributesToGet":{}}`, "Start of structure or map found where not expected"},
 		{"Query", `{"Limit":"1"}`, "STRING_VALUE cannot be converted to Integer"},
-		{"BatchGetItem", `{"RequestItems":{"plain":{"Keys":["x"]}}}`, "Unexpected field type"},
-		{"BatchGetItem", `{"RequestItems":{"plain":{"Keys":"x"}}}`, cast},
+		{"BatchGetItem", `{"RequestItems":{"plain":{"Keys":["x"]}}}`, cast},
+		{"BatchGetItem", `{"RequestItems":{"plain":{"Keys":"x"}}}`, "Unexpected field type"},
+		{"BatchWriteItem", `{"RequestItems":"x"}`, "Unexpected field type"},
+		{"BatchWriteItem", `{"RequestItems":{"plain":"x"}}`, cast},
+		{"Scan", `{"ScanFilter":{"a":{"AttributeValueList":[{"S":true}]}}}`, "TRUE_VALUE cannot be converted to String"},
+		{"PutItem", `{"Expected":{"a":{"AttributeValueList":[{"BS":["23456"]}]}}}`, "Base64 encoded length is expected a multiple of 4 bytes but found: 5"},
 		{"CreateTable", `{"ProvisionedThroughput":"x"}`, "Unexpected field type"},
 	} {
 		w.refused(c.op, c.body, serializationException, c.want)
 	}
 	w.refused("PutItem", `{"TableName":`, serializationException, "")
+	w.plain()
+	w.ok("PutItem", `{"TableName":"plain","Item":{"a":{"S":"x"},"t":{"BOOL":"Yes"},"f":{"BOOL":"0"}}}`)
+	if got, want := w.ok("GetItem", `{"TableName":"plain","Key":{"a":{"S":"x"}},"ConsistentRead":"true"}`), `{"Item":{"a":{"S":"x"},"f":{"BOOL":false},"t":{"BOOL":true}}}`; got != want {
+		t.Errorf("texts that stand for true and false: got %s, want %s", got, want)
+	}
 	w.refused("Wat", `{}`, "UnknownOperationException", "")
 }
 
@@ -104,6 +113,7 @@ func TestWhatIsMissingOrOutOfRangeIsToldTogether(t *testing.T) {
 		{"PutItem", `{"TableName":"abc","Item":{},"ReturnValues":"hi","ReturnConsumedCapacity":"hi"}`, "2 validation errors detected: Value 'hi' at 'returnConsumedCapacity' failed to satisfy constraint: Member must satisfy enum value set: [INDEXES, TOTAL, NONE]; Value 'hi' at 'returnValues' failed to satisfy constraint: Member must satisfy enum value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]"},
 		{"Query", `{"TableName":"abc","Limit":0}`, "1 validation error detected: Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"},
 		{"BatchGetItem", `{"RequestItems":{}}`, "1 validation error detected: Value '{}' at 'requestItems' failed to satisfy constraint: Member must have length greater than or equal to 1"},
+		{"BatchWriteItem", `{"RequestItems":{"a":[]}}`, "2 validation errors detected: Value '{a=[]}' at 'requestItems' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]; Value '{a=[]}' at 'requestItems' failed to satisfy constraint: Map value must satisfy constraint: [Member must have length less than or equal to 25, Member must have length greater than or equal to 1]"},
 		{"ListTables", `{"Limit":101}`, "1 validation error detected: Value '101' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 100"},
 		{"CreateTable", `{}`, "The parameter 'TableName' is required but was not present in the request"},
 		{"CreateTable", `{"TableName":"a"}`, "TableName must be at least 3 characters long and at most 255 characters long"},
@@ -124,7 +134,7 @@ func TestMembersThatDoNotGoTogetherAreToldInTheServicesWords(t *testing.T) {
 	deep := strings.Repeat(`{"L":[`, 33) + `{"S":"x"}` + strings.Repeat(`]}`, 33)
 	for _, c := range []struct{ op, body, want string }{
 		{"PutItem", put(`,"Expected":{},"ConditionExpression":"a = :b"`), "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {Expected} Expression parameters: {ConditionExpression}"},
-		{"PutItem", put(`,"ExpressionAttributeNames":{}`), "ExpressionAttributeNames can only be specified when using expressions: ConditionExpression is null"},
+		{"PutItem", put(`,"ExpressionAttributeNames":{}`), "ExpressionAttributeNames can only be specified when using expressions"},
 		{"PutItem", put(`,"ExpressionAttributeValues":{}`), "ExpressionAttributeValues can only be specified when using expressions: ConditionExpression is null"},
 		{"UpdateItem", `{"TableName":"plain","Key":{"a":{"S":"x"}},"ExpressionAttributeValues":{}}`, "ExpressionAttributeValues can only be specified when using expressions: UpdateExpression and ConditionExpression are null"},
 		{"PutItem", put(`,"ConditionExpression":"a = :b","ExpressionAttributeNames":{}`), "ExpressionAttributeNames must not be empty"},
@@ -160,12 +170,145 @@ func TestMembersThatDoNotGoTogetherAreToldInTheServicesWords(t *testing.T) {
 		{"GetItem", `{"TableName":"plain","Key":{"a":{"S":"x"}},"AttributesToGet":["b","b"]}`, wrong + "Duplicate value in attribute name: b"},
 		{"BatchGetItem", `{"RequestItems":{"plain":{"Keys":[{"a":{"S":"x"}},{"a":{"S":"x"}}]}}}`, "Provided list of item keys contains duplicates"},
 		{"BatchWriteItem", `{"RequestItems":{"plain":[{"PutRequest":{"Item":{"a":{"S":"x"}}}},{"DeleteRequest":{"Key":{"a":{"S":"x"}}}}]}}`, "Provided list of item keys contains duplicates"},
+		{"BatchWriteItem", `{"RequestItems":{"plain":[{}]}}`, "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"},
 		{"UpdateTable", `{"TableName":"plain"}`, nothingToUpdate},
+		{"UpdateTable", `{"TableName":"gone","ProvisionedThroughput":{"ReadCapacityUnits":1000000000001,"WriteCapacityUnits":1}}`, "Given value 1000000000001 for ReadCapacityUnits is out of bounds"},
+		{"UpdateTable", `{"TableName":"gone","BillingMode":"PROVISIONED"}`, wrong + "ProvisionedThroughput must be specified when BillingMode is PROVISIONED"},
+		{"UpdateTable", `{"TableName":"gone","GlobalSecondaryIndexUpdates":[{"Delete":{"IndexName":"abc"}},{"Delete":{"IndexName":"abc"}}]}`, wrong + "Only one global secondary index update per index is allowed simultaneously. Index: abc"},
+		{"DescribeTimeToLive", `{}`, "The parameter 'TableName' is required but was not present in the request"},
+		{"DescribeTimeToLive", `{"TableName":"a;"}`, "TableName must be at least 3 characters long and at most 255 characters long"},
+		{"TagResource", `{}`, "Invalid TableArn"},
+		{"TagResource", `{"ResourceArn":"arn:aws:dynamodb:us-east-1:000000000000:table/ab","Tags":[]}`, "Invalid TableArn: Invalid ResourceArn provided as input arn:aws:dynamodb:us-east-1:000000000000:table/ab"},
+		{"TagResource", `{"ResourceArn":"arn:aws:dynamodb:us-east-1:000000000000:table/gone","Tags":[]}`, "Atleast one Tag needs to be provided as Input."},
+		{"UntagResource", `{"ResourceArn":"a:b","TagKeys":[]}`, "Invalid TableArn: Invalid ResourceArn provided as input a:b"},
 	} {
 		w.refused(c.op, c.body, validationException, c.want)
 	}
 	w.refused("GetItem", `{"TableName":"gone","Key":{"a":{"S":"x"}}}`, "ResourceNotFoundException", "Requested resource not found")
 	w.refused("DescribeTable", `{"TableName":"gone"}`, "ResourceNotFoundException", "Requested resource not found: Table: gone not found")
+	w.refused("UpdateTable", `{"TableName":"plain","GlobalSecondaryIndexUpdates":[{"Delete":{"IndexName":"abc"}},{"Delete":{"IndexName":"abd"}}]}`, "LimitExceededException", "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table")
+	const gone = `{"ResourceArn":"arn:aws:dynamodb:us-east-1:000000000000:table/gone"`
+	w.refused("TagResource", gone+`,"Tags":[{"Key":"a","Value":"b"}]}`, "ResourceNotFoundException", "Requested resource not found: ResourcArn: arn:aws:dynamodb:us-east-1:000000000000:table/gone not found")
+	w.refused("UntagResource", gone+`,"TagKeys":["a"]}`, "ResourceNotFoundException", "Requested resource not found")
+}
+
+// A table that is made is described without the time since which it is on demand.
+func TestATableThatIsMadeIsOnDemandSinceItIsThere(t *testing.T) {
+	w := newWorld(t)
+	const since = "LastUpdateToPayPerRequestDateTime"
+	if made := w.ok("CreateTable", `{"TableName":"abc","BillingMode":"PAY_PER_REQUEST","AttributeDefinitions":[{"AttributeName":"a","AttributeType":"S"}],"KeySchema":[{"AttributeName":"a","KeyType":"HASH"}]}`); strings.Contains(made, since) {
+		t.Errorf("got %s", made)
+	}
+	if there := w.ok("DescribeTable", `{"TableName":"abc"}`); !strings.Contains(there, since) {
+		t.Errorf("got %s", there)
+	}
+}
+
+// In a transaction a key that is none of its table's is the reason of its action; a key
+// that is empty is wrong with the whole request.
+func TestATransactionIsCanceledForAKeyThatIsNone(t *testing.T) {
+	w := newWorld(t)
+	w.plain()
+	const key = "The provided key element does not match the schema"
+	for _, c := range []struct{ op, items, code, message string }{
+		{"TransactGetItems", `{"Get":{"TableName":"plain","Key":{"a":{"S":"x"}}}},{"Get":{"TableName":"plain","Key":{}}}`, "[None, ValidationError]", key},
+		{"TransactWriteItems", `{"Put":{"TableName":"plain","Item":{"a":{"S":"x"}}}},{"Put":{"TableName":"plain","Item":{"a":{"N":"1"}}}}`, "[None, ValidationError]", wrong + "Type mismatch for key a expected: S actual: N"},
+		{"TransactWriteItems", `{"Delete":{"TableName":"plain","Key":{"b":{"S":"x"}}}},{"Put":{"TableName":"plain","Item":{"a":{"S":"x"}},"ConditionExpression":"attribute_exists(a)"}}`, "[ValidationError, ConditionalCheckFailed]", key},
+		{"TransactWriteItems", `{"Update":{"TableName":"range","Key":{"a":{"S":"x"},"b":{"N":"1"}},"UpdateExpression":"SET c = :v","ExpressionAttributeValues":{":v":{"N":"1"}}}}`, "[ValidationError]", wrong + "Type mismatch for Index Key c Expected: S Actual: N IndexName: local"},
+	} {
+		status, got := w.call(c.op, `{"TransactItems":[`+c.items+`]}`)
+		if status != 400 || !strings.Contains(got, "TransactionCanceledException") || !strings.Contains(got, "specific reasons "+c.code) || !strings.Contains(got, c.message) {
+			t.Errorf("%s %s: got %d %s, want %s: %s", c.op, c.items, status, got, c.code, c.message)
+		}
+	}
+	const empty = "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: a"
+	w.refused("TransactWriteItems", `{"TransactItems":[{"Put":{"TableName":"plain","Item":{"a":{"S":""}}}}]}`, validationException, empty)
+	w.refused("TransactGetItems", `{"TransactItems":[{"Get":{"TableName":"plain","Key":{"a":{"S":""}}}}]}`, validationException, empty)
+	w.refused("UpdateItem", `{"TableName":"range","Key":{"a":{"S":"x"},"b":{"N":"1"}},"UpdateExpression":"SET c = :v","ExpressionAttributeValues":{":v":{"S":""}}}`, validationException,
+		"One or more parameter values are not valid. The update expression attempted to update a secondary index key to a value that is not supported. The AttributeValue for a key attribute cannot contain an empty string value.")
+	if got := w.ok("Scan", `{"TableName":"plain"}`); got != `{"Count":0,"ScannedCount":0,"Items":[]}` {
+		t.Errorf("a transaction that was canceled left %s", got)
+	}
+}
+
+// What a transaction writes is 4 MB at most (Quotas, "Transactions").
+func TestATransactionThatWritesTooMuchIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.plain()
+	put := func(n int) string {
+		var all []string
+		for i := range n {
+			all = append(all, fmt.Sprintf(`{"Put":{"TableName":"plain","Item":{"a":{"S":"%02d"},"t":{"S":"%s"}}}}`, i, strings.Repeat("x", 380_000)))
+		}
+		return `{"TransactItems":[` + strings.Join(all, ",") + `]}`
+	}
+	w.ok("TransactWriteItems", put(11))
+	if status, got := w.call("TransactWriteItems", put(12)); status != 400 || !strings.Contains(got, validationException) || !strings.Contains(got, "4 MB") {
+		t.Errorf("got %d %.200s", status, got)
+	}
+}
+
+// Of several mistakes in a request the one whose turn comes first is told.
+func TestMistakesAreToldInTheOrderOfTheService(t *testing.T) {
+	w := newWorld(t)
+	w.plain()
+	const (
+		empty    = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+		key      = "The provided key element does not match the schema"
+		start    = "The provided starting key is invalid"
+		scalars  = "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: "
+		one      = `,"ExpressionAttributeValues":{":v":{"S":"x"}}`
+		notFound = "Requested resource not found"
+	)
+	ranged := func(condition, rest string) string {
+		return `{"TableName":"range","KeyConditions":{` + condition + `}` + rest + `}`
+	}
+	is := func(name, operator, v string) string {
+		return `"` + name + `":{"ComparisonOperator":"` + operator + `","AttributeValueList":[` + v + `]}`
+	}
+	const x, n1 = `{"S":"x"}`, `{"N":"1"}`
+	for _, c := range []struct{ op, body, want string }{
+		{"GetItem", `{"TableName":"gone","Key":{"a":{}},"ProjectionExpression":"","ExpressionAttributeNames":{}}`, empty},
+		{"UpdateItem", `{"TableName":"gone","Key":{"a":{}},"UpdateExpression":"","ExpressionAttributeValues":{}}`, empty},
+		{"DeleteItem", `{"TableName":"gone","Key":{},"ConditionExpression":"a","ExpressionAttributeValues":{":a":{},"b":{}}}`, `ExpressionAttributeValues contains invalid key: Syntax error; key: "b"`},
+		{"Scan", `{"TableName":"gone","AttributesToGet":["a","a"],"ScanFilter":{"a":{"ComparisonOperator":"EQ"}},"Segment":1}`, wrong + "Duplicate value in attribute name: a"},
+		{"Scan", `{"TableName":"gone","ScanFilter":{"a":{"ComparisonOperator":"EQ"}},"ExclusiveStartKey":{"a":{}},"Segment":1}`, wrong + "Invalid number of argument(s) for the EQ ComparisonOperator"},
+		{"Scan", `{"TableName":"gone","ExclusiveStartKey":{"a":{}},"Segment":1}`, start + ": " + empty},
+		{"Scan", `{"TableName":"gone","ExclusiveStartKey":{"a":{"N":"x"}},"Segment":1}`, "The parameter cannot be converted to a numeric value: x"},
+		{"Query", `{"TableName":"gone","KeyConditionExpression":"a =","FilterExpression":""}`, `Invalid KeyConditionExpression: Syntax error; token: "<EOF>", near: "="`},
+		{"Query", `{"TableName":"gone","KeyConditionExpression":"a = :v","FilterExpression":""` + one + `}`, "Invalid FilterExpression: The expression can not be empty;"},
+
+		// When the table is known, its key attributes are looked at in turn.
+		{"Query", ranged(is("a", "NE", x), `,"ExclusiveStartKey":{"a":{"S":"x"}}`), start},
+		{"Query", ranged(is("a", "NE", x), `,"ExclusiveStartKey":{"a":{"S":"x"},"c":{"S":"x"}}`), "Attempted conditional constraint is not an indexable operation"},
+		{"Query", ranged(is("a", "EQ", x), `,"ExclusiveStartKey":{"a":{"S":"x"},"c":{"S":"x"}}`), start},
+		{"Query", ranged(is("a", "EQ", x), `,"ExclusiveStartKey":{"a":{"S":"x"},"b":{"S":"x"}}`), key},
+		{"Query", ranged(is("a", "EQ", x), `,"IndexName":"local","ExclusiveStartKey":{"a":{"S":"x"},"b":{"S":"x"},"c":{"S":"x"}}`), start + ": " + key},
+		{"Query", ranged(is("a", "LT", n1), ""), wrong + "Condition parameter type does not match schema type"},
+		{"Query", ranged(is("a", "LT", x), ""), "Query key condition not supported"},
+		{"Query", ranged(is("a", "EQ", x)+`,`+is("c", "EQ", x), ""), "Query condition missed key schema element: b"},
+		{"Query", ranged(is("a", "EQ", x)+`,`+is("b", "LT", n1), `,"ExclusiveStartKey":{"a":{"S":"x"},"b":{"N":"1"}}`), "The provided starting key does not match the range key predicate"},
+		{"Query", ranged(is("a", "EQ", x)+`,`+is("b", "LT", n1), `,"ExclusiveStartKey":{"a":{"S":"y"},"b":{"N":"0"}}`), "The query can return at most one row and cannot be restarted"},
+		{"Query", ranged(is("a", "EQ", x), `,"ExclusiveStartKey":{"a":{"S":"y"},"b":{"N":"0"}}`), "The provided starting key is outside query boundaries based on provided conditions"},
+		{"Query", ranged(is("c", "EQ", x), `,"IndexName":"global","Select":"ALL_ATTRIBUTES","QueryFilter":{"c":{"ComparisonOperator":"NULL"}}`), "QueryFilter can only contain non-primary key attributes: Primary key attribute: c"},
+		{"Scan", `{"TableName":"range","IndexName":"local","ExclusiveStartKey":{"a":{"S":"x"},"b":{"N":"1"},"c":{"N":"1"}}}`, key},
+		{"Scan", `{"TableName":"range","IndexName":"local","ExclusiveStartKey":{"a":{"S":"x"}}}`, start},
+
+		// What keys are made of has nothing within it.
+		{"GetItem", `{"TableName":"range","Key":{"a":{"S":"x"},"b":{"N":"1"}},"ProjectionExpression":"d, b.c"}`, scalars + "Key: b"},
+		{"GetItem", `{"TableName":"range","Key":{"a":{"S":"x"},"b":{"N":"1"}},"ProjectionExpression":"c[1]"}`, scalars + "IndexKey: c"},
+		{"Scan", `{"TableName":"range","FilterExpression":"attribute_exists(d.a) OR a.d = :v"` + one + `}`, scalars + "Key: a"},
+		{"Query", `{"TableName":"range","KeyConditionExpression":"a = :v","FilterExpression":"c[0] = :v"` + one + `}`, scalars + "IndexKey: c"},
+
+		// A batch tells of the keys of items as of keys, and of keys twice before its tables.
+		{"BatchGetItem", `{"RequestItems":{"gone":{"Keys":[{"n":{"N":"1"}},{"n":{"N":"1"}}],"ProjectionExpression":"a."}}}`, `Invalid ProjectionExpression: Syntax error; token: "<EOF>", near: "."`},
+		{"BatchGetItem", `{"RequestItems":{"gone":{"Keys":[{"n":{"N":"1"}},{"n":{"N":"1.0"}}]}}}`, "Provided list of item keys contains duplicates"},
+		{"BatchWriteItem", `{"RequestItems":{"plain":[{"PutRequest":{"Item":{"a":{"N":"1"}}}}]}}`, key},
+		{"BatchWriteItem", `{"RequestItems":{"plain":[{"PutRequest":{"Item":{"b":{"S":"x"}}}}]}}`, key},
+	} {
+		w.refused(c.op, c.body, validationException, c.want)
+	}
+	w.refused("Query", `{"TableName":"gone","KeyConditions":{`+is("a", "NE", x)+`}}`, "ResourceNotFoundException", notFound)
 }
 
 func TestWhatIsWrongWithATableIsToldInTheServicesWords(t *testing.T) {
@@ -178,10 +321,14 @@ func TestWhatIsWrongWithATableIsToldInTheServicesWords(t *testing.T) {
 	for _, c := range []struct{ body, want string }{
 		{create(a, hashA, ""), wrong + "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"},
 		{create(a, hashA, throughput+`,"BillingMode":"PAY_PER_REQUEST"`), wrong + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"},
-		{create(a, rangeB, throughput), "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"},
+		{create(b, rangeB, throughput), "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"},
 		{create(a+","+b, hashA+`,{"AttributeName":"b","KeyType":"HASH"}`, throughput), "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type"},
-		{create(a, hashA+","+rangeB, throughput), wrong + "Some index key attributes are not defined in AttributeDefinitions. Keys: [a, b], AttributeDefinitions: [a]"},
-		{create(a, hashA+`,{"AttributeName":"a","KeyType":"RANGE"}`, throughput), "Both the Hash Key and the Range Key element in the KeySchema have the same name"},
+		{create(a, hashA+","+rangeB, throughput), "Invalid KeySchema: Some index key attribute have no definition"},
+		{create(a, rangeB, throughput), wrong + "Some index key attributes are not defined in AttributeDefinitions. Keys: [b], AttributeDefinitions: [a]"},
+		{create(a, rangeB, throughput+`,"BillingMode":"PAY_PER_REQUEST"`), wrong + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"},
+		{create(a, hashA, throughput+`,"LocalSecondaryIndexes":[{"IndexName":"index","KeySchema":[`+rangeB+`],"Projection":{}}]`), wrong + "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex"},
+		{create(a, hashA, throughput+`,"GlobalSecondaryIndexes":[{"IndexName":"index","KeySchema":[`+rangeB+`],"Projection":{}}]`), wrong + "Some index key attributes are not defined in AttributeDefinitions. Keys: [b], AttributeDefinitions: [a]"},
+		{create(a+","+b, hashA+`,{"AttributeName":"a","KeyType":"RANGE"}`, throughput), "Both the Hash Key and the Range Key element in the KeySchema have the same name"},
 		{create(a+","+b, hashA, throughput), wrong + "Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions"},
 		{create(a, hashA, throughput+`,"LocalSecondaryIndexes":[]`), wrong + "List of LocalSecondaryIndexes is empty"},
 		{create(a, hashA, throughput+`,"GlobalSecondaryIndexes":[{"IndexName":"index","KeySchema":[`+hashA+`],"Projection":{}}]`), wrong + "Unknown ProjectionType: null"},

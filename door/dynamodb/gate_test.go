@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"strings"
@@ -36,6 +37,10 @@ func TestWhatIsNotSignedRightlyIsRefusedInTheServicesWords(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		is := answer.Header
+		if sum := fmt.Sprint(crc32.ChecksumIEEE(text)); is.Get("X-Amz-Crc32") != sum || len(is.Get("X-Amzn-Requestid")) != requestIDLength || is.Get("Content-Type") != "application/x-amz-json-1.0" {
+			t.Errorf("%s: got %v, want what every answer carries", target, is)
+		}
 		return answer.StatusCode, string(text)
 	}
 	signed := func(key, secret string, at time.Time) func(*http.Request, string) {
@@ -62,6 +67,18 @@ func TestWhatIsNotSignedRightlyIsRefusedInTheServicesWords(t *testing.T) {
 			if want := fmt.Sprintf(`{"__type":"com.amazon.coral.service#%s","message":"%s`, c.name, c.message); status != http.StatusBadRequest || !strings.HasPrefix(text, want) {
 				t.Errorf("%s: got %d %s, want 400 %s", target, status, text, want)
 			}
+		}
+	}
+}
+
+func TestAnAnswerIsPlainJSONForWhoDoesNotAskInTheProtocolsOwn(t *testing.T) {
+	for asked, want := range map[string]string{
+		"application/x-amz-json-1.0": "application/x-amz-json-1.0", "application/x-amz-json-1.0; charset=utf-8": "application/x-amz-json-1.0",
+		"application/json": "application/json", " application/json ;x": "application/json", "": "application/json",
+	} {
+		r := &http.Request{Header: http.Header{"Content-Type": {asked}}}
+		if got := contentType(r); got != want {
+			t.Errorf("%q: got %s, want %s", asked, got, want)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package dynamodb
 
-import "github.com/daruma-io/daruma/table"
+import (
+	"github.com/daruma-io/daruma/table/schema"
+)
 
 // The shapes of requests, from the API Reference. The order of members is that
 // in which the service looks at them.
@@ -62,14 +64,14 @@ func operatorField() field { return text("ConditionalOperator", oneOf("OR", "AND
 
 func conditionsField(name string) field {
 	return member(name, mapOf(element(structure("Condition",
-		member("AttributeValueList", listOf(element(attributeShape))),
+		member("AttributeValueList", listOf(attributeShape)),
 		needed(text("ComparisonOperator", comparisons())),
 	)), model+"Condition"))
 }
 
 func expectedField() field {
 	return member("Expected", mapOf(element(structure("ExpectedAttributeValue",
-		member("AttributeValueList", listOf(element(attributeShape))),
+		member("AttributeValueList", listOf(attributeShape)),
 		text("ComparisonOperator", comparisons()),
 		flagField("Exists"),
 		member("Value", attributeMember()),
@@ -121,7 +123,9 @@ func keysOfTables() []limit {
 }
 
 func batchGetInput() *shape {
-	keys := element(structure("KeysAndAttributes", needed(member("Keys", &shape{typ: tList, params: true, of: attributeMap}, lengthMax(100), lengthMin(1))), attributesField(), text("ProjectionExpression"), namesField(), flagField("ConsistentRead")))
+	key := *attributeMap
+	key.params = true
+	keys := element(structure("KeysAndAttributes", needed(member("Keys", listOf(&key), lengthMax(100), lengthMin(1))), attributesField(), text("ProjectionExpression"), namesField(), flagField("ConsistentRead")))
 	requests := mapOf(keys, model+"KeysAndAttributes")
 	requests.limits = keysOfTables()
 	return structure("BatchGetItemInput", needed(member("RequestItems", requests, lengthMax(100), lengthMin(1))), consumedField())
@@ -130,7 +134,6 @@ func batchGetInput() *shape {
 func batchWriteInput() *shape {
 	write := element(structure("WriteRequest", member("PutRequest", structure("PutRequest", needed(itemField("Item")))), member("DeleteRequest", structure("DeleteRequest", needed(itemField("Key"))))))
 	requests := mapOf(&shape{typ: tList, params: true, of: write}, "java.util.List<"+model+"WriteRequest>")
-	requests.params = true
 	requests.limits = keysOfTables()
 	requests.of.limits = []limit{lengthMax(25), lengthMin(1)}
 	return structure("BatchWriteItemInput", needed(member("RequestItems", requests, lengthMax(25), lengthMin(1))), consumedField(), metricsField())
@@ -189,7 +192,7 @@ func projectionField() field {
 func neededIndex() field { return needed(indexField()) }
 
 func globalIndex() *shape {
-	return structure("GlobalSecondaryIndex", neededIndex(), keySchemaField(2*table.KeyAttributesMax), projectionField(), throughputField(), anything("OnDemandThroughput"), anything("WarmThroughput"))
+	return structure("GlobalSecondaryIndex", neededIndex(), keySchemaField(2*schema.KeyAttributesMax), projectionField(), throughputField(), anything("OnDemandThroughput"), anything("WarmThroughput"))
 }
 
 // anything is a member that is a structure, whatever is in it.
@@ -232,7 +235,8 @@ func alterInput() *shape {
 
 func nameInput(name string) *shape { return structure(name, plainTableField()) }
 
-func resourceField() field { return needed(text("ResourceArn", lengthMax(1283), lengthMin(1))) }
+// resourceField is the ARN of what has tags; the operation says itself that it is missing.
+func resourceField() field { return text("ResourceArn", lengthMax(1283)) }
 
 // operations are all that the door knows, by what the target header says.
 func operations() map[string]*operation {
@@ -257,7 +261,7 @@ func operations() map[string]*operation {
 		"DescribeTable":             {nameInput("DescribeTableInput"), (*Door).describeTable},
 		"ListTables":                {structure("ListTablesInput", text("ExclusiveStartTableName", lengthMax(255), lengthMin(3), named()), member("Limit", &shape{typ: tInteger}, valueMin(1), valueMax(100))), (*Door).listTables},
 		"UpdateTimeToLive":          {structure("UpdateTimeToLiveInput", tableField(), needed(member("TimeToLiveSpecification", structure("TimeToLiveSpecification", needed(text("AttributeName", lengthMax(255), lengthMin(1))), needed(flagField("Enabled")))))), (*Door).updateTimeToLive},
-		"DescribeTimeToLive":        {structure("DescribeTimeToLiveInput", tableField()), (*Door).describeTimeToLive},
+		"DescribeTimeToLive":        {nameInput("DescribeTimeToLiveInput"), (*Door).describeTimeToLive},
 		"TagResource":               {structure("TagResourceInput", resourceField(), needed(tagsField())), (*Door).tagResource},
 		"UntagResource":             {structure("UntagResourceInput", resourceField(), needed(member("TagKeys", listOf(stringShape(lengthMax(128), lengthMin(1)))))), (*Door).untagResource},
 		"ListTagsOfResource":        {structure("ListTagsOfResourceInput", resourceField(), text("NextToken")), (*Door).listTags},

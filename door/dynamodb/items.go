@@ -3,9 +3,13 @@ package dynamodb
 import (
 	"strconv"
 
-	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/quote"
 	"github.com/daruma-io/daruma/table/expression"
+	"github.com/daruma-io/daruma/table/read"
+	"github.com/daruma-io/daruma/table/schema"
+	"github.com/daruma-io/daruma/table/throughput"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 func (d *Door) putItem(c *call) *refusal {
@@ -19,10 +23,10 @@ func (d *Door) putItem(c *call) *refusal {
 		return validation(text)
 	case returns != "" && returns != "NONE" && returns != "ALL_OLD":
 		return validation("ReturnValues can only be ALL_OLD or NONE")
-	case it.Size() > table.ItemBytesMax:
+	case it.Size() > schema.ItemBytesMax:
 		return validation("Item size has exceeded the maximum allowed size")
 	}
-	return d.write(c, table.Action{Kind: table.Put, Item: it})
+	return d.write(c, write.Action{Kind: write.Put, Item: it})
 }
 
 func (d *Door) deleteItem(c *call) *refusal {
@@ -37,7 +41,7 @@ func (d *Door) deleteItem(c *call) *refusal {
 	case returns != "" && returns != "NONE" && returns != "ALL_OLD":
 		return validation("ReturnValues can only be ALL_OLD or NONE")
 	}
-	return d.write(c, table.Action{Kind: table.Delete, Item: key})
+	return d.write(c, write.Action{Kind: write.Delete, Item: key})
 }
 
 func (d *Door) updateItem(c *call) *refusal {
@@ -49,32 +53,35 @@ func (d *Door) updateItem(c *call) *refusal {
 	if text != "" {
 		return validation(text)
 	}
-	return d.write(c, table.Action{Kind: table.Update, Item: key})
+	return d.write(c, write.Action{Kind: write.Update, Item: key})
 }
 
-var returns = map[string]table.Returns{
-	"": table.ReturnNothing, "NONE": table.ReturnNothing, "ALL_OLD": table.ReturnAllOld, "UPDATED_OLD": table.ReturnUpdatedOld, "ALL_NEW": table.ReturnAllNew, "UPDATED_NEW": table.ReturnUpdatedNew,
+var returns = map[string]write.Returns{
+	"": write.ReturnNothing, "NONE": write.ReturnNothing, "ALL_OLD": write.ReturnAllOld, "UPDATED_OLD": write.ReturnUpdatedOld, "ALL_NEW": write.ReturnAllNew, "UPDATED_NEW": write.ReturnUpdatedNew,
 }
 
 // expressions gives an action its expressions, from a request or a part of one.
-func expressions(n *node, a *table.Action) string {
+func expressions(n *node, a *write.Action) string {
 	if text := n.checkTexts(expression.Update, expression.Condition); text != "" {
 		return text
 	}
 	a.Table = tableName(n.str("TableName"))
-	a.Condition, a.Update = n.str("ConditionExpression"), n.str("UpdateExpression")
-	a.Names, a.Values = n.names(), n.values()
 	a.OldOnFailure = n.str("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+	if a.Condition != "" || a.Update != "" {
+		return "" // members from before expressions have said it
+	}
+	a.Condition, a.Update = n.expression(expression.Condition), n.expression(expression.Update)
+	a.Names, a.Values = n.names(), n.values()
 	return ""
 }
 
 // write has an action taken, and answers what came of it.
-func (d *Door) write(c *call, a table.Action) *refusal {
+func (d *Door) write(c *call, a write.Action) *refusal {
 	n := c.node
-	if text := expressions(n, &a); text != "" {
+	if text := legacyWrite(n, &a); text != "" {
 		return validation(text)
 	}
-	if text := legacyWrite(n, &a); text != "" {
+	if text := expressions(n, &a); text != "" {
 		return validation(text)
 	}
 	a.Return = returns[n.str("ReturnValues")]
@@ -113,7 +120,7 @@ func comma(b []byte) []byte {
 }
 
 // appendConsumed appends what a request used, when it asks for that.
-func appendConsumed(b []byte, n *node, used table.Capacity) []byte {
+func appendConsumed(b []byte, n *node, used throughput.Capacity) []byte {
 	how := n.str("ReturnConsumedCapacity")
 	if how == "" || how == "NONE" {
 		return b
@@ -125,7 +132,7 @@ func appendConsumed(b []byte, n *node, used table.Capacity) []byte {
 
 // appendAllConsumed is appendConsumed for requests that go to many tables.
 // both says that units are told as those of reading or writing, too.
-func appendAllConsumed(b []byte, n *node, used []table.Capacity, both bool) []byte {
+func appendAllConsumed(b []byte, n *node, used []throughput.Capacity, both bool) []byte {
 	how := n.str("ReturnConsumedCapacity")
 	if how == "" || how == "NONE" {
 		return b
@@ -152,17 +159,17 @@ func appendUnits(b []byte, units float64, write, both bool) []byte {
 	return b
 }
 
-func appendCapacity(b []byte, used table.Capacity, indexes, both bool) []byte {
+func appendCapacity(b []byte, used throughput.Capacity, indexes, both bool) []byte {
 	b = append(b, '{')
 	b = appendUnits(b, used.Total(), used.Write, both)
 	b = append(b, `,"TableName":`...)
-	b = value.AppendText(b, used.Table)
+	b = quote.Append(b, used.Table)
 	if indexes {
 		b = append(b, `,"Table":{`...)
 		b = append(appendUnits(b, used.Units, used.Write, both), '}')
 		for _, of := range []struct {
 			name  string
-			units []table.IndexUnits
+			units []throughput.IndexUnits
 		}{{"LocalSecondaryIndexes", used.Locals}, {"GlobalSecondaryIndexes", used.Globals}} {
 			if len(of.units) == 0 {
 				continue
@@ -170,7 +177,7 @@ func appendCapacity(b []byte, used table.Capacity, indexes, both bool) []byte {
 			b = append(b, `,"`+of.name+`":{`...)
 			for _, x := range of.units {
 				b = comma(b)
-				b = value.AppendText(b, x.Name)
+				b = quote.Append(b, x.Name)
 				b = append(b, `:{`...)
 				b = append(appendUnits(b, x.Units, used.Write, both), '}')
 			}
@@ -189,7 +196,7 @@ func (d *Door) getItem(c *call) *refusal {
 	if text != "" {
 		return validation(text)
 	}
-	g := table.Get{Table: tableName(n.str("TableName")), Key: key, Consistent: n.flag("ConsistentRead")}
+	g := read.Get{Table: tableName(n.str("TableName")), Key: key, Consistent: n.flag("ConsistentRead")}
 	if text := projection(n, &g.Projection, &g.Names); text != "" {
 		return validation(text)
 	}
@@ -208,9 +215,12 @@ func (d *Door) getItem(c *call) *refusal {
 
 // projection reads which attributes a request asks for.
 func projection(n *node, text *string, names *value.Item) string {
+	if why := legacyProjection(n, text, names); why != "" || *text != "" {
+		return why
+	}
 	if why := n.checkTexts(expression.Projection); why != "" {
 		return why
 	}
-	*text, *names = n.str("ProjectionExpression"), n.names()
-	return legacyProjection(n, text, names)
+	*text, *names = n.expression(expression.Projection), n.names()
+	return ""
 }

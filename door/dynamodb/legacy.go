@@ -5,8 +5,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/expression"
+	"github.com/daruma-io/daruma/table/read"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // Members from before there were expressions say the same as expressions, and
@@ -109,7 +111,7 @@ func (r *rewriter) compared(attribute, operator string, values []value.Value) (e
 		return "begins_with(" + name + ", " + r.value(values[0]) + ")", ""
 	case "BETWEEN":
 		if order, ok := value.Compare(values[0], values[1]); ok && order > 0 {
-			return "", "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound; lower bound operand: AttributeValue: " + bound(values[0]) + ", upper bound operand: AttributeValue: " + bound(values[1])
+			return "", "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound"
 		}
 		return name + " BETWEEN " + r.value(values[0]) + " AND " + r.value(values[1]), ""
 	}
@@ -119,8 +121,6 @@ func (r *rewriter) compared(attribute, operator string, values []value.Value) (e
 	}
 	return strings.Join(parts, " OR "), ""
 }
-
-func bound(v value.Value) string { return "{" + v.Kind().String() + ":" + v.Text() + "}" }
 
 // valuesIn reads the values of an AttributeValueList.
 func valuesIn(n *node) ([]value.Value, string) {
@@ -132,23 +132,6 @@ func valuesIn(n *node) ([]value.Value, string) {
 			return nil, text
 		}
 		all = append(all, v)
-	}
-	return all, ""
-}
-
-// conditions writes KeyConditions or a filter, one comparison for each attribute.
-func (r *rewriter) conditions(n *node) ([]string, string) {
-	var all []string
-	for _, c := range n.elements() {
-		values, text := valuesIn(&c)
-		if text != "" {
-			return nil, text
-		}
-		one, text := r.compared(c.key, c.str("ComparisonOperator"), values)
-		if text != "" {
-			return nil, text
-		}
-		all = append(all, one)
 	}
 	return all, ""
 }
@@ -175,7 +158,7 @@ func join(n *node, all []string) (string, string) {
 }
 
 // legacyWrite makes expressions of Expected and AttributeUpdates.
-func legacyWrite(n *node, a *table.Action) string {
+func legacyWrite(n *node, a *write.Action) string {
 	var r rewriter
 	var text string
 	if updates := n.get("AttributeUpdates"); updates != nil {
@@ -290,47 +273,59 @@ func (r *rewriter) updates(n *node) (string, string) {
 	return strings.Join(parts, " "), ""
 }
 
-// legacyQuery makes expressions of KeyConditions and of filters.
-func legacyQuery(n *node, q *table.Query) string {
-	var r rewriter
-	filter := n.get("QueryFilter")
+// legacyFilter makes a filter of QueryFilter or ScanFilter.
+func legacyFilter(n *node, q *read.Query) string {
+	name := "QueryFilter"
 	if q.Scan {
-		filter = n.get("ScanFilter")
+		name = "ScanFilter"
 	}
+	var r rewriter
 	var all []string
-	var text string
-	if filter != nil {
-		if all, text = r.conditions(filter); text != "" {
+	for _, c := range n.list(name) {
+		values, text := valuesIn(&c)
+		if text != "" {
 			return text
 		}
+		one, text := r.compared(c.key, c.str("ComparisonOperator"), values)
+		if text != "" {
+			return text
+		}
+		all = append(all, one)
 	}
 	joined, text := join(n, all)
-	if text != "" {
-		return text
-	}
-	if joined != "" {
-		q.Filter = joined
-	}
-	if keys := n.get("KeyConditions"); keys != nil && q.Condition == "" {
-		if all, text = r.conditions(keys); text != "" {
-			return text
-		}
-		if len(all) == 0 || len(all) > 2 {
-			return "Conditions can be of length 1 or 2 only"
-		}
-		for _, c := range keys.elements() {
-			if !slices.Contains(indexable, c.str("ComparisonOperator")) {
-				return "Attempted conditional constraint is not an indexable operation"
-			}
-		}
-		q.Condition = strings.Join(all, " AND ")
-	}
+	q.Filter = joined
 	r.into(&q.Names, &q.Values)
-	return ""
+	return text
 }
 
 // indexable are the comparisons that keys can be found by.
-var indexable = []string{"EQ", "LE", "LT", "GE", "GT", "BEGINS_WITH", "BETWEEN"}
+var indexable = map[string]expression.Comparison{
+	"EQ": expression.Equal, "LE": expression.LessEqual, "LT": expression.Less, "GE": expression.MoreEqual, "GT": expression.More, "BEGINS_WITH": expression.BeginsWith, "BETWEEN": expression.Between,
+}
+
+// legacyKeys reads KeyConditions.
+func legacyKeys(n *node, q *read.Query) string {
+	all := n.list("KeyConditions")
+	for _, c := range all {
+		values, text := valuesIn(&c)
+		if text != "" {
+			return text
+		}
+		operator := c.str("ComparisonOperator")
+		if _, text := new(rewriter).compared(c.key, operator, values); text != "" {
+			return text
+		}
+		key := expression.Key{Name: c.key, Is: expression.NotIndexable}
+		if is, ok := indexable[operator]; ok {
+			key.Is, key.Low, key.High = is, values[0], values[len(values)-1]
+		}
+		q.Keys = append(q.Keys, key)
+	}
+	if len(all) == 0 || len(all) > 2 {
+		return "Conditions can be of length 1 or 2 only"
+	}
+	return ""
+}
 
 // What the noun says of expressions, and what the service says instead where
 // they were none.

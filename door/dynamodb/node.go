@@ -158,20 +158,20 @@ func (r *jsonReader) text() (string, bool) {
 	if r.at == len(r.s) || r.s[r.at] != '"' {
 		return "", false
 	}
-	r.at++
-	from := r.at
-	for r.at < len(r.s) {
-		switch c := r.s[r.at]; {
-		case c == '"':
-			t := r.s[from:r.at]
-			r.at++
-			return valid(t), true
-		case c == '\\':
-			return r.escaped(from)
-		case c < ' ':
-			return "", false
-		}
+	s, from := r.s, r.at+1
+	i := from
+	for i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\' {
+		i++
+	}
+	r.at = i
+	switch {
+	case i == len(s):
+		return "", false
+	case s[i] == '"':
 		r.at++
+		return valid(s[from:i]), true
+	case s[i] == '\\':
+		return r.escaped(from)
 	}
 	return "", false
 }

@@ -1,6 +1,7 @@
 package dynamodb
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,7 +25,7 @@ func checkExpressions(n *node, with, without []string) string {
 	if len(given) > 0 {
 		var others []string
 		for _, name := range without {
-			if n.get(name) != nil && !(name == "KeyConditions" && n.get("KeyConditionExpression") == nil) {
+			if n.get(name) != nil && (name != "KeyConditions" || n.get("KeyConditionExpression") != nil) {
 				others = append(others, name)
 			}
 		}
@@ -32,63 +33,47 @@ func checkExpressions(n *node, with, without []string) string {
 			return "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: {" + strings.Join(others, ", ") + "} Expression parameters: {" + strings.Join(given, ", ") + "}"
 		}
 	}
-	if text := checkNames(n, with, len(given) > 0); text != "" {
-		return text
+	if n.get("ExpressionAttributeNames") != nil && len(given) == 0 {
+		return "ExpressionAttributeNames can only be specified when using expressions"
 	}
-	return checkValues(n, with)
-}
-
-func checkNames(n *node, with []string, given bool) string {
-	names := n.get("ExpressionAttributeNames")
-	if names == nil {
-		return ""
-	}
-	if !given {
-		text := "ExpressionAttributeNames can only be specified when using expressions"
-		if len(with) == 1 {
-			text += ": " + with[0] + " is null"
-		}
-		return text
-	}
-	if len(names.elements()) == 0 {
-		return "ExpressionAttributeNames must not be empty"
-	}
-	for i := range names.kids {
-		if !placeholder(names.kids[i].key, '#') {
-			return `ExpressionAttributeNames contains invalid key: Syntax error; key: "` + names.kids[i].key + `"`
-		}
-	}
-	return ""
-}
-
-func checkValues(n *node, with []string) string {
-	values := n.get("ExpressionAttributeValues")
-	if values == nil {
-		return ""
-	}
-	var takers []string
-	given := false
-	for _, name := range with {
-		if name != "ProjectionExpression" {
-			takers = append(takers, name)
-			given = given || n.get(name) != nil
-		}
-	}
-	if len(takers) > 0 && !given {
+	takers := slices.DeleteFunc(with, func(name string) bool { return name == "ProjectionExpression" })
+	given = slices.DeleteFunc(given, func(name string) bool { return name == "ProjectionExpression" })
+	if n.get("ExpressionAttributeValues") != nil && len(takers) > 0 && len(given) == 0 {
 		verb := " is null"
 		if len(takers) > 1 {
 			verb = " are null"
 		}
 		return "ExpressionAttributeValues can only be specified when using expressions: " + strings.Join(takers, " and ") + verb
 	}
-	if len(values.elements()) == 0 {
-		return "ExpressionAttributeValues must not be empty"
+	return ""
+}
+
+// checkPlaceholders says what is wrong with what expressions refer to. Its turn
+// comes after the keys, items and older members of a request.
+func checkPlaceholders(n *node) string {
+	for _, of := range []struct {
+		name string
+		mark byte
+	}{{"ExpressionAttributeNames", '#'}, {"ExpressionAttributeValues", ':'}} {
+		m := n.get(of.name)
+		if m == nil {
+			continue
+		}
+		if len(m.elements()) == 0 {
+			return of.name + " must not be empty"
+		}
+		for i := range m.kids {
+			if !placeholder(m.kids[i].key, of.mark) {
+				return of.name + ` contains invalid key: Syntax error; key: "` + m.kids[i].key + `"`
+			}
+		}
+	}
+	values := n.get("ExpressionAttributeValues")
+	if values == nil {
+		return ""
 	}
 	for i := range values.kids {
 		k := &values.kids[i]
-		if !placeholder(k.key, ':') {
-			return `ExpressionAttributeValues contains invalid key: Syntax error; key: "` + k.key + `"`
-		}
 		if k.kind == nodeNull {
 			continue
 		}
@@ -106,7 +91,7 @@ func placeholder(s string, mark byte) bool {
 	}
 	for i := 1; i < len(s); i++ {
 		c := s[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_') {
+		if !alphanumeric(c) && c != '_' {
 			return false
 		}
 	}
@@ -140,15 +125,28 @@ func (n *node) values() value.Item {
 	return it
 }
 
-// checkTexts holds expressions to their limits.
+// expression returns an expression of a request, and "" when it has none. One that
+// is given and empty is a mistake, which is told when its turn comes.
+func (n *node) expression(kind expression.Kind) string {
+	m := n.get(kind.String())
+	switch {
+	case m == nil:
+		return ""
+	case m.text == "":
+		return " "
+	}
+	return m.text
+}
+
+// checkTexts checks what expressions refer to, and holds them to their limits.
 func (n *node) checkTexts(expressions ...expression.Kind) string {
+	if text := checkPlaceholders(n); text != "" {
+		return text
+	}
 	for _, kind := range expressions {
 		m := n.get(kind.String())
 		if m == nil {
 			continue
-		}
-		if strings.TrimSpace(m.text) == "" {
-			return "Invalid " + kind.String() + ": The expression can not be empty;"
 		}
 		if len(m.text) > expression.TextBytesMax {
 			return "Invalid " + kind.String() + ": Expression size has exceeded the maximum allowed size; expression size: " + strconv.Itoa(len(m.text))

@@ -1,15 +1,17 @@
 package dynamodb
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
-	"github.com/daruma-io/daruma/table"
 	"github.com/daruma-io/daruma/table/expression"
+	"github.com/daruma-io/daruma/table/read"
 	"github.com/daruma-io/daruma/table/value"
 )
 
-var selections = map[string]table.Selection{
-	"": table.SelectDefault, "ALL_ATTRIBUTES": table.SelectAll, "ALL_PROJECTED_ATTRIBUTES": table.SelectProjected, "COUNT": table.SelectCount, "SPECIFIC_ATTRIBUTES": table.SelectSpecific,
+var selections = map[string]read.Selection{
+	"": read.SelectDefault, "ALL_ATTRIBUTES": read.SelectAll, "ALL_PROJECTED_ATTRIBUTES": read.SelectProjected, "COUNT": read.SelectCount, "SPECIFIC_ATTRIBUTES": read.SelectSpecific,
 }
 
 func (d *Door) query(c *call) *refusal {
@@ -17,7 +19,7 @@ func (d *Door) query(c *call) *refusal {
 	if text := checkExpressions(n, []string{"ProjectionExpression", "FilterExpression", "KeyConditionExpression"}, []string{"AttributesToGet", "QueryFilter", "ConditionalOperator", "KeyConditions"}); text != "" {
 		return validation(text)
 	}
-	q := table.Query{Condition: n.str("KeyConditionExpression")}
+	var q read.Query
 	if m := n.get("ScanIndexForward"); m != nil && m.kind == nodeFalse {
 		q.Backward = true
 	}
@@ -29,24 +31,28 @@ func (d *Door) scan(c *call) *refusal {
 	if text := checkExpressions(n, []string{"ProjectionExpression", "FilterExpression"}, []string{"AttributesToGet", "ScanFilter", "ConditionalOperator"}); text != "" {
 		return validation(text)
 	}
-	q := table.Query{Scan: true}
+	return d.read(c, &read.Query{Scan: true})
+}
+
+// segments reads which part of a scan is asked for.
+func segments(n *node, q *read.Query) string {
 	total, hasTotal := n.integer("TotalSegments")
 	segment, hasSegment := n.integer("Segment")
 	switch {
 	case hasTotal && !hasSegment:
-		return validation("The Segment parameter is required but was not present in the request when parameter TotalSegments is present")
+		return "The Segment parameter is required but was not present in the request when parameter TotalSegments is present"
 	case hasSegment && !hasTotal:
-		return validation("The TotalSegments parameter is required but was not present in the request when Segment parameter is present")
+		return "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"
 	case hasTotal && segment >= total:
-		return validation("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: " + strconv.FormatInt(segment, 10) + " is not less than TotalSegments: " + strconv.FormatInt(total, 10))
+		return "The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: " + strconv.FormatInt(segment, 10) + " is not less than TotalSegments: " + strconv.FormatInt(total, 10)
 	}
 	q.Segment, q.Segments = int(segment), int(total)
-	return d.read(c, &q)
+	return ""
 }
 
 // read fills in what queries and scans have in common, reads a page, and
 // answers with it.
-func (d *Door) read(c *call, q *table.Query) *refusal {
+func (d *Door) read(c *call, q *read.Query) *refusal {
 	n := c.node
 	if text := readQuery(n, q); text != "" {
 		return validation(text)
@@ -75,44 +81,82 @@ func (d *Door) read(c *call, q *table.Query) *refusal {
 	return nil
 }
 
-func readQuery(n *node, q *table.Query) string {
+// readQuery reads a query or a scan; what is wrong with it is told in the order of the service.
+func readQuery(n *node, q *read.Query) string {
 	q.Table, q.Index = tableName(n.str("TableName")), n.str("IndexName")
 	q.Consistent = n.flag("ConsistentRead")
 	limit, _ := n.integer("Limit")
 	q.Limit = int(limit)
-	// What is wrong with a filter is told before all else, with a key condition later.
-	if text := legacyQuery(n, &table.Query{Scan: q.Scan, Condition: "later"}); text != "" {
-		return text
+	steps := []func(*node, *read.Query) string{legacyFilter, legacyPaths, start, readKeys}
+	if q.Scan {
+		steps = []func(*node, *read.Query) string{legacyPaths, legacyFilter, start, segments, readExpressions}
 	}
-	if start := n.get("ExclusiveStartKey"); start != nil {
-		it, text := item(start, 0)
-		if text != "" {
-			return "The provided starting key is invalid: " + text
+	for _, step := range steps {
+		if text := step(n, q); text != "" {
+			return text
 		}
-		q.Start = it
-		if it == nil {
-			q.Start = value.Item{}
-		}
-	}
-	if text := n.checkTexts(expression.KeyCondition, expression.Filter); text != "" {
-		return text
-	}
-	q.Filter, q.Values = n.str("FilterExpression"), n.values()
-	if text := projection(n, &q.Projection, &q.Names); text != "" {
-		return text
-	}
-	if text := legacyQuery(n, q); text != "" {
-		return text
-	}
-	if !q.Scan && q.Condition == "" {
-		return "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
 	}
 	q.Select = selections[n.str("Select")]
 	return checkSelect(n, q)
 }
 
+func legacyPaths(n *node, q *read.Query) string {
+	return legacyProjection(n, &q.Projection, &q.Names)
+}
+
+// start reads the key that a page begins behind.
+func start(n *node, q *read.Query) string {
+	key := n.get("ExclusiveStartKey")
+	if key == nil {
+		return ""
+	}
+	it, text := item(key, 0)
+	if text != "" && !slices.ContainsFunc(bare, func(s string) bool { return strings.Contains(text, s) }) {
+		text = "The provided starting key is invalid: " + text
+	}
+	if q.Start = it; it == nil {
+		q.Start = value.Item{}
+	}
+	return text
+}
+
+// bare is parts of the texts that the service tells of a value in a starting key as
+// it does elsewhere; the others it begins with what they are about.
+var bare = []string{"contains duplicates", "number set", "numeric value", "significant digits", "number with magnitude"}
+
+// readKeys reads what a query asks of keys, and its expressions.
+func readKeys(n *node, q *read.Query) string {
+	if n.get("KeyConditions") == nil && n.get("KeyConditionExpression") == nil {
+		return "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
+	}
+	if text := readExpressions(n, q); text != "" || q.Condition != "" {
+		return text
+	}
+	return legacyKeys(n, q)
+}
+
+func readExpressions(n *node, q *read.Query) string {
+	if text := n.checkTexts(expression.KeyCondition, expression.Filter, expression.Projection); text != "" {
+		return text
+	}
+	q.Condition = n.expression(expression.KeyCondition)
+	if text := n.expression(expression.Filter); text != "" {
+		q.Filter = text
+	}
+	if text := n.expression(expression.Projection); text != "" {
+		q.Projection = text
+	}
+	for _, a := range n.names() {
+		q.Names = q.Names.With(a.Name, a.Value)
+	}
+	for _, a := range n.values() {
+		q.Values = q.Values.With(a.Name, a.Value)
+	}
+	return ""
+}
+
 // checkSelect says what is wrong with what is to be returned.
-func checkSelect(n *node, q *table.Query) string {
+func checkSelect(n *node, q *read.Query) string {
 	asked := ""
 	for _, name := range []string{"AttributesToGet", "ProjectionExpression"} {
 		if n.get(name) != nil {
@@ -121,12 +165,12 @@ func checkSelect(n *node, q *table.Query) string {
 	}
 	what := n.str("Select")
 	switch {
-	case q.Select == table.SelectSpecific && asked == "":
+	case q.Select == read.SelectSpecific && asked == "":
 		return "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
-	case q.Select == table.SelectProjected && q.Index == "":
+	case q.Select == read.SelectProjected && q.Index == "":
 		return "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"
-	case asked != "" && what != "" && q.Select != table.SelectSpecific:
-		if q.Select == table.SelectCount {
+	case asked != "" && what != "" && q.Select != read.SelectSpecific:
+		if q.Select == read.SelectCount {
 			return "Cannot specify the " + asked + " when choosing to get only the Count"
 		}
 		return "Cannot specify the " + asked + " when choosing to get " + what

@@ -3,10 +3,10 @@ package dynamodb
 import (
 	"strings"
 
-	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/schema"
 )
 
-func (d *Door) alter(c *call, a table.Alteration) *refusal {
+func (d *Door) alter(c *call, a schema.Alteration) *refusal {
 	if _, err := d.cfg.Tables.Alter(c.ctx, a); err != nil {
 		return d.refused(err)
 	}
@@ -15,8 +15,8 @@ func (d *Door) alter(c *call, a table.Alteration) *refusal {
 
 func (d *Door) updateTimeToLive(c *call) *refusal {
 	spec := c.node.get("TimeToLiveSpecification")
-	e := table.ExpirySetting{Attribute: spec.str("AttributeName"), Enabled: spec.flag("Enabled")}
-	if r := d.alter(c, table.Alteration{Table: tableName(c.node.str("TableName")), Expiry: &e}); r != nil {
+	e := schema.ExpirySetting{Attribute: spec.str("AttributeName"), Enabled: spec.flag("Enabled")}
+	if r := d.alter(c, schema.Alteration{Table: tableName(c.node.str("TableName")), Expiry: &e}); r != nil {
 		return r
 	}
 	return c.reply(map[string]any{"TimeToLiveSpecification": map[string]any{"AttributeName": e.Attribute, "Enabled": e.Enabled}})
@@ -34,11 +34,15 @@ func (d *Door) describeTimeToLive(c *call) *refusal {
 	return c.reply(map[string]any{"TimeToLiveDescription": answer})
 }
 
-// resource finds the table that an ARN names.
-func (d *Door) resource(c *call) (*table.Definition, *refusal) {
+// resource finds the table that an ARN names. Before it is looked for, a request that
+// has no elements in the member named is refused with the text given.
+func (d *Door) resource(c *call, member, nothing string) (*schema.Definition, *refusal) {
 	arn := c.node.str("ResourceArn")
-	if !strings.HasPrefix(arn, "arn:aws:dynamodb:") || !strings.Contains(arn, ":table/") {
+	if !strings.HasPrefix(arn, "arn:aws:dynamodb:") || !strings.Contains(arn, ":table/") || len(tableName(arn)) < 3 {
 		return nil, validation("Invalid TableArn: Invalid ResourceArn provided as input " + arn)
+	}
+	if member != "" && len(c.node.list(member)) == 0 {
+		return nil, validation(nothing)
 	}
 	t := d.cfg.Tables.Definition(tableName(arn))
 	if t == nil || d.arn(t.Name) != arn {
@@ -48,38 +52,33 @@ func (d *Door) resource(c *call) (*table.Definition, *refusal) {
 }
 
 func (d *Door) tagResource(c *call) *refusal {
-	if len(c.node.list("Tags")) == 0 {
-		return validation("Atleast one Tag needs to be provided as Input.")
-	}
-	t, r := d.resource(c)
+	t, r := d.resource(c, "Tags", "Atleast one Tag needs to be provided as Input.")
 	if r != nil {
 		return r
 	}
-	return d.alter(c, table.Alteration{Table: t.Name, Tag: tagsIn(c.node)})
+	return d.alter(c, schema.Alteration{Table: t.Name, Tag: tagsIn(c.node)})
 }
 
 func (d *Door) untagResource(c *call) *refusal {
-	if len(c.node.list("TagKeys")) == 0 {
-		return validation("Atleast one Tag Key needs to be provided as Input.")
-	}
-	t, r := d.resource(c)
+	t, r := d.resource(c, "TagKeys", "Atleast one Tag Key needs to be provided as Input.")
 	if r != nil {
+		r.message, _, _ = strings.Cut(r.message, ": ResourcArn") // the service does not name it here
 		return r
 	}
-	return d.alter(c, table.Alteration{Table: t.Name, Untag: c.node.texts("TagKeys")})
+	return d.alter(c, schema.Alteration{Table: t.Name, Untag: c.node.texts("TagKeys")})
 }
 
 func (d *Door) listTags(c *call) *refusal {
 	if c.node.str("NextToken") != "" {
 		return validation("Invalid NextToken") // none is ever given: all tags fit into one answer
 	}
-	t, r := d.resource(c)
+	t, r := d.resource(c, "", "")
 	if r != nil {
 		return r
 	}
 	tags := t.Tags
 	if tags == nil {
-		tags = []table.Tag{}
+		tags = []schema.Tag{}
 	}
 	type tag struct{ Key, Value string }
 	all := make([]tag, len(tags))
@@ -124,7 +123,7 @@ func (d *Door) backedUp(c *call) *refusal {
 
 // describeLimits tells what a table may be provisioned with; nothing bounds all of them together.
 func (d *Door) describeLimits(c *call) *refusal {
-	return c.reply(map[string]any{"AccountMaxReadCapacityUnits": table.ThroughputMax, "AccountMaxWriteCapacityUnits": table.ThroughputMax, "TableMaxReadCapacityUnits": table.ThroughputMax, "TableMaxWriteCapacityUnits": table.ThroughputMax})
+	return c.reply(map[string]any{"AccountMaxReadCapacityUnits": schema.ThroughputMax, "AccountMaxWriteCapacityUnits": schema.ThroughputMax, "TableMaxReadCapacityUnits": schema.ThroughputMax, "TableMaxWriteCapacityUnits": schema.ThroughputMax})
 }
 
 // describeEndpoints tells clients that look for an endpoint to stay with the one they asked.

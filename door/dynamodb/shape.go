@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"encoding/base64"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -94,11 +95,15 @@ func element(s *shape) *shape {
 // lists or maps.
 const cast = "class sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl cannot be cast to class java.lang.Class (sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl and java.lang.Class are in module java.base of loader 'bootstrap')"
 
+// truths are the texts that the service takes for true and false.
+var truths = map[string]nodeKind{"true": nodeTrue, "1": nodeTrue, "yes": nodeTrue, "false": nodeFalse, "0": nodeFalse, "no": nodeFalse}
+
 const misplaced = "Start of structure or map found where not expected"
 
 var scalarNames = map[typ]string{tString: "String", tInteger: "Integer", tLong: "Long", tDouble: "Double", tBoolean: "Boolean"}
 
-// checkTypes says what in n is not of its type, and "" when all is.
+// checkTypes says what in n is not of its type, and "" when all is. A text that
+// stands for true or false becomes that.
 func (s *shape) checkTypes(n *node) string {
 	if n == nil || n.kind == nodeNull {
 		return ""
@@ -207,7 +212,12 @@ func (s *shape) checkScalar(n *node) string {
 	case tString:
 		return ""
 	case tBoolean:
-		return "Unexpected token received from parser"
+		kind, ok := truths[strings.ToLower(n.text)]
+		if !ok {
+			return "Unexpected token received from parser"
+		}
+		n.kind = kind
+		return ""
 	}
 	return "STRING_VALUE cannot be converted to " + want
 }
@@ -283,10 +293,14 @@ var (
 )
 
 // checkName says what is wrong with a table's name where the service tells that
-// before anything else: a structure with a TableName that it does not say is needed.
+// before anything else: a structure with a TableName, or an ARN, that it does not say
+// is needed.
 func (s *shape) checkName(n *node) string {
 	for i := range s.fields {
 		f := &s.fields[i]
+		if f.name == "ResourceArn" && n.get(f.name) == nil {
+			return "Invalid TableArn"
+		}
 		if f.name != "TableName" || f.need {
 			continue
 		}
@@ -361,25 +375,30 @@ func (s *shape) collectMember(n *node, at string, limits []limit, errors *[]stri
 			return
 		}
 		for i := range n.kids {
-			k := node{kind: nodeString, text: n.kids[i].key}
-			var broken []string
-			for _, l := range s.limits {
-				if !l.ok(&k) {
-					broken = nil
-					for _, l := range s.limits {
-						broken = append(broken, l.text)
-					}
-					break
+			name := node{kind: nodeString, text: n.kids[i].key}
+			for _, of := range []struct {
+				what   string
+				n      *node
+				limits []limit
+			}{{"keys", &name, s.limits}, {"value", &n.kids[i], s.of.limits}} {
+				if of.n.kind != nodeNull && slices.ContainsFunc(of.limits, func(l limit) bool { return !l.ok(of.n) }) {
+					*errors = append(*errors, "Value '"+n.describe()+"' at '"+at+"' failed to satisfy constraint: Map "+of.what+" must satisfy constraint: ["+texts(of.limits)+"]")
 				}
 			}
-			if broken != nil {
-				*errors = append(*errors, "Value '"+n.describe()+"' at '"+at+"' failed to satisfy constraint: Map keys must satisfy constraint: ["+strings.Join(broken, ", ")+"]")
-			}
 			if n.kids[i].kind != nodeNull {
-				s.of.collectMember(&n.kids[i], at+"."+n.kids[i].key+".member", s.of.limits, errors)
+				s.of.collectMember(&n.kids[i], at+"."+n.kids[i].key+".member", nil, errors)
 			}
 		}
 	}
+}
+
+// texts is limits as the service lists them where it tells all of them.
+func texts(limits []limit) string {
+	all := make([]string, len(limits))
+	for i := range limits {
+		all[i] = limits[i].text
+	}
+	return strings.Join(all, ", ")
 }
 
 // describe writes a value as the service does in its messages.
@@ -461,6 +480,10 @@ func oneOf(words ...string) limit {
 	}}
 }
 
+func alphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
 // named is what names of tables and indexes are made of.
 func named() limit {
 	return limit{"Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+", func(n *node) bool {
@@ -469,7 +492,7 @@ func named() limit {
 		}
 		for i := range len(n.text) {
 			c := n.text[i]
-			if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-') {
+			if !alphanumeric(c) && c != '_' && c != '.' && c != '-' {
 				return false
 			}
 		}

@@ -6,9 +6,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/quote"
+	"github.com/daruma-io/daruma/table/read"
+	"github.com/daruma-io/daruma/table/refuse"
+	"github.com/daruma-io/daruma/table/schema"
 	"github.com/daruma-io/daruma/table/statement"
+	"github.com/daruma-io/daruma/table/throughput"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // The operations whose requests are statements (API Reference, ExecuteStatement,
@@ -37,8 +42,9 @@ func transactStatementInput() *shape {
 	return structure("ExecuteTransactionInput", needed(member("TransactStatements", listOf(one), lengthMax(transactStatementsMax), lengthMin(1))), text("ClientRequestToken", lengthMax(36), lengthMin(1)), consumedField())
 }
 
-// parsed reads the statement of a request, and the table it is about.
-func (d *Door) parsed(n *node) (*statement.Statement, *table.Definition, *refusal) {
+// parsed reads the statement of a request, and the table it is about. There is a
+// statement even when there is no such table.
+func (d *Door) parsed(n *node) (*statement.Statement, *schema.Definition, *refusal) {
 	var params []value.Value
 	list := n.list("Parameters")
 	for i := range list {
@@ -54,7 +60,7 @@ func (d *Door) parsed(n *node) (*statement.Statement, *table.Definition, *refusa
 	}
 	of := d.cfg.Tables.Definition(tableName(s.Table))
 	if of == nil {
-		return nil, nil, &refusal{status: 400, typ: namespace + "ResourceNotFoundException", key: "message", message: "Requested resource not found"}
+		return s, nil, &refusal{status: 400, typ: namespace + "ResourceNotFoundException", key: "message", message: "Requested resource not found"}
 	}
 	s.Table = of.Name
 	return s, of, nil
@@ -73,12 +79,12 @@ func duplicate() *refusal {
 }
 
 // action is the write, or the check, that a statement asks for.
-func (d *Door) action(n *node, s *statement.Statement, of *table.Definition) (table.Action, *refusal) {
+func (d *Door) action(n *node, s *statement.Statement, of *schema.Definition) (write.Action, *refusal) {
 	a, err := s.Action(of)
 	if err != nil {
 		return a, d.misstated(err)
 	}
-	if a.Kind == table.Put && a.Item.Size() > table.ItemBytesMax {
+	if a.Kind == write.Put && a.Item.Size() > schema.ItemBytesMax {
 		return a, validation("Item size has exceeded the maximum allowed size")
 	}
 	a.OldOnFailure = n.str("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" && s.Kind != statement.Insert
@@ -86,13 +92,13 @@ func (d *Door) action(n *node, s *statement.Statement, of *table.Definition) (ta
 }
 
 // write takes the write that a statement asks for.
-func (d *Door) writeStatement(c *call, n *node, s *statement.Statement, of *table.Definition) (table.Outcome, *refusal) {
+func (d *Door) writeStatement(c *call, n *node, s *statement.Statement, of *schema.Definition) (write.Outcome, *refusal) {
 	a, why := d.action(n, s, of)
 	if why != nil {
-		return table.Outcome{}, why
+		return write.Outcome{}, why
 	}
 	out, err := d.cfg.Tables.Write(c.ctx, a)
-	if r, ok := errors.AsType[*table.Refusal](err); ok && r.Code == table.ConditionFailed && s.Kind == statement.Insert {
+	if r, ok := errors.AsType[*refuse.Error](err); ok && r.Code == refuse.ConditionFailed && s.Kind == statement.Insert {
 		return out, duplicate()
 	}
 	if err != nil {
@@ -108,12 +114,12 @@ func (d *Door) executeStatement(c *call) *refusal {
 		return why
 	}
 	var items []value.Item
-	var used table.Capacity
+	var used throughput.Capacity
 	var last value.Item
-	switch {
-	case s.Kind == statement.Exists:
+	switch s.Kind {
+	case statement.Exists:
 		return validation("EXISTS is a condition of transactions: use ExecuteTransaction")
-	case s.Kind == statement.Select:
+	case statement.Select:
 		page, why := d.selectPage(c, s, of)
 		if why != nil {
 			return why
@@ -143,7 +149,7 @@ func (d *Door) executeStatement(c *call) *refusal {
 }
 
 // selectPage reads a page of what a statement selects.
-func (d *Door) selectPage(c *call, s *statement.Statement, of *table.Definition) (*table.Page, *refusal) {
+func (d *Door) selectPage(c *call, s *statement.Statement, of *schema.Definition) (*read.Page, *refusal) {
 	n := c.node
 	token := n.str("NextToken")
 	if g, ok := s.Get(of); ok && token == "" {
@@ -152,7 +158,7 @@ func (d *Door) selectPage(c *call, s *statement.Statement, of *table.Definition)
 		if err != nil {
 			return nil, d.refused(err)
 		}
-		page := &table.Page{Capacity: got.Capacity}
+		page := &read.Page{Capacity: got.Capacity}
 		if got.Found {
 			page.Items = []value.Item{got.Item}
 		}
@@ -182,8 +188,8 @@ func (d *Door) selectPage(c *call, s *statement.Statement, of *table.Definition)
 
 // statementCodes are the names of refusals in the answer of a batch.
 var statementCodes = [...]string{
-	table.Validation: "ValidationError", table.ConditionFailed: "ConditionalCheckFailed", table.NotFound: "ResourceNotFound", table.InUse: "TransactionConflict",
-	table.Throttled: "ProvisionedThroughputExceeded", table.LimitExceeded: "RequestLimitExceeded",
+	refuse.Validation: "ValidationError", refuse.ConditionFailed: "ConditionalCheckFailed", refuse.NotFound: "ResourceNotFound", refuse.InUse: "TransactionConflict",
+	refuse.Throttled: "ProvisionedThroughputExceeded", refuse.LimitExceeded: "RequestLimitExceeded",
 }
 
 func (d *Door) batchExecute(c *call) *refusal {
@@ -192,7 +198,7 @@ func (d *Door) batchExecute(c *call) *refusal {
 	reads := 0
 	type one struct {
 		s   *statement.Statement
-		of  *table.Definition
+		of  *schema.Definition
 		why *refusal
 	}
 	all := make([]one, len(requests))
@@ -208,17 +214,22 @@ func (d *Door) batchExecute(c *call) *refusal {
 		return validation("The batch must contain either all reads or all writes")
 	}
 	b := []byte(`{"Responses":[`)
-	var used []table.Capacity
+	var used []throughput.Capacity
 	for i, x := range all {
-		it, capacity, why := d.executeOne(c, &requests[i], x.s, x.of)
+		var it value.Item
+		var capacity throughput.Capacity
+		why := x.why
 		if why == nil {
-			used = table.AddCapacity(used, capacity)
+			it, capacity, why = d.executeOne(c, &requests[i], x.s, x.of)
+		}
+		if why == nil {
+			used = throughput.Add(used, capacity)
 		}
 		b = append(comma(b), '{')
 		if why != nil {
 			b = why.asBatchError(b)
 		}
-		b = value.AppendText(append(comma(b), `"TableName":`...), x.s.Table)
+		b = quote.Append(append(comma(b), `"TableName":`...), x.s.Table)
 		if it != nil {
 			b = value.AppendItemJSON(append(b, `,"Item":`...), it)
 		}
@@ -230,9 +241,9 @@ func (d *Door) batchExecute(c *call) *refusal {
 }
 
 // executeOne executes one statement of a batch: of one item.
-func (d *Door) executeOne(c *call, n *node, s *statement.Statement, of *table.Definition) (value.Item, table.Capacity, *refusal) {
+func (d *Door) executeOne(c *call, n *node, s *statement.Statement, of *schema.Definition) (value.Item, throughput.Capacity, *refusal) {
 	if s.Kind == statement.Exists {
-		return nil, table.Capacity{}, validation("EXISTS is a condition of transactions: use ExecuteTransaction")
+		return nil, throughput.Capacity{}, validation("EXISTS is a condition of transactions: use ExecuteTransaction")
 	}
 	if s.Kind != statement.Select {
 		out, why := d.writeStatement(c, n, s, of)
@@ -240,12 +251,12 @@ func (d *Door) executeOne(c *call, n *node, s *statement.Statement, of *table.De
 	}
 	g, ok := s.Get(of)
 	if !ok {
-		return nil, table.Capacity{}, validation("Select statements within BatchExecuteStatement must specify the primary key in the where clause.")
+		return nil, throughput.Capacity{}, validation("Select statements within BatchExecuteStatement must specify the primary key in the where clause.")
 	}
 	g.Consistent = n.flag("ConsistentRead")
 	got, err := d.cfg.Tables.Get(c.ctx, g)
 	if err != nil {
-		return nil, table.Capacity{}, d.refused(err)
+		return nil, throughput.Capacity{}, d.refused(err)
 	}
 	if !got.Found {
 		return nil, got.Capacity, nil
@@ -267,16 +278,16 @@ func (r *refusal) asBatchError(b []byte) []byte {
 	case namespace + "DuplicateItemException":
 		code = "DuplicateItem"
 	}
-	b = value.AppendText(append(b, `"Error":{"Code":`...), code)
-	b = value.AppendText(append(b, `,"Message":`...), r.message)
+	b = quote.Append(append(b, `"Error":{"Code":`...), code)
+	b = quote.Append(append(b, `,"Message":`...), r.message)
 	return append(append(b, r.members...), '}')
 }
 
 func (d *Door) executeTransaction(c *call) *refusal {
 	n := c.node
 	requests := n.list("TransactStatements")
-	var gets []table.Get
-	var actions []table.Action
+	var gets []read.Get
+	var actions []write.Action
 	var inserts []int
 	for i := range requests {
 		s, of, why := d.parsed(&requests[i])
@@ -296,7 +307,7 @@ func (d *Door) executeTransaction(c *call) *refusal {
 		if why != nil {
 			return why
 		}
-		if a.Return != table.ReturnNothing {
+		if a.Return != write.ReturnNothing {
 			return validation("RETURNING clause is not supported within ExecuteTransaction")
 		}
 		if s.Kind == statement.Insert {
@@ -312,50 +323,50 @@ func (d *Door) executeTransaction(c *call) *refusal {
 	}
 	out, err := d.cfg.Tables.Transact(c.ctx, n.str("ClientRequestToken"), actions)
 	if err != nil {
-		if r, ok := errors.AsType[*table.Refusal](err); ok {
+		if r, ok := errors.AsType[*refuse.Error](err); ok {
 			named := *r
 			named.Reasons = slices.Clone(r.Reasons)
 			for _, i := range inserts {
-				if i < len(named.Reasons) && named.Reasons[i].Code == table.ReasonCondition {
-					named.Reasons[i] = table.Reason{Code: "DuplicateItem", Message: "Duplicate primary key exists in table"}
+				if i < len(named.Reasons) && named.Reasons[i].Code == refuse.ReasonCondition {
+					named.Reasons[i] = refuse.Reason{Code: "DuplicateItem", Message: "Duplicate primary key exists in table"}
 				}
 			}
 			codes := make([]string, len(named.Reasons))
 			for i, reason := range named.Reasons {
 				codes[i] = string(reason.Code)
 			}
-			if len(inserts) > 0 && r.Code == table.Canceled {
+			if len(inserts) > 0 && r.Code == refuse.Canceled {
 				named.Message = "Transaction cancelled, please refer cancellation reasons for specific reasons [" + strings.Join(codes, ", ") + "]"
 			}
 			err = &named
 		}
 		return d.refused(err)
 	}
-	var used []table.Capacity
+	var used []throughput.Capacity
 	b := []byte(`{"Responses":[`)
 	for _, o := range out {
 		b = append(comma(b), `{}`...)
-		used = table.AddCapacity(used, o.Capacity)
+		used = throughput.Add(used, o.Capacity)
 	}
 	c.out = append(appendAllConsumed(append(b, ']'), n, used, true), '}')
 	return nil
 }
 
 // transactReads answers a transaction that reads.
-func (d *Door) transactReads(c *call, gets []table.Get) *refusal {
+func (d *Door) transactReads(c *call, gets []read.Get) *refusal {
 	got, err := d.cfg.Tables.GetAll(c.ctx, gets)
 	if err != nil {
 		return d.refused(err)
 	}
 	b := []byte(`{"Responses":[`)
-	var used []table.Capacity
+	var used []throughput.Capacity
 	for _, g := range got {
 		b = append(comma(b), '{')
 		if g.Found {
 			b = value.AppendItemJSON(append(b, `"Item":`...), g.Item)
 		}
 		b = append(b, '}')
-		used = table.AddCapacity(used, g.Capacity)
+		used = throughput.Add(used, g.Capacity)
 	}
 	c.out = append(appendAllConsumed(append(b, ']'), c.node, used, true), '}')
 	return nil

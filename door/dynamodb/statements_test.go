@@ -92,6 +92,38 @@ func TestTheSDKExecutesStatements(t *testing.T) {
 	}
 }
 
+func TestWhatAPathLeadsToIsAnsweredUnderItsLastName(t *testing.T) {
+	w := newWorld(t)
+	w.plain()
+	w.ok("PutItem", `{"TableName":"plain","Item":{"a":{"S":"x"},"m":{"M":{"b":{"S":"deep"},"c":{"M":{"d":{"N":"1"}}}}},"l":{"L":[{"S":"0"},{"M":{"e":{"S":"of 1"}}},{"S":"2"}]}}}`)
+	answers := func(op, body, want string) {
+		t.Helper()
+		if got := w.ok(op, body); got != want {
+			t.Errorf("%s %s:\n got %s\nwant %s", op, body, got, want)
+		}
+	}
+	of := func(paths, where string) string {
+		return fmt.Sprintf(`{"Statement":%q}`, `SELECT `+paths+` FROM plain WHERE `+where)
+	}
+	for paths, want := range map[string]string{
+		`m.b`:             `{"b":{"S":"deep"}}`,
+		`m.c.d, a`:        `{"a":{"S":"x"},"d":{"N":"1"}}`,
+		`m.c, m.b`:        `{"b":{"S":"deep"},"c":{"M":{"d":{"N":"1"}}}}`,
+		`m['b']`:          `{"b":{"S":"deep"}}`,
+		`l[1].e, m.gone`:  `{"e":{"S":"of 1"}}`,
+		`l[2], l[0], m.b`: `{"b":{"S":"deep"},"l":{"L":[{"S":"0"},{"S":"2"}]}}`,
+		`m, l[9]`:         `{"m":{"M":{"b":{"S":"deep"},"c":{"M":{"d":{"N":"1"}}}}}}`,
+		`m.gone, l.x`:     `{}`,
+	} {
+		for _, where := range []string{`a = 'x'`, `a = 'x' AND attribute_type(m, 'M')`, `l[0] = '0'`} { // a get, a query, a scan
+			answers("ExecuteStatement", of(paths, where), `{"Items":[`+want+`]}`)
+		}
+		answers("ExecuteTransaction", `{"TransactStatements":[`+of(paths, `a = 'x'`)+`]}`, `{"Responses":[{"Item":`+want+`}]}`)
+	}
+	answers("BatchExecuteStatement", `{"Statements":[`+of(`m.b`, `a = 'x'`)+`]}`, `{"Responses":[{"TableName":"plain","Item":{"b":{"S":"deep"}}}]}`)
+	w.refused("ExecuteStatement", of(`a.y`, `a = 'x'`), validationException, "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: Key: a")
+}
+
 func TestStatementsThatCannotBeAreRefused(t *testing.T) {
 	w := newWorld(t)
 	w.plain()
@@ -143,6 +175,9 @@ func TestStatementsOfABatchSucceedAndFailEachForItself(t *testing.T) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	if got, err := batch(`SELECT * FROM plain WHERE a = '1'`, `SELECT * FROM plain WHERE a = '3'`, `SELECT * FROM plain WHERE b = 1`); err != nil || !slices.Equal(got, []string{"1", "ok", "ValidationError"}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if got, err := batch(`SELECT * FROM gone WHERE a = '1'`, `SELECT * FROM plain WHERE a = '1'`); err != nil || !slices.Equal(got, []string{"ResourceNotFound", "1"}) {
 		t.Errorf("got %v, %v", got, err)
 	}
 	if _, err := batch(`SELECT * FROM plain WHERE a = '1'`, `DELETE FROM plain WHERE a = '1'`); err == nil || !strings.Contains(err.Error(), "either all reads or all writes") {

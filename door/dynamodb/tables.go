@@ -1,66 +1,71 @@
 package dynamodb
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/refuse"
+	"github.com/daruma-io/daruma/table/schema"
 	"github.com/daruma-io/daruma/table/value"
 )
 
-// schema reads a key schema. The text says what is wrong with it.
-func schema(n *node) (table.KeySchema, string) {
-	var k table.KeySchema
+// readKey reads a key schema. The text says what is in a place where it cannot be; its
+// turn comes when the attributes are known to be defined.
+func readKey(n *node) (k schema.KeySchema, misplaced string) {
 	for i, e := range n.list("KeySchema") {
 		name, hash := e.str("AttributeName"), e.str("KeyType") == "HASH"
 		switch {
+		case misplaced != "":
 		case i == 0 && !hash:
-			return k, "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"
+			misplaced = "Invalid KeySchema: The first KeySchemaElement is not a HASH key type"
 		case hash && (len(k.Range) > 0 || i == 1 && n.get("IndexName") == nil):
-			return k, "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type"
-		case hash:
+			misplaced = "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type"
+		}
+		if hash {
 			k.Hash = append(k.Hash, name)
-		default:
+		} else {
 			k.Range = append(k.Range, name)
 		}
 	}
-	if len(k.Hash) > table.KeyAttributesMax || len(k.Range) > table.KeyAttributesMax {
-		return k, fmt.Sprintf("%sInvalid KeySchema: an index has at most %d HASH and %d RANGE attributes", wrongParameters, table.KeyAttributesMax, table.KeyAttributesMax)
+	if misplaced == "" && (len(k.Hash) > schema.KeyAttributesMax || len(k.Range) > schema.KeyAttributesMax) {
+		misplaced = fmt.Sprintf("%sInvalid KeySchema: an index has at most %d HASH and %d RANGE attributes", wrongParameters, schema.KeyAttributesMax, schema.KeyAttributesMax)
 	}
-	return k, ""
+	return k, misplaced
 }
 
-func throughputIn(n *node) table.Throughput {
+func throughputIn(n *node) schema.Throughput {
 	m := n.get("ProvisionedThroughput")
 	read, _ := m.integer("ReadCapacityUnits")
 	write, _ := m.integer("WriteCapacityUnits")
-	return table.Throughput{Read: read, Write: write}
+	return schema.Throughput{Read: read, Write: write}
 }
 
-func definitionsIn(n *node) []table.KeyAttribute {
-	var all []table.KeyAttribute
+func definitionsIn(n *node) []schema.KeyAttribute {
+	var all []schema.KeyAttribute
 	for _, e := range n.list("AttributeDefinitions") {
-		all = append(all, table.KeyAttribute{Name: e.str("AttributeName"), Kind: value.KindOf(e.str("AttributeType"))})
+		all = append(all, schema.KeyAttribute{Name: e.str("AttributeName"), Kind: value.KindOf(e.str("AttributeType"))})
 	}
 	return all
 }
 
-func indexIn(n *node, local bool) (table.Index, string) {
-	k, text := schema(n)
+func indexIn(n *node, local bool) (schema.Index, string) {
+	k, text := readKey(n)
 	p := n.get("Projection")
-	x := table.Index{Name: n.str("IndexName"), Local: local, Key: k, Throughput: throughputIn(n), Projection: table.Projection{Kind: table.ProjectionKind(p.str("ProjectionType")), Include: p.texts("NonKeyAttributes")}}
+	x := schema.Index{Name: n.str("IndexName"), Local: local, Key: k, Throughput: throughputIn(n), Projection: schema.Projection{Kind: schema.ProjectionKind(p.str("ProjectionType")), Include: p.texts("NonKeyAttributes")}}
 	if text == "" && local && len(k.Hash) > 1 {
 		text = "Invalid KeySchema: The second KeySchemaElement is not a RANGE key type"
 	}
 	return x, text
 }
 
-func tagsIn(n *node) []table.Tag {
-	var all []table.Tag
+func tagsIn(n *node) []schema.Tag {
+	var all []schema.Tag
 	for _, e := range n.list("Tags") {
-		all = append(all, table.Tag{Key: e.str("Key"), Value: e.str("Value")})
+		all = append(all, schema.Tag{Key: e.str("Key"), Value: e.str("Value")})
 	}
 	return all
 }
@@ -79,9 +84,9 @@ func absent(n *node, names ...string) string {
 	return ""
 }
 
-func viewIn(n *node) (table.View, string) {
+func viewIn(n *node) (schema.View, string) {
 	s := n.get("StreamSpecification")
-	view := table.View(s.str("StreamViewType"))
+	view := schema.View(s.str("StreamViewType"))
 	switch on := s.flag("StreamEnabled"); {
 	case on && view == "":
 		return "", wrongParameters + "StreamViewType is required when StreamEnabled is true"
@@ -104,34 +109,39 @@ func (d *Door) createTable(c *call) *refusal {
 }
 
 // creation reads a table that is to be made.
-func creation(n *node) (create table.Creation, text string) {
+func creation(n *node) (create schema.Creation, text string) {
 	if text := absent(n, "OnDemandThroughput", "WarmThroughput", "ResourcePolicy", "GlobalTableSourceArn", "GlobalTableSettingsReplicationMode"); text != "" {
 		return create, text
 	}
-	if n.get("ProvisionedThroughput") == nil && n.str("BillingMode") != "PAY_PER_REQUEST" {
-		return create, wrongParameters + "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED"
-	}
-	k, text := schema(n)
-	if text != "" {
-		return create, text
-	}
-	create.Definition = table.Definition{
+	k, misplaced := readKey(n)
+	create.Definition = schema.Definition{
 		Name: tableName(n.str("TableName")), Attributes: definitionsIn(n), Key: k, OnDemand: n.str("BillingMode") == "PAY_PER_REQUEST", Throughput: throughputIn(n),
 		Protected: n.flag("DeletionProtectionEnabled"), Class: n.str("TableClass"), Tags: tagsIn(n),
+	}
+	for _, check := range []func() error{create.ValidateThroughput, create.ValidateKey} {
+		if err := check(); err != nil {
+			return create, refuse.Text(err)
+		}
+	}
+	if misplaced != "" {
+		return create, misplaced
 	}
 	for _, kind := range []string{"LocalSecondaryIndexes", "GlobalSecondaryIndexes"} {
 		if m := n.get(kind); m != nil && len(m.kids) == 0 {
 			return create, wrongParameters + "List of " + kind + " is empty"
 		}
 		for _, e := range n.list(kind) {
-			x, text := indexIn(&e, kind == "LocalSecondaryIndexes")
-			if text != "" {
-				return create, text
+			x, misplaced := indexIn(&e, kind == "LocalSecondaryIndexes")
+			if err := create.ValidateIndexKey(&x); err != nil {
+				return create, refuse.Text(err)
+			}
+			if misplaced != "" {
+				return create, misplaced
 			}
 			if why := absent(&e, "OnDemandThroughput", "WarmThroughput"); why != "" {
 				return create, why
 			}
-			create.Definition.Indexes = append(create.Definition.Indexes, x)
+			create.Indexes = append(create.Indexes, x)
 		}
 	}
 	if n.get("StreamSpecification") != nil {
@@ -143,9 +153,9 @@ func creation(n *node) (create table.Creation, text string) {
 // Wish makes a wish of a request to create a table, as a template declares it.
 // It is KindInvalid for what the service would refuse.
 // Its stream has the label given.
-func Wish(request, label string) (table.Wish, error) {
-	wrong := func(text string) (table.Wish, error) {
-		return table.Wish{}, &daruma.Error{Kind: daruma.KindInvalid, Err: errors.New(text)}
+func Wish(request, label string) (schema.Wish, error) {
+	wrong := func(text string) (schema.Wish, error) {
+		return schema.Wish{}, &daruma.Error{Kind: daruma.KindInvalid, Err: errors.New(text)}
 	}
 	n, ok := parse(request)
 	if !ok {
@@ -162,11 +172,11 @@ func Wish(request, label string) (table.Wish, error) {
 		return wrong(text)
 	}
 	create.Label = label
-	return table.Wish{Creation: create}, nil
+	return schema.Wish{Creation: create}, nil
 }
 
 // bare is a definition with its stream, without counts.
-func (d *Door) bare(t *table.Definition) *table.Description {
+func (d *Door) bare(t *schema.Definition) *table.Description {
 	out := &table.Description{Definition: t}
 	for _, s := range d.cfg.Tables.Streams(t.Name) {
 		if s.Number == t.LastStream {
@@ -225,7 +235,7 @@ const nothingToUpdate = "At least one of ProvisionedThroughput, BillingMode, Upd
 const advice = " Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
 
 // unchangedThroughput says that a change of throughput changes nothing, and "" when it does.
-func unchangedThroughput(what string, was, is table.Throughput) string {
+func unchangedThroughput(what string, was, is schema.Throughput) string {
 	if was.Read != is.Read || was.Write != is.Write {
 		return ""
 	}
@@ -241,7 +251,7 @@ func (d *Door) updateTable(c *call) *refusal {
 	if text := absent(n, "ReplicaUpdates", "OnDemandThroughput", "WarmThroughput", "MultiRegionConsistency", "GlobalTableWitnessUpdates", "GlobalTableSettingsReplicationMode"); text != "" {
 		return validation(text)
 	}
-	a := table.Alteration{Table: tableName(n.str("TableName")), Attributes: definitionsIn(n)}
+	a := schema.Alteration{Table: tableName(n.str("TableName")), Attributes: definitionsIn(n)}
 	if text := d.alterations(n, &a); text != "" {
 		return validation(text)
 	}
@@ -252,11 +262,9 @@ func (d *Door) updateTable(c *call) *refusal {
 	if text := effective(was, &a); text != "" {
 		return validation(text)
 	}
-	if a.Add != nil || a.Remove != "" {
-		for i := range was.Indexes {
-			if was.Indexes[i].Building {
-				return &refusal{status: 400, typ: namespace + "LimitExceededException", key: "message", message: "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"}
-			}
+	if changes := online(n); changes > 0 {
+		if changes > 1 || slices.ContainsFunc(was.Indexes, func(x schema.Index) bool { return x.Building }) {
+			return &refusal{status: 400, typ: namespace + "LimitExceededException", key: "message", message: "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"}
 		}
 	}
 	made, err := d.cfg.Tables.Alter(c.ctx, a)
@@ -271,11 +279,11 @@ func (d *Door) updateTable(c *call) *refusal {
 }
 
 func noTable(name string) error {
-	return &table.Refusal{Code: table.NotFound, Message: "Requested resource not found: Table: " + name + " not found"}
+	return &refuse.Error{Code: refuse.NotFound, Message: "Requested resource not found: Table: " + name + " not found"}
 }
 
 // alterations reads what is to change.
-func (d *Door) alterations(n *node, a *table.Alteration) string {
+func (d *Door) alterations(n *node, a *schema.Alteration) string {
 	any := false
 	for _, name := range []string{"ProvisionedThroughput", "BillingMode", "StreamSpecification", "GlobalSecondaryIndexUpdates", "SSESpecification", "TableClass", "DeletionProtectionEnabled"} {
 		m := n.get(name)
@@ -293,7 +301,12 @@ func (d *Door) alterations(n *node, a *table.Alteration) string {
 		if a.OnDemand != nil && *a.OnDemand {
 			return wrongParameters + "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST"
 		}
+		if err := t.Validate(""); err != nil {
+			return refuse.Text(err)
+		}
 		a.Throughput = &t
+	} else if a.OnDemand != nil && !*a.OnDemand {
+		return wrongParameters + "ProvisionedThroughput must be specified when BillingMode is PROVISIONED"
 	}
 	if n.get("StreamSpecification") != nil {
 		view, text := viewIn(n)
@@ -312,8 +325,8 @@ func (d *Door) alterations(n *node, a *table.Alteration) string {
 	return indexAlterations(n, a)
 }
 
-func indexAlterations(n *node, a *table.Alteration) string {
-	changes := 0
+func indexAlterations(n *node, a *schema.Alteration) string {
+	seen := map[string]bool{}
 	for _, e := range n.list("GlobalSecondaryIndexUpdates") {
 		update, create, remove := e.get("Update"), e.get("Create"), e.get("Delete")
 		given := 0
@@ -325,17 +338,18 @@ func indexAlterations(n *node, a *table.Alteration) string {
 		if given != 1 {
 			return wrongParameters + "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete must not be null"
 		}
+		name := cmp.Or(update.str("IndexName"), create.str("IndexName"), remove.str("IndexName"))
+		if seen[name] {
+			return wrongParameters + "Only one global secondary index update per index is allowed simultaneously. Index: " + name
+		}
+		seen[name] = true
 		switch {
 		case update != nil:
-			name := update.str("IndexName")
-			if _, twice := a.Resize[name]; twice {
-				return wrongParameters + "Only one global secondary index update per index is allowed simultaneously. Index: " + name
-			}
 			if why := absent(update, "OnDemandThroughput", "WarmThroughput"); why != "" {
 				return why
 			}
 			if a.Resize == nil {
-				a.Resize = map[string]table.Throughput{}
+				a.Resize = map[string]schema.Throughput{}
 			}
 			a.Resize[name] = throughputIn(update)
 		case create != nil:
@@ -347,20 +361,26 @@ func indexAlterations(n *node, a *table.Alteration) string {
 				return text
 			}
 			a.Add = &x
-			changes++
 		default:
-			a.Remove = remove.str("IndexName")
-			changes++
+			a.Remove = name
 		}
-	}
-	if changes > 1 {
-		return wrongParameters + "Only 1 online index can be created or deleted simultaneously per table"
 	}
 	return ""
 }
 
+// online counts the indexes that a request creates and deletes.
+func online(n *node) int {
+	count := 0
+	for _, e := range n.list("GlobalSecondaryIndexUpdates") {
+		if e.get("Update") == nil {
+			count++
+		}
+	}
+	return count
+}
+
 // effective says that a change of throughput changes nothing.
-func effective(was *table.Definition, a *table.Alteration) string {
+func effective(was *schema.Definition, a *schema.Alteration) string {
 	if a.Throughput != nil && (a.OnDemand == nil || *a.OnDemand == was.OnDemand) {
 		if text := unchangedThroughput("the table", was.Throughput, *a.Throughput); text != "" && len(a.Resize) == 0 {
 			return text

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Cut resets the connections to hosts outside that are open and chosen, so
-// that whoever needs them asks the policy again.
+// Cut resets the connections that are open and chosen, those to the cloud as well,
+// so that whoever needs them asks the policy again.
 func (e *Egress) Cut(chosen func(Dial) bool) {
 	e.mu.Lock()
 	var cut []net.Conn
@@ -91,7 +91,7 @@ func (p *paced) CloseWrite() error {
 	if h, ok := p.Conn.(interface{ CloseWrite() error }); ok {
 		return h.CloseWrite()
 	}
-	return p.Conn.Close()
+	return p.Close()
 }
 
 // SetLinger is for abort.

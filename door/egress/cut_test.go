@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -35,7 +36,7 @@ func TestOpenConnectionsThatAreChosenAreCut(t *testing.T) {
 	e.hold(Dial{Host: "shop"}, shopEnd)
 	e.hold(Dial{Host: "bank"}, doneEnd)()
 	e.Cut(func(d Dial) bool { return d.Host == "bank" })
-	if _, err := bank.Read(make([]byte, 1)); err == nil || err == io.EOF {
+	if _, err := bank.Read(make([]byte, 1)); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want a reset", err)
 	}
 	for name, ends := range map[string][2]net.Conn{"not chosen": {shop, shopEnd}, "released": {done, doneEnd}} {

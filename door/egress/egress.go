@@ -126,7 +126,7 @@ type Egress struct {
 	mu           sync.Mutex // guards environments
 	environments map[string]*environment
 	sealed       map[sealedKey]bool // hosts whose TLS is left alone; guarded by mu
-	open         map[net.Conn]Dial  // connections to hosts outside; guarded by mu
+	open         map[net.Conn]Dial  // connections, but those that ask for names; guarded by mu
 }
 
 // An environment is what the sockets of one environment share.
@@ -151,7 +151,7 @@ func New(cfg Config) (*Egress, error) {
 		}
 	}
 	if cfg.Tap != nil && cfg.Session == nil {
-		errs = append(errs, errors.New("Session is required with Tap"))
+		errs = append(errs, errors.New("a Tap needs a Session"))
 	}
 	l := &cfg.Limits
 	if l.Connections < 0 || l.Names < 0 || l.Names > synthetics/2 || l.Dial < 0 || l.Idle < 0 {

@@ -17,10 +17,11 @@ import (
 
 // Limits of a connection to the cloud.
 const (
-	helloMax       = 5 * time.Second  // waiting for a client to say which name it means
-	handshakeMax   = 10 * time.Second // a TLS handshake
-	requestHeadMax = 30 * time.Second // the head of a request, from its first byte
-	headBytesMax   = 64 << 10         // AWS's own limits are lower and the door's to tell
+	helloMax       = 5 * time.Second        // waiting for a client to say which name it means
+	handshakeMax   = 10 * time.Second       // a TLS handshake
+	requestHeadMax = 30 * time.Second       // the head of a request, from its first byte
+	heldLong       = 100 * time.Millisecond // a client whose connection was held for so long has given up for that reason
+	headBytesMax   = 64 << 10               // AWS's own limits are lower and the door's to tell
 )
 
 // ServeCloud answers plain HTTP requests that come to ln with Config.Cloud,
@@ -42,10 +43,11 @@ func (e *Egress) ServeCloud(ctx context.Context, ln net.Listener, who Ref) error
 		stop := context.AfterFunc(ctx, func() { abort(c) })
 		defer stop()
 		p := e.peer(who, d.Host, d.Port)
+		defer e.hold(d, c)() // as in handle
 		decide, cancel := context.WithTimeout(ctx, policyMax)
 		defer cancel()
 		if _, ok := e.allowed(decide, d, p); !ok {
-			abort(c)
+			refuse(c)
 			return
 		}
 		p.connections.Add(1)
@@ -126,8 +128,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.env.tap.serve(f, w, r, c.origin, c.next)
 }
 
-// take serves one connection that was going to the cloud, and returns when it is over.
-func (f *front) take(c net.Conn, head []byte, d Dial, p *peer) {
+// take serves one connection that was going to the cloud, and that the policy held so
+// long, and returns when it is over.
+func (f *front) take(c net.Conn, head []byte, d Dial, p *peer, held time.Duration) {
 	if d.Port != portHTTP && d.Port != portHTTPS {
 		f.e.deny(p, f.env.ref, fmt.Sprintf("the cloud's names are answered on ports %d and %d only", portHTTP, portHTTPS))
 		abort(c)
@@ -146,7 +149,7 @@ func (f *front) take(c net.Conn, head []byte, d Dial, p *peer) {
 	cancel()
 	if err != nil {
 		if f.ctx.Err() == nil {
-			f.e.fail(p, f.env.ref, handshakeError(err, shown))
+			f.e.fail(p, f.env.ref, handshakeError(err, shown && held < heldLong))
 		}
 		c.Close()
 		return

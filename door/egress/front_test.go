@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -111,5 +112,36 @@ func TestAFaultMayCloseTheCloudToAFunction(t *testing.T) {
 	}
 	if !strings.Contains(f.log.text(), "an experiment cuts it off") {
 		t.Errorf("got log %q, want the reason", f.log.text())
+	}
+}
+
+func TestAConnectionToTheCloudThatIsOpenCanBeCut(t *testing.T) {
+	f := newFixture(t, func(*Config) {})
+	address, _ := f.endpoint(t)
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	get := func() error {
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+			return err
+		}
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			return err
+		}
+		return errors.Join(res.Body.Close())
+	}
+	if err := get(); err != nil {
+		t.Fatal(err)
+	}
+	f.Cut(func(d Dial) bool { return !d.Cloud })
+	if err := get(); err != nil {
+		t.Errorf("not chosen: got %v", err)
+	}
+	f.Cut(func(d Dial) bool { return d.Cloud && d.Ref.Function == who.Function })
+	if err := get(); err == nil {
+		t.Error("got an answer on a connection that was cut")
 	}
 }

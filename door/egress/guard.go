@@ -134,5 +134,18 @@ func abort(c net.Conn) {
 	c.Close()
 }
 
+// refuseAfter is how long a connection that leads nowhere stays for its client to write.
+const refuseAfter = 20 * time.Millisecond
+
+// refuse resets a connection that leads nowhere. It has been taken already, and
+// some clients never learn of a reset that comes before they have written (fetch of
+// Node.js 20 waits for ever): it comes when they have, or soon.
+func refuse(c net.Conn) {
+	_ = c.SetReadDeadline(soon(refuseAfter)) // fails when it is closed, as the read will
+	var one [1]byte
+	_, _ = c.Read(one[:])
+	abort(c)
+}
+
 // soon is a deadline d from now on the machine's clock: the kernel keeps it.
 func soon(d time.Duration) time.Time { return time.Now().Add(d) }

@@ -76,3 +76,14 @@ func TestAnEgressThatLacksSomethingIsNotBuilt(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAppIsAHostToWhoAsksForItByName(t *testing.T) {
+	for name, want := range map[string]bool{
+		"abc.lambda-url.us-east-1.on.aws": true, "abc.execute-api.us-east-1.amazonaws.com": true,
+		"sqs.us-east-1.amazonaws.com": false, "x.execute-api.example.com": false, "on.aws.example.com": false,
+	} {
+		if got := IsSite(name); got != want {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package egress
 
 import (
 	"context"
+	"strings"
 
 	"github.com/daruma-io/daruma/door/egress/trust"
 )
@@ -59,6 +60,13 @@ var CloudDomains = []string{
 
 // IsCloud says whether name (lower case, no final dot) is one of the cloud's.
 func IsCloud(name string) bool { return trust.Below(name, CloudDomains) }
+
+// IsSite says whether name, one of the cloud's, is where an app is served: an API
+// or a function URL. To a function that asks for it it is a host like one
+// outside, and faults of hosts meet it as such.
+func IsSite(name string) bool {
+	return IsCloud(name) && (trust.Below(name, []string{"on.aws"}) || strings.Contains(name, ".execute-api."))
+}
 
 // allowed asks the policy, and keeps the answer when it is no.
 func (e *Egress) allowed(ctx context.Context, d Dial, p *peer) (Decision, bool) {

@@ -85,7 +85,7 @@ func (f *front) record(c net.Conn, head []byte, d Dial, p *peer) {
 		if f.ctx.Err() == nil {
 			rec.Fail(tape.Connection, d.Host, int(d.Port), began, err)
 		}
-		abort(c)
+		refuse(c)
 		return
 	}
 	first := up
@@ -209,7 +209,7 @@ func (f *front) pretend(counts *counted, name string, d Dial, protocols []string
 		if f.ctx.Err() == nil {
 			f.e.fail(counts.p, f.env.ref, handshakeError(err, shown))
 		}
-		counts.Conn.Close()
+		counts.Close()
 	}
 	return t, shown, err
 }
@@ -219,7 +219,7 @@ func (f *front) play(c net.Conn, head []byte, d Dial, p *peer) {
 	e, player := f.e, f.env.tap.Player
 	if err := player.Connects(d.Host, int(d.Port)); err != nil {
 		e.fail(p, d.Ref, err)
-		abort(c)
+		refuse(c)
 		return
 	}
 	p.connections.Add(1)

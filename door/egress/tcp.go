@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // Ports that mean something here.
@@ -57,20 +58,20 @@ func (e *Egress) handle(ctx context.Context, env *environment, f *front, c net.C
 	}
 	d := Dial{Ref: env.ref, Host: host, Port: to.Port(), Cloud: IsCloud(host)}
 	p := e.peer(env.ref, host, to.Port())
+	defer e.hold(d, c)() // before the policy is asked: what it is about to let go on can be cut
 	decide, cancel := context.WithTimeout(ctx, policyMax)
+	asked := time.Now()
 	dec, ok := e.allowed(decide, d, p)
+	held := time.Since(asked)
 	cancel()
-	if ok && !d.Cloud {
-		defer e.hold(d, c)()
-		if dec.Pace != nil {
-			c = &paced{Conn: c, pace: dec.Pace}
-		}
+	if ok && dec.Pace != nil {
+		c = &paced{Conn: c, pace: dec.Pace}
 	}
 	switch {
 	case !ok:
-		abort(c)
+		refuse(c)
 	case d.Cloud:
-		f.take(c, head, d, p)
+		f.take(c, head, d, p, held)
 	case env.tap.Player != nil:
 		f.play(c, head, d, p)
 	case env.tap.Recorder != nil:
@@ -112,7 +113,7 @@ func (e *Egress) destination(env *environment, c net.Conn, to netip.AddrPort) (h
 func (e *Egress) through(ctx context.Context, c net.Conn, head []byte, d Dial, p *peer) {
 	up, err := e.reach(ctx, d, p)
 	if err != nil {
-		abort(c)
+		refuse(c)
 		return
 	}
 	e.carry(ctx, c, up, head, p)

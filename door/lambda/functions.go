@@ -1,6 +1,8 @@
 package lambda
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"time"
 
 	"github.com/daruma-io/daruma/catalog"
@@ -26,6 +28,7 @@ type configuration struct {
 	RevisionId                        string
 	Layers                            []layerOf   `json:",omitempty"`
 	DeadLetterConfig                  *deadLetter `json:",omitempty"`
+	VpcConfig                         *vpc        `json:",omitempty"`
 	State, LastUpdateStatus           string      `json:",omitempty"` // not in lists
 	PackageType                       string
 	Architectures                     []string
@@ -43,8 +46,13 @@ type (
 	}
 	storage    struct{ Size int }
 	deadLetter struct{ TargetArn string }
-	snapStart  struct{ ApplyOn, OptimizationStatus string }
-	logging    struct {
+	vpc        struct {
+		SubnetIds, SecurityGroupIds []string
+		VpcId                       string
+		Ipv6AllowedForDualStack     bool
+	}
+	snapStart struct{ ApplyOn, OptimizationStatus string }
+	logging   struct {
 		LogFormat           string
 		ApplicationLogLevel string `json:",omitempty"`
 		LogGroup            string
@@ -79,10 +87,20 @@ func configurationOf(view *catalog.View, f *catalog.Function, qualifier string, 
 	if f.DeadLetter != "" {
 		c.DeadLetterConfig = &deadLetter{f.DeadLetter}
 	}
+	if v := f.VPC; v != nil {
+		c.VpcConfig = &vpc{v.Subnets, v.SecurityGroups, vpcID(view.Place), v.IPv6}
+	}
 	if !list {
 		c.State, c.LastUpdateStatus = "Active", "Successful"
 	}
 	return c
+}
+
+// vpcID is the VPC that every subnet is taken to be in: nobody says of a subnet in
+// which it is, and clients expect to be told. It is made from the region and the account.
+func vpcID(p catalog.Place) string {
+	sum := sha256.Sum256([]byte(p.Region + "\x00" + p.Account))
+	return "vpc-" + hex.EncodeToString(sum[:])[:17]
 }
 
 // functionAnswer is GetFunctionResponse. Code has no Location: there is no
@@ -191,34 +209,6 @@ func (d *Door) getPolicy(c *call) (any, *wire.Error) {
 		return nil, err
 	}
 	return nil, notFound("The resource you requested does not exist.")
-}
-
-// listTags answers ListTags, for functions.
-func (d *Door) listTags(c *call) (any, *wire.Error) {
-	var v violations
-	v.check(&taggable, c.args[0], "resource")
-	if err := v.error(); err != nil {
-		return nil, err
-	}
-	ref, ok := functionName.parse(c.args[0])
-	if !ok {
-		return nil, notFound("The resource you requested does not exist.")
-	}
-	if ref.Qualifier != "" {
-		return nil, invalidParameter("Tags on function aliases and versions are not supported. Please specify a function ARN.")
-	}
-	if err := ref.local(c.view.Place, c.Caller, c.op); err != nil {
-		return nil, err
-	}
-	f, err := c.exists(ref)
-	if err != nil {
-		return nil, err
-	}
-	tags := f.Tags
-	if tags == nil {
-		tags = map[string]string{}
-	}
-	return struct{ Tags map[string]string }{tags}, nil
 }
 
 // accountSettings answers GetAccountSettings. The limits are Lambda's own, but

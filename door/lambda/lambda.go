@@ -61,6 +61,7 @@ type Config struct {
 	Mappings    Mappings                                 // event source mappings; nil: they are refused
 	EventSource func(arn string) (EventSource, error)    // finds the source of a mapping: KindNotFound when there is none; needed with Mappings
 	LastResult  func(uuid string) (mapping.Result, bool) // of a mapping; needed with Mappings
+	Tags        Tags                                     // of functions and mappings, to be changed; nil: they are refused
 	Acceptor    Acceptor                                 // takes asynchronous invocations; nil: they are refused
 	Clock       daruma.Clock                             // stamps invocations; the system's when nil
 	Pool        int                                      // concurrent executions of all functions together; ConcurrencyDefault when 0

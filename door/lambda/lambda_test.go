@@ -169,6 +169,7 @@ func functions() []*catalog.Function {
 	full.Description, full.Role, full.Env = "the <main> one", "arn:aws:iam::000000000000:role/r", map[string]string{"A": "1 & 2"}
 	full.Layers = []catalog.Layer{{Name: "base", Version: 1, ARN: "arn:aws:lambda:us-east-1:000000000000:layer:base:1", Code: catalog.Code{Bytes: 10}}}
 	full.Tags, full.Tracing, full.LogFormat, full.LogLevel = map[string]string{"team": "a"}, "Active", "JSON", "WARN"
+	full.VPC = &catalog.VPC{Subnets: []string{"subnet-1", "subnet-2"}, SecurityGroups: []string{"sg-1"}, IPv6: true}
 	full.URL = &catalog.URL{ID: "abc123", Auth: catalog.AuthNone, Stream: true, CORS: &catalog.CORS{Origins: []string{"*"}, MaxAge: 60, Methods: []string{"GET"}}}
 	return []*catalog.Function{full, f("f", "1"), f("f", "2"), f("g", catalog.Latest), f("locked", catalog.Latest)}
 }

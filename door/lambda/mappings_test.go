@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/cell"
 	"github.com/daruma-io/daruma/cell/journal/memory"
 	"github.com/daruma-io/daruma/mapping"
@@ -33,7 +35,7 @@ func mapped(t *testing.T) (*world, *mapping.Mappings) {
 	t.Cleanup(func() { c.Close() })
 	x := mapping.Open(c, m)
 	w, k := deployed(t)
-	w.serve(Config{View: k.View, Concurrency: k, Settings: k, Mappings: x, EventSource: func(arn string) (EventSource, error) {
+	w.serve(Config{View: k.View, Concurrency: k, Settings: k, Mappings: x, Tags: byHand{k, x}, EventSource: func(arn string) (EventSource, error) {
 		name := arn[strings.LastIndex(arn, ":")+1:]
 		s := EventSource{Source: mapping.Source{Kind: "queue", Name: name, ARN: arn}, Batch: 10, Hide: 15 * time.Minute,
 			Limits: mapping.Limits{BatchMax: 10_000, BatchMaxAtOnce: 10, WindowMax: 300 * time.Second, AtOnceMin: 2, AtOnceMax: 1000}}
@@ -49,6 +51,20 @@ func mapped(t *testing.T) (*world, *mapping.Mappings) {
 		return s, nil
 	}})
 	return w, x
+}
+
+// byHand is where the tests' tags are written.
+type byHand struct {
+	*catalog.Catalog
+	mappings *mapping.Mappings
+}
+
+func (b byHand) TagFunction(ctx context.Context, function string, set map[string]string, drop []string) error {
+	return b.Tag(ctx, function, set, drop)
+}
+
+func (b byHand) TagMapping(ctx context.Context, uuid string, set map[string]string, drop []string) error {
+	return b.mappings.Tag(ctx, uuid, set, drop)
 }
 
 func (w *world) mapTo(in sdk.CreateEventSourceMappingInput) (*sdk.CreateEventSourceMappingOutput, error) {
@@ -155,4 +171,48 @@ func TestMappingsThatCannotBeAreRefusedInTheServicesWords(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
+}
+
+func TestFunctionsAndMappingsAreTaggedAndUntaggedByARN(t *testing.T) {
+	w, _ := mapped(t)
+	ctx := t.Context()
+	made, err := w.mapTo(sdk.CreateEventSourceMappingInput{Tags: map[string]string{"from": "creation"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, arn := range []string{*made.EventSourceMappingArn, arnF} {
+		before, err := w.client.ListTags(ctx, &sdk.ListTagsInput{Resource: &arn})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.client.TagResource(ctx, &sdk.TagResourceInput{Resource: &arn, Tags: map[string]string{"a": "1", "b/c": "2 ü"}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.client.UntagResource(ctx, &sdk.UntagResourceInput{Resource: &arn, TagKeys: []string{"a", "never"}}); err != nil {
+			t.Fatal(err)
+		}
+		after, err := w.client.ListTags(ctx, &sdk.ListTagsInput{Resource: &arn})
+		if err != nil || len(after.Tags) != len(before.Tags)+1 || after.Tags["b/c"] != "2 ü" {
+			t.Errorf("%s: got %v after %v, %v", arn, after, before.Tags, err)
+		}
+		_, err = w.client.TagResource(ctx, &sdk.TagResourceInput{Resource: &arn, Tags: map[string]string{"aws:x": "1"}})
+		wantError(t, err, 400, "InvalidParameterValueException", "Tag keys that begin with aws: are the service's own: aws:x")
+		_, err = w.client.UntagResource(ctx, &sdk.UntagResourceInput{Resource: &arn, TagKeys: []string{}})
+		wantError(t, err, 400, "ValidationException", "1 validation error detected: Value null at 'tagKeys' failed to satisfy constraint: Member must not be null")
+	}
+	got, err := w.client.ListTags(ctx, &sdk.ListTagsInput{Resource: made.EventSourceMappingArn})
+	if err != nil || got.Tags["from"] != "creation" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	many := map[string]string{}
+	for i := range 51 {
+		many[fmt.Sprint(i)] = ""
+	}
+	if _, err := w.client.TagResource(ctx, &sdk.TagResourceInput{Resource: made.EventSourceMappingArn, Tags: many}); err == nil || !strings.Contains(err.Error(), "InvalidParameterValueException") || !strings.Contains(err.Error(), "up to 50") {
+		t.Errorf("got %v", err)
+	}
+	_, err = w.client.ListTags(ctx, &sdk.ListTagsInput{Resource: aws.String("arn:aws:lambda:us-east-1:000000000000:event-source-mapping:00000000-0000-4000-8000-000000000000")})
+	wantError(t, err, 404, "ResourceNotFoundException", "The resource you requested does not exist.")
+	_, err = w.client.TagResource(ctx, &sdk.TagResourceInput{Resource: aws.String(arnF + ":prod"), Tags: many})
+	wantError(t, err, 400, "InvalidParameterValueException", "Tags on function aliases and versions are not supported. Please specify a function ARN.")
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // shapeOptions compares the SDK's types by what they hold.
-var shapeOptions = cmp.Options{cmpopts.IgnoreUnexported(types.FunctionConfiguration{}, types.EnvironmentResponse{}, types.TracingConfigResponse{}, types.Layer{}, types.EphemeralStorage{}, types.SnapStartResponse{}, types.LoggingConfig{}, types.Concurrency{}, types.FunctionCodeLocation{}, types.AliasConfiguration{}, types.AliasRoutingConfiguration{}, types.LayersListItem{}, types.LayerVersionsListItem{}, types.FunctionUrlConfig{}, types.Cors{}, types.AccountLimit{}, types.AccountUsage{}, types.LayerVersionContentOutput{})}
+var shapeOptions = cmp.Options{cmpopts.IgnoreUnexported(types.FunctionConfiguration{}, types.EnvironmentResponse{}, types.TracingConfigResponse{}, types.Layer{}, types.EphemeralStorage{}, types.SnapStartResponse{}, types.LoggingConfig{}, types.Concurrency{}, types.FunctionCodeLocation{}, types.AliasConfiguration{}, types.AliasRoutingConfiguration{}, types.LayersListItem{}, types.LayerVersionsListItem{}, types.FunctionUrlConfig{}, types.Cors{}, types.AccountLimit{}, types.AccountUsage{}, types.LayerVersionContentOutput{}, types.VpcConfigResponse{})}
 
 const arnF = "arn:aws:lambda:us-east-1:000000000000:function:f"
 
@@ -37,6 +37,7 @@ func TestGetFunctionTellsEverythingTheCatalogKnows(t *testing.T) {
 		State: "Active", LastUpdateStatus: "Successful", PackageType: "Zip", Architectures: []types.Architecture{"x86_64"},
 		EphemeralStorage: &types.EphemeralStorage{Size: aws.Int32(512)}, SnapStart: &types.SnapStartResponse{ApplyOn: "None", OptimizationStatus: "Off"},
 		LoggingConfig: &types.LoggingConfig{LogFormat: "JSON", ApplicationLogLevel: "WARN", LogGroup: aws.String("/aws/lambda/f")},
+		VpcConfig:     &types.VpcConfigResponse{SubnetIds: []string{"subnet-1", "subnet-2"}, SecurityGroupIds: []string{"sg-1"}, VpcId: aws.String("vpc-8ef7f0c37a8bb5530"), Ipv6AllowedForDualStack: aws.Bool(true)},
 	}
 	if d := cmp.Diff(want, out.Configuration, shapeOptions); d != "" {
 		t.Errorf("configuration, -want +got:\n%s", d)

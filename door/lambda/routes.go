@@ -107,8 +107,8 @@ func routes() []route {
 		{op: "SendDurableExecutionCallbackHeartbeat", method: "POST", path: "/2025-12-01/durable-execution-callbacks/{}/heartbeat"},
 		{op: "SendDurableExecutionCallbackSuccess", method: "POST", path: "/2025-12-01/durable-execution-callbacks/{}/succeed"},
 		{op: "StopDurableExecution", method: "POST", path: "/2025-12-01/durable-executions/{}/stop"},
-		{op: "TagResource", method: "POST", path: "/2017-03-31/tags/{}"},
-		{op: "UntagResource", method: "DELETE", path: "/2017-03-31/tags/{}"},
+		{op: "TagResource", method: "POST", path: "/2017-03-31/tags/{}", serve: (*Door).tagResource},
+		{op: "UntagResource", method: "DELETE", path: "/2017-03-31/tags/{}", serve: (*Door).untagResource},
 		{op: "UpdateAlias", method: "PUT", path: "/2015-03-31/functions/{}/aliases/{}"},
 		{op: "UpdateCapacityProvider", method: "PUT", path: "/2025-11-30/capacity-providers/{}"},
 		{op: "UpdateCodeSigningConfig", method: "PUT", path: "/2020-04-22/code-signing-configs/{}"},
@@ -167,4 +167,12 @@ func refusal(t *route) *wire.Error {
 		text = t.op + " is not supported here: functions and what belongs to them come from the template. Change the template instead."
 	}
 	return unsupported(text)
+}
+
+// Operation names the operation that a request asks for; "" when there is none.
+func Operation(r *wire.Request) string {
+	if t, _ := match(routes(), r); t != nil {
+		return t.op
+	}
+	return ""
 }

@@ -94,6 +94,10 @@ func (s *Composer) envelope(n topic.Notification) []byte {
 		e.add("SigningCertURL", s.certificate(n.Subscription.Protocol))
 	}
 	e.add("UnsubscribeURL", s.unsubscribe(n.Subscription))
+	if m.Replayed {
+		e.key("Replayed")
+		e.WriteString("true")
+	}
 	if len(m.Attributes) > 0 {
 		e.key("MessageAttributes")
 		e.WriteString("{\n")

@@ -58,7 +58,6 @@ func (w *world) conformance() (list []refused) {
 	add(create("t", nil, types.Tag{Key: aws.String("k"), Value: aws.String("v")}), "400 InvalidParameter: Invalid parameter: Tags Reason: Topic already exists with different tags")
 	add(create("u", nil, types.Tag{Key: aws.String("k"), Value: aws.String("v")}, types.Tag{Key: aws.String("k"), Value: aws.String("w")}), "400 InvalidParameter: Invalid parameter: Duplicated keys are not allowed.")
 	add(create("u", map[string]string{"FifoTopic": "true"}), "400 InvalidParameter: Invalid parameter: Fifo Topic names must end with .fifo and must be made up of only uppercase and lowercase ASCII letters, numbers, underscores, and hyphens, and must be between 1 and 256 characters long.")
-	add(create("u.fifo", map[string]string{"FifoTopic": "true", "ArchivePolicy": `{"MessageRetentionPeriod":"30"}`}), "400 UnsupportedOperation: ArchivePolicy is not supported here: topics keep no archive and replay nothing")
 
 	add(publish(sdk.PublishInput{Message: aws.String("")}), "400 InvalidParameter: Invalid parameter: Empty message")
 	add(publish(sdk.PublishInput{Message: &long}), "400 InvalidParameter: Invalid parameter: Message too long")

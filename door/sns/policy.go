@@ -35,15 +35,18 @@ type requestPolicy struct {
 var contentTypes = []string{"text/plain", "application/json", "application/xml", "text/xml", "text/html", "text/css", "text/csv", "text/javascript", "application/atom+xml", "application/javascript", "application/rss+xml",
 	"application/soap+xml", "application/x-www-form-urlencoded", "image/svg+xml", "application/vnd.apple.mpegurl", "application/vnd.ms-excel", "application/xhtml+xml", "application/octet-stream"}
 
-// strictly reads JSON with no keys but those of v.
-func strictly(text string, v any) *wire.Error {
+// strictly reads the policy with a name, a JSON object with no keys but those of v.
+func strictly(name, text string, v any) *wire.Error {
+	if !strings.HasPrefix(strings.TrimSpace(text), "{") {
+		return invalidParameter(name + ": failed to parse JSON. it is no object")
+	}
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return invalidParameter("DeliveryPolicy: failed to parse JSON. " + err.Error())
+		return invalidParameter(name + ": failed to parse JSON. " + err.Error())
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return invalidParameter("DeliveryPolicy: failed to parse JSON. something lies behind the object")
+		return invalidParameter(name + ": failed to parse JSON. something lies behind the object")
 	}
 	return nil
 }
@@ -58,7 +61,7 @@ func topicPolicy(text string) (*topic.Retry, bool, *wire.Error) {
 			Request  *requestPolicy `json:"defaultRequestPolicy"`
 		} `json:"http"`
 	}
-	if err := strictly(text, &is); err != nil {
+	if err := strictly("DeliveryPolicy", text, &is); err != nil {
 		return nil, false, err
 	}
 	r, err := retryOf(is.HTTP.Retry, is.HTTP.Throttle, is.HTTP.Request)
@@ -73,7 +76,7 @@ func subscriptionPolicy(text string) (*topic.Retry, *wire.Error) {
 		Request  *requestPolicy `json:"requestPolicy"`
 		Sick     *healthyRetry  `json:"sicklyRetryPolicy"`
 	}
-	if err := strictly(text, &is); err != nil {
+	if err := strictly("DeliveryPolicy", text, &is); err != nil {
 		return nil, err
 	}
 	if is.Sick != nil {

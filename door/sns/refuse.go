@@ -45,6 +45,10 @@ func fromError(err error) *wire.Error {
 		return noTopic()
 	case errors.Is(err, topic.ErrNoSubscription):
 		return noSubscription()
+	case errors.Is(err, topic.ErrArchive):
+		return refusal(http.StatusBadRequest, "InvalidState", "Invalid state: Cannot delete a topic with an ArchivePolicy")
+	case errors.Is(err, topic.ErrReplays):
+		return refusal(http.StatusForbidden, "ReplayLimitExceeded", err.Error())
 	}
 	if is, ok := errors.AsType[*wire.Error](err); ok {
 		return is

@@ -297,6 +297,9 @@ func TestAFunctionGetsTheEvent(t *testing.T) {
 	if err != nil || len(got.Events) != 1 || got.Events[0].Target != (daruma.Target{Function: "f", Qualifier: "live"}) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
+	if n := daruma.Chain(got.Events[0].Trace, "f"); n != 1 {
+		t.Errorf("%d invocations of the function in the chain %s", n, got.Events[0].Trace)
+	}
 	var e events.SNSEvent
 	if err := json.Unmarshal(got.Events[0].Payload, &e); err != nil {
 		t.Fatal(err)

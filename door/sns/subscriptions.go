@@ -140,7 +140,9 @@ func setSubscriptionAttribute(p catalog.Place, t *topic.Topic, s *topic.Subscrip
 			}
 		}
 	case "ReplayPolicy":
-		return unsupported("ReplayPolicy is not supported here: topics keep no archive and replay nothing")
+		var err *wire.Error
+		s.Replay, err = replayPolicy(t, value)
+		return err // what is replayed is what is shown
 	default:
 		return invalidParameter("AttributeName")
 	}
@@ -178,6 +180,10 @@ func (d *Door) subscribe(c *call) *wire.Error {
 	if failed != nil {
 		return fromError(failed)
 	}
+	if err := d.replayable(t, s.Replay); err != nil {
+		return err
+	}
+	delete(attributes, "ReplayPolicy")
 	s.Owner = c.Caller.ARN
 	is, failed := d.cfg.Topics.Subscribe(c.HTTP.Context(), s, attributes)
 	if errors.Is(failed, topic.ErrAttributes) {
@@ -292,6 +298,7 @@ func (d *Door) getSubscription(c *call) *wire.Error {
 	if s.Endpoint.Kind == topic.Post {
 		all["EffectiveDeliveryPolicy"] = effectiveFor(t, s)
 	}
+	d.showReplay(s, all)
 	c.result.entries("Attributes", slices.Sorted(maps.Keys(all)), func(k string) string { return all[k] })
 	return nil
 }
@@ -304,7 +311,11 @@ func (d *Door) setSubscription(c *call) *wire.Error {
 	attribute := c.form.Get("AttributeName")
 	var refused *wire.Error
 	failed := d.cfg.Topics.Adjust(c.HTTP.Context(), name, id, func(t *topic.Topic, s *topic.Subscription) error {
-		if refused = setSubscriptionAttribute(c.place, t, s, attribute, c.form.Get("AttributeValue")); refused != nil {
+		refused = setSubscriptionAttribute(c.place, t, s, attribute, c.form.Get("AttributeValue"))
+		if refused == nil && attribute == "ReplayPolicy" {
+			refused = d.replayable(t, s.Replay)
+		}
+		if refused != nil {
 			return refused
 		}
 		return nil

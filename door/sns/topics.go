@@ -97,7 +97,8 @@ func setAttribute(t *topic.Topic, name, value string, creating bool) *wire.Error
 		}
 	case "KmsMasterKeyId", "TracingConfig":
 	case "ArchivePolicy":
-		return unsupported("ArchivePolicy is not supported here: topics keep no archive and replay nothing")
+		t.Keep, err = archivePolicy(t, value)
+		return err // what the topic keeps is what is shown
 	default:
 		if strings.HasSuffix(name, "FeedbackRoleArn") || strings.HasSuffix(name, "FeedbackSampleRate") {
 			return unsupported(name + " is not supported here: the status of deliveries is in the ledger and in the topic's account")
@@ -167,6 +168,7 @@ func (d *Door) createTopic(c *call) *wire.Error {
 	if !t.FIFO {
 		delete(attributes, "FifoTopic")
 	}
+	delete(attributes, "ArchivePolicy")
 	is, failed := d.cfg.Topics.Create(c.HTTP.Context(), t, attributes)
 	switch {
 	case errors.Is(failed, topic.ErrTags):
@@ -246,6 +248,7 @@ func (d *Door) getTopic(c *call) *wire.Error {
 	if t.FIFO {
 		all["FifoTopic"] = "true"
 	}
+	d.showArchive(t, all)
 	c.result.entries("Attributes", slices.Sorted(maps.Keys(all)), func(k string) string { return all[k] })
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/queue"
+	"github.com/daruma-io/daruma/quote"
 )
 
 // Event returns the event in which messages of a queue are handed to a
@@ -30,14 +31,14 @@ func RecordBytes(m *queue.Received) int { return m.Size() + len(m.Body)/16 + 1<<
 func appendRecord(b []byte, place catalog.Place, is *queue.Queue, m *queue.Received) []byte {
 	b = append(append(b, `{"messageId":"`...), m.ID.String()...)
 	b = append(append(b, `","receiptHandle":"`...), m.Handle...)
-	b = appendString(append(b, `","body":`...), m.Body)
+	b = quote.Append(append(b, `","body":`...), m.Body)
 	b = append(b, `,"attributes":{`...)
 	all := systemOf(m, place, is.FIFO)
 	for i, k := range sorted(all) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(append(appendString(b, k), ':'), all[k])
+		b = quote.Append(append(quote.Append(b, k), ':'), all[k])
 	}
 	b = append(b, `},"messageAttributes":{`...)
 	list := slices.Clone(m.Attributes)
@@ -46,17 +47,17 @@ func appendRecord(b []byte, place catalog.Place, is *queue.Queue, m *queue.Recei
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(appendString(b, a.Name), ':', '{')
+		b = append(quote.Append(b, a.Name), ':', '{')
 		if v := described(a); v.StringValue != nil {
-			b = append(appendString(append(b, `"stringValue":`...), *v.StringValue), ',')
+			b = append(quote.Append(append(b, `"stringValue":`...), *v.StringValue), ',')
 		} else {
 			b = append(base64.StdEncoding.AppendEncode(append(b, `"binaryValue":"`...), a.Value), `",`...)
 		}
-		b = append(appendString(append(b, `"stringListValues":[],"binaryListValues":[],"dataType":`...), a.Type), '}')
+		b = append(quote.Append(append(b, `"stringListValues":[],"binaryListValues":[],"dataType":`...), a.Type), '}')
 	}
 	b = append(b, `},"md5OfMessageAttributes":`...)
 	if sum := attributesMD5(list); sum != "" {
-		b = appendString(b, sum)
+		b = quote.Append(b, sum)
 	} else {
 		b = append(b, `null`...)
 	}

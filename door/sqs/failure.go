@@ -10,6 +10,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/queue"
+	"github.com/daruma-io/daruma/quote"
 )
 
 // A fail is one kind of error: its name in the JSON protocol and its code in
@@ -133,8 +134,8 @@ func (c *call) refuse(w http.ResponseWriter, f *failure) {
 	if !c.query {
 		h["Content-Type"] = []string{"application/x-amz-json-1.0"}
 		h["X-Amzn-Query-Error"] = []string{f.code + ";" + blame}
-		b := appendString(append([]byte(nil), `{"__type":`...), f.shape)
-		b = appendString(append(b, `,"message":`...), f.message)
+		b := quote.Append(append([]byte(nil), `{"__type":`...), f.shape)
+		b = quote.Append(append(b, `,"message":`...), f.message)
 		w.WriteHeader(f.status)
 		w.Write(append(b, '}'))
 		return

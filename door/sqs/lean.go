@@ -148,26 +148,19 @@ func (l *lean) pointer() *string {
 // text reads a text with the escapes that need no thought.
 func (l *lean) text() string {
 	l.must('"')
-	from, high := l.i, byte(0)
-	for ; l.i < len(l.b); l.i++ {
-		switch c := l.b[l.i]; {
-		case c == '"':
-			s := l.b[from:l.i]
-			l.i++
-			if high >= utf8.RuneSelf && !utf8.Valid(s) {
-				break
-			}
-			return string(s)
-		case c == '\\':
-			return l.escaped(from)
-		case c < ' ':
-			l.giveUp()
-			return ""
-		default:
-			high |= c
-			continue
-		}
-		break
+	b, from, high := l.b, l.i, byte(0)
+	i := from
+	for ; i < len(b) && b[i] >= ' ' && b[i] != '"' && b[i] != '\\'; i++ {
+		high |= b[i]
+	}
+	l.i = i
+	switch {
+	case i == len(b):
+	case b[i] == '\\':
+		return l.escaped(from)
+	case b[i] == '"' && (high < utf8.RuneSelf || utf8.Valid(b[from:i])):
+		l.i++
+		return string(b[from:i])
 	}
 	l.giveUp()
 	return ""

@@ -315,32 +315,3 @@ func (c *call) replyXML(w http.ResponseWriter, out any) {
 	b.WriteString("<ResponseMetadata><RequestId>" + c.ID + "</RequestId></ResponseMetadata></" + c.op + "Response>")
 	w.Write(b.Bytes())
 }
-
-const hexDigits = "0123456789abcdef"
-
-// appendString writes a JSON text.
-func appendString[T ~string | ~[]byte](b []byte, s T) []byte {
-	b = append(b, '"')
-	from := 0
-	for i := range len(s) {
-		ch := s[i]
-		if ch >= ' ' && ch != '"' && ch != '\\' {
-			continue
-		}
-		b = append(b, s[from:i]...)
-		from = i + 1
-		switch ch {
-		case '"', '\\':
-			b = append(b, '\\', ch)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hexDigits[ch>>4], hexDigits[ch&15])
-		}
-	}
-	return append(append(b, s[from:]...), '"')
-}

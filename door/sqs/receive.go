@@ -10,6 +10,7 @@ import (
 
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/queue"
+	"github.com/daruma-io/daruma/quote"
 )
 
 // systemAttributes are those a receive can ask for.
@@ -48,14 +49,14 @@ func (m *received) appendJSON(b []byte) []byte {
 	b = append(append(b, `{"MessageId":"`...), m.MessageID...)
 	b = append(append(b, `","ReceiptHandle":"`...), m.ReceiptHandle...)
 	b = append(append(b, `","MD5OfBody":"`...), m.MD5OfBody...)
-	b = appendString(append(b, `","Body":`...), m.Body)
+	b = quote.Append(append(b, `","Body":`...), m.Body)
 	if len(m.Attributes) > 0 {
 		b = append(b, `,"Attributes":{`...)
 		for i, k := range sorted(m.Attributes) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendString(append(appendString(b, k), ':'), m.Attributes[k])
+			b = quote.Append(append(quote.Append(b, k), ':'), m.Attributes[k])
 		}
 		b = append(b, '}')
 	}
@@ -67,9 +68,9 @@ func (m *received) appendJSON(b []byte) []byte {
 				b = append(b, ',')
 			}
 			a := m.MessageAttributes[k]
-			b = appendString(append(appendString(b, k), `:{"DataType":`...), a.DataType)
+			b = quote.Append(append(quote.Append(b, k), `:{"DataType":`...), a.DataType)
 			if a.StringValue != nil {
-				b = appendString(append(b, `,"StringValue":`...), *a.StringValue)
+				b = quote.Append(append(b, `,"StringValue":`...), *a.StringValue)
 			} else {
 				b = base64.StdEncoding.AppendEncode(append(b, `,"BinaryValue":"`...), a.BinaryValue)
 				b = append(b, '"')
@@ -98,7 +99,7 @@ func (d *Door) receiveMessage(c *call) (any, *failure) {
 	}
 	ctx, stop := d.untilEnd(c.ctx, w.Wait)
 	defer stop()
-	got, err := d.queues.Receive(ctx, is.Name, w)
+	got, err := d.receive(ctx, is.Name, w)
 	if err != nil && ctx.Err() == nil {
 		return nil, failureOf(err)
 	}
@@ -298,7 +299,7 @@ func (b batch[T]) appendDone(out []byte, id func(T) string) []byte {
 		} else {
 			out = append(out, ',')
 		}
-		out = append(appendString(append(out, `{"Id":`...), id(s)), '}')
+		out = append(quote.Append(append(out, `{"Id":`...), id(s)), '}')
 	}
 	if len(b.Successful) > 0 {
 		out = append(out, ']')

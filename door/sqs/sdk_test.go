@@ -467,3 +467,39 @@ func TestQueuesAreListedTaggedChangedAndRemoved(t *testing.T) {
 	w.clock.Advance(61 * time.Second)
 	w.create("b1", nil)
 }
+
+func TestAttributesAreAnsweredAsTextsAndAnEmptyPolicyIsNone(t *testing.T) {
+	w := newWorld(t)
+	w.create("dead", nil)
+	const policy = `{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:dead","maxReceiveCount":5}`
+	url := w.create("q", map[string]string{"RedrivePolicy": policy, "Policy": `{"Version":"2012-10-17","Statement":[]}`})
+	fifo := w.create("q.fifo", map[string]string{"FifoQueue": "true"})
+	all := func(url *string) map[string]string {
+		out, err := w.sdk.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: url, AttributeNames: []types.QueueAttributeName{"All"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Attributes
+	}
+	if a := all(url); a["RedrivePolicy"] != policy || a["Policy"] == "" {
+		t.Errorf("got %v", a)
+	}
+	if _, err := w.sdk.SetQueueAttributes(t.Context(), &sqs.SetQueueAttributesInput{QueueUrl: url, Attributes: map[string]string{"RedrivePolicy": "", "Policy": ""}}); err != nil {
+		t.Fatal(err)
+	}
+	a := all(url)
+	for _, name := range []string{"RedrivePolicy", "Policy", "RedriveAllowPolicy", "FifoQueue", "ContentBasedDeduplication"} {
+		if value, ok := a[name]; ok {
+			t.Errorf("%s is %q, want it left out", name, value)
+		}
+	}
+	if a := all(fifo); a["FifoQueue"] != "true" || a["ContentBasedDeduplication"] != "false" || a["DeduplicationScope"] != "queue" || a["FifoThroughputLimit"] != "perQueue" {
+		t.Errorf("of a FIFO queue: got %v", a)
+	}
+	for name, outside := range map[string][]string{"DelaySeconds": {"-1", "901"}, "MessageRetentionPeriod": {"59", "1209601"}, "VisibilityTimeout": {"-1", "43201"}, "ReceiveMessageWaitTimeSeconds": {"-1", "21"}, "MaximumMessageSize": {"1023", "1048577"}} {
+		for _, value := range append(outside, "x") {
+			_, err := w.sdk.SetQueueAttributes(t.Context(), &sqs.SetQueueAttributesInput{QueueUrl: url, Attributes: map[string]string{name: value}})
+			w.refused(err, "InvalidAttributeValue: Invalid value for the parameter "+name+".")
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/daruma-io/daruma/queue"
+	"github.com/daruma-io/daruma/quote"
 )
 
 const (
@@ -228,9 +229,9 @@ func appendFailed(b []byte, list []failed, comma bool) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendString(append(b, `{"Id":`...), f.ID)
-		b = appendString(append(b, `,"Code":`...), f.Code)
-		b = appendString(append(b, `,"Message":`...), f.Message)
+		b = quote.Append(append(b, `{"Id":`...), f.ID)
+		b = quote.Append(append(b, `,"Code":`...), f.Code)
+		b = quote.Append(append(b, `,"Message":`...), f.Message)
 		b = fmt.Appendf(b, `,"SenderFault":%t}`, f.SenderFault)
 	}
 	return append(b, ']')

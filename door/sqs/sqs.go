@@ -25,10 +25,12 @@ import (
 // bodyBytesMax is of a request: a message of the largest size, its characters escaped.
 const bodyBytesMax = 8 << 20
 
-// Config says what the door needs. All of it but Spanned must be given.
+// Config says what the door needs. All of it but Receive and Spanned must be given.
 type Config struct {
 	Queues *queue.Queues
-	Place  catalog.Place // region and account of all queues
+	// Receive is how messages are received, if not from Queues: what stands before them.
+	Receive func(ctx context.Context, name string, w queue.Want) ([]queue.Received, error)
+	Place   catalog.Place // region and account of all queues
 	// End is closed when the node stops: long polls are answered then, empty.
 	End <-chan struct{}
 	// Spanned is told of messages that were sent, by the machine's clock; it may be nil.
@@ -38,6 +40,7 @@ type Config struct {
 // A Door answers the SQS API.
 type Door struct {
 	queues  *queue.Queues
+	receive func(ctx context.Context, name string, w queue.Want) ([]queue.Received, error)
 	place   catalog.Place
 	end     <-chan struct{}
 	spanned func(daruma.Span)
@@ -48,7 +51,10 @@ func New(cfg Config) (*Door, error) {
 	if cfg.Queues == nil || cfg.Place.Account == "" || cfg.Place.Region == "" || cfg.End == nil {
 		return nil, &daruma.Error{Op: "sqs door", Kind: daruma.KindInvalid, Hint: "Queues, Place and End must be given"}
 	}
-	return &Door{queues: cfg.Queues, place: cfg.Place, end: cfg.End, spanned: cfg.Spanned}, nil
+	if cfg.Receive == nil {
+		cfg.Receive = cfg.Queues.Receive
+	}
+	return &Door{queues: cfg.Queues, receive: cfg.Receive, place: cfg.Place, end: cfg.End, spanned: cfg.Spanned}, nil
 }
 
 // Service is how the door is registered at a front, under "sqs".

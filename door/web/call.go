@@ -14,6 +14,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/quote"
 )
 
 // A call is one request with all that its event tells. Calls are pooled: a
@@ -116,9 +117,9 @@ func listed(connection []string, name string) bool {
 // forwarded appends the value of X-Forwarded-For: what the client claims, then who it is.
 func (c *call) forwarded(dst []byte) []byte {
 	for _, v := range c.r.Header[forwardedFor] {
-		dst = append(appendText(dst, v), ", "...)
+		dst = append(quote.AppendInner(dst, v), ", "...)
 	}
-	return appendText(dst, c.sourceIP)
+	return quote.AppendInner(dst, c.sourceIP)
 }
 
 // headerBytes is the size of the request line and the headers.

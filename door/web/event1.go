@@ -6,6 +6,7 @@ import (
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/quote"
 )
 
 // event1 writes the payload of format 1.0, that of REST APIs and of HTTP APIs
@@ -25,7 +26,7 @@ func (c *call) event1() []byte {
 		b = append(b, `"version":"1.0",`...)
 	}
 	b = append(b, `"resource":`...)
-	b = appendString(b, c.to.route.Path)
+	b = quote.Append(b, c.to.route.Path)
 	b = appendField(b, "path", c.to.path)
 	b = appendField(b, "httpMethod", c.r.Method)
 	b = c.appendHeaders1(b, rest, false)
@@ -97,17 +98,17 @@ func (c *call) appendHeaders1(dst []byte, rest, multi bool) []byte {
 		if rest && dropped(name) {
 			continue
 		}
-		dst = append(appendString(dst, c.spelling(name)), ':')
+		dst = append(quote.Append(dst, c.spelling(name)), ':')
 		values := c.r.Header[name]
 		if multi {
 			for i, v := range values {
 				dst = append(dst, "[,"[min(i, 1)])
-				dst = appendString(dst, v)
+				dst = quote.Append(dst, v)
 			}
 			dst = append(dst, ']', ',')
 			continue
 		}
-		dst = append(appendString(dst, values[len(values)-1]), ',')
+		dst = append(quote.Append(dst, values[len(values)-1]), ',')
 	}
 	open, shut := "", ""
 	if multi {
@@ -116,7 +117,7 @@ func (c *call) appendHeaders1(dst []byte, rest, multi bool) []byte {
 	own := func(name, value string) {
 		dst = append(append(dst, '"'), name...)
 		dst = append(append(dst, '"', ':'), open...)
-		dst = append(append(appendString(dst, value), shut...), ',')
+		dst = append(append(quote.Append(dst, value), shut...), ',')
 	}
 	if !rest {
 		dst = append(append(append(dst, `"Content-Length":`...), open...), '"')
@@ -149,8 +150,8 @@ func appendQuery1(dst []byte, ps []parameter) []byte {
 			dst = append(dst, ',')
 		}
 		first = false
-		dst = append(appendString(dst, p.name), ':')
-		dst = appendString(dst, p.value)
+		dst = append(quote.Append(dst, p.name), ':')
+		dst = quote.Append(dst, p.value)
 	}
 	dst = append(dst, `},"multiValueQueryStringParameters":{`...)
 	for i, p := range ps {
@@ -161,9 +162,9 @@ func appendQuery1(dst []byte, ps []parameter) []byte {
 			dst = append(dst, ']', ',')
 			fallthrough
 		default:
-			dst = append(appendString(dst, p.name), ':', '[')
+			dst = append(quote.Append(dst, p.name), ':', '[')
 		}
-		dst = appendString(dst, p.value)
+		dst = quote.Append(dst, p.value)
 	}
 	return append(dst, ']', '}')
 }
@@ -171,7 +172,7 @@ func appendQuery1(dst []byte, ps []parameter) []byte {
 func (c *call) appendContext1(dst []byte, rest bool) []byte {
 	a := c.to.api
 	dst = append(dst, `,"requestContext":{"accountId":`...)
-	dst = appendString(dst, c.place.Account)
+	dst = quote.Append(dst, c.place.Account)
 	dst = appendField(dst, "apiId", a.ID)
 	if rest {
 		dst = appendField(dst, "deploymentId", c.to.stage.deployment)
@@ -184,7 +185,7 @@ func (c *call) appendContext1(dst []byte, rest bool) []byte {
 	dst = appendField(dst, "sourceIp", c.sourceIP)
 	dst = append(dst, `,"user":null,"userAgent":`...)
 	if agent := c.r.Header["User-Agent"]; len(agent) > 0 {
-		dst = appendString(dst, agent[0])
+		dst = quote.Append(dst, agent[0])
 	} else {
 		dst = append(dst, "null"...)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/daruma-io/daruma/catalog"
+	"github.com/daruma-io/daruma/quote"
 )
 
 // eventBytesExtra is what an event has besides its headers, paths and body, about.
@@ -75,7 +76,7 @@ func appendBool(dst []byte, v bool) []byte {
 // appendBody appends a body as a JSON string, as it is or as base64.
 func appendBody(dst, body []byte, encoded bool) []byte {
 	if !encoded {
-		return appendString(dst, body)
+		return quote.Append(dst, body)
 	}
 	dst = base64.StdEncoding.AppendEncode(append(dst, '"'), body)
 	return append(dst, '"')
@@ -125,7 +126,7 @@ func (c *call) appendCookies(dst []byte) []byte {
 				dst = append(dst, ',')
 			}
 			first = false
-			dst = appendString(dst, cookie)
+			dst = quote.Append(dst, cookie)
 		}
 	}
 	return append(dst, ']')
@@ -145,7 +146,7 @@ func (c *call) appendHeaders2(dst []byte) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = appendText(dst, v)
+			dst = quote.AppendInner(dst, v)
 		}
 		dst = append(dst, '"', ',')
 	}
@@ -154,7 +155,7 @@ func (c *call) appendHeaders2(dst []byte) []byte {
 		dst = append(appendInt(dst, int64(len(c.body))), '"', ',')
 	}
 	dst = append(dst, `"host":`...)
-	dst = appendString(dst, c.r.Host)
+	dst = quote.Append(dst, c.r.Host)
 	dst = appendField(dst, "x-amzn-trace-id", c.header)
 	dst = append(dst, `,"x-forwarded-for":"`...)
 	dst = append(c.forwarded(dst), '"')
@@ -184,7 +185,7 @@ func appendQuery2(dst []byte, query string) []byte {
 	dst = append(dst, `,"queryStringParameters":`...)
 	for i, p := range ps {
 		if i > 0 && ps[i-1].name == p.name {
-			dst = appendText(append(dst, ','), p.value)
+			dst = quote.AppendInner(append(dst, ','), p.value)
 			continue
 		}
 		if i == 0 {
@@ -192,8 +193,8 @@ func appendQuery2(dst []byte, query string) []byte {
 		} else {
 			dst = append(dst, '"', ',')
 		}
-		dst = append(appendString(dst, p.name), ':', '"')
-		dst = appendText(dst, p.value)
+		dst = append(quote.Append(dst, p.name), ':', '"')
+		dst = quote.AppendInner(dst, p.value)
 	}
 	return append(dst, '"', '}')
 }
@@ -241,14 +242,14 @@ func (c *call) appendContext2(dst []byte, key, stage string) []byte {
 	} else {
 		id = c.to.api.ID
 	}
-	dst = appendString(dst, account)
+	dst = quote.Append(dst, account)
 	dst = appendField(dst, "apiId", id)
 	if c.to.url != nil {
 		dst = append(dst, `,"authentication":null`...)
 	}
 	if p := c.caller; p != nil {
 		dst = append(dst, `,"authorizer":{"iam":{"accessKey":`...)
-		dst = appendString(dst, p.AccessKey)
+		dst = quote.Append(dst, p.AccessKey)
 		dst = appendField(dst, "accountId", p.AccountID)
 		dst = appendField(dst, "callerId", p.CallerID)
 		dst = append(dst, `,"cognitoIdentity":null,"principalOrgId":null`...)
@@ -259,7 +260,7 @@ func (c *call) appendContext2(dst []byte, key, stage string) []byte {
 	dst = appendField(dst, "domainName", c.to.domain)
 	dst = appendField(dst, "domainPrefix", id)
 	dst = append(dst, `,"http":{"method":`...)
-	dst = appendString(dst, c.r.Method)
+	dst = quote.Append(dst, c.r.Method)
 	dst = appendField(dst, "path", c.to.full)
 	dst = appendField(dst, "protocol", c.r.Proto)
 	dst = appendField(dst, "sourceIp", c.sourceIP)
@@ -277,8 +278,8 @@ func (c *call) appendContext2(dst []byte, key, stage string) []byte {
 func (c *call) appendParameters(dst []byte) []byte {
 	for i, name := range c.to.route.names {
 		dst = append(dst, "{,"[min(i, 1)])
-		dst = append(appendString(dst, name), ':')
-		dst = appendString(dst, decode(c.search.values[i]))
+		dst = append(quote.Append(dst, name), ':')
+		dst = quote.Append(dst, decode(c.search.values[i]))
 	}
 	return append(dst, '}')
 }
@@ -290,8 +291,8 @@ func appendMap(dst []byte, m map[string]string) []byte {
 		if dst[len(dst)-1] != '{' {
 			dst = append(dst, ',')
 		}
-		dst = append(appendString(dst, name), ':')
-		dst = appendString(dst, value)
+		dst = append(quote.Append(dst, name), ':')
+		dst = quote.Append(dst, value)
 	}
 	return append(dst, '}')
 }

@@ -4,60 +4,17 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/daruma-io/daruma/quote"
 )
 
 // jsonDepthMax bounds how deeply a function's answer may nest.
 const jsonDepthMax = 1000
 
-const hexDigits = "0123456789abcdef"
-
-// appendString appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD, as encoding/json makes them.
-func appendString[T string | []byte](dst []byte, s T) []byte {
-	return append(appendText(append(dst, '"'), s), '"')
-}
-
-// appendText appends s as the inside of a JSON string.
-func appendText[T string | []byte](dst []byte, s T) []byte {
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		if c < utf8.RuneSelf {
-			dst = append(dst, s[start:i]...)
-			switch c {
-			case '"', '\\':
-				dst = append(dst, '\\', c)
-			case '\n':
-				dst = append(dst, '\\', 'n')
-			case '\r':
-				dst = append(dst, '\\', 'r')
-			case '\t':
-				dst = append(dst, '\\', 't')
-			default:
-				dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-			}
-			i++
-			start = i
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
-		if r == utf8.RuneError && n == 1 {
-			dst = append(dst, s[start:i]...)
-			dst = append(dst, `\ufffd`...)
-			start = i + 1
-		}
-		i += n
-	}
-	return append(dst, s[start:]...)
-}
-
 // appendField appends ,"name":"value". name needs no escaping.
 func appendField(dst []byte, name, value string) []byte {
 	dst = append(append(append(dst, ',', '"'), name...), '"', ':')
-	return appendString(dst, value)
+	return quote.Append(dst, value)
 }
 
 // A scanner reads one JSON text (RFC 8259) from front to back. Its methods

@@ -51,6 +51,11 @@ type Config struct {
 
 	Spanned func(daruma.Span) // is told of each request that a function was run for, once it is answered; may be nil
 
+	// Around is asked of each request to an API before it is answered: the answer
+	// goes through the writer that it returns, and a function that answers runs
+	// with the context. May be nil.
+	Around func(w http.ResponseWriter, r *http.Request, api *catalog.API, preflight bool) (http.ResponseWriter, context.Context)
+
 	Limits Limits
 }
 
@@ -135,6 +140,12 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.to = site.aim(&c.search, r.Host, path, asks)
 	to := &c.to
 	p := c.product()
+	if d.cfg.Around != nil && to.api != nil {
+		var ctx context.Context
+		if w, ctx = d.cfg.Around(w, r, to.api.API, asks != ""); ctx != r.Context() {
+			c.r = r.WithContext(ctx)
+		}
+	}
 	c.request = c.extended
 	if p != httpAPI {
 		c.request = daruma.NewID()

@@ -12,6 +12,7 @@ import (
 type answer struct {
 	http.ResponseWriter
 	started bool
+	bounded time.Time // when the time for writing was bounded last
 }
 
 // WriteHeader sends the headers.
@@ -31,8 +32,13 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 func (a *answer) start() {
 	a.started = true
+	now := time.Now()
+	if now.Sub(a.bounded) < time.Second { // headers and answer in one go
+		return
+	}
+	a.bounded = now
 	if d, ok := a.ResponseWriter.(deadliner); ok {
-		_ = d.SetWriteDeadline(time.Now().Add(answerTimeMax)) // fails when it is closed, as the next write will
+		_ = d.SetWriteDeadline(now.Add(answerTimeMax)) // fails when it is closed, as the next write will
 	}
 }
 

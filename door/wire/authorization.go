@@ -41,17 +41,29 @@ type claim struct {
 // finds no error in is well formed; a request with none, with two, or with one
 // of another kind is an error.
 func (c *claim) parse(r *http.Request) *Error {
-	auth := r.Header["Authorization"]
-	inQuery := strings.Contains(r.URL.RawQuery, "X-Amz-Signature=") || strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=") || strings.Contains(r.URL.RawQuery, "X-Amz-Credential=")
+	auth, query := r.Header["Authorization"], r.URL.RawQuery
 	switch {
-	case len(auth) == 0 && !inQuery:
-		return missing.error("Missing Authentication Token")
-	case len(auth) > 1 || len(auth) == 1 && inQuery:
-		return incomplete.error("Only one way of authenticating may be used at a time.")
-	case inQuery:
+	case len(auth) == 0 && hasAlgorithm(query):
 		return c.parsePresigned(r)
+	case len(auth) == 0 || len(auth) == 1 && !hasAlgorithm(query) && !strings.HasPrefix(auth[0], "AWS4-"):
+		return missing.error("Missing Authentication Token")
+	case len(auth) == 1 && hasAlgorithm(query):
+		return mismatch.error("Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header.")
+	case len(auth) > 1 || strings.Contains(query, "X-Amz-Signature=") || strings.Contains(query, "X-Amz-Credential="):
+		return incomplete.error("Only one way of authenticating may be used at a time.")
 	}
-	if err := c.parseHeader(auth[0]); err != nil {
+	err := c.parseSigned(auth[0], r)
+	if err != nil {
+		if text := lacking(auth[0], r.Header); text != "" {
+			return incomplete.error(text)
+		}
+	}
+	return err
+}
+
+// parseSigned reads the signature of an Authorization header, and what belongs to it.
+func (c *claim) parseSigned(auth string, r *http.Request) *Error {
+	if err := c.parseHeader(auth); err != nil {
 		return err
 	}
 	if tokens := r.Header["X-Amz-Security-Token"]; len(tokens) > 1 {
@@ -63,6 +75,41 @@ func (c *claim) parse(r *http.Request) *Error {
 		return err
 	}
 	return c.check()
+}
+
+// hasAlgorithm says whether a query names the way in which it is signed.
+func hasAlgorithm(query string) bool {
+	const name = "X-Amz-Algorithm"
+	for part := range strings.SplitSeq(query, "&") {
+		if rest, ok := strings.CutPrefix(part, name); ok && (rest == "" || rest[0] == '=') {
+			return true
+		}
+	}
+	return false
+}
+
+// lacking says what an Authorization header, and those beside it, lack; "" when
+// that is nothing.
+func lacking(auth string, beside http.Header) string {
+	has := map[string]bool{}
+	for _, part := range strings.FieldsFunc(auth, func(c rune) bool { return c == ' ' || c == ',' }) {
+		if name, value, _ := strings.Cut(part, "="); value != "" {
+			has[name] = true
+		}
+	}
+	var text strings.Builder
+	for _, name := range [...]string{"Credential", "Signature", "SignedHeaders"} {
+		if !has[name] {
+			text.WriteString("Authorization header requires '" + name + "' parameter. ")
+		}
+	}
+	if len(beside["X-Amz-Date"]) == 0 && len(beside["Date"]) == 0 {
+		text.WriteString("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ")
+	}
+	if text.Len() > 0 {
+		text.WriteString("Authorization=" + auth)
+	}
+	return text.String()
 }
 
 // parseHeader takes an Authorization header apart.
@@ -90,15 +137,6 @@ func (c *claim) parseHeader(auth string) *Error {
 		}
 		*into = value
 	}
-	var lacks strings.Builder
-	for _, p := range [...]struct{ name, value string }{{"Credential", credential}, {"Signature", c.signature}, {"SignedHeaders", c.headers}} {
-		if p.value == "" {
-			lacks.WriteString("Authorization header requires '" + p.name + "' parameter. ")
-		}
-	}
-	if lacks.Len() > 0 {
-		return incomplete.error(lacks.String())
-	}
 	return c.parseCredential(credential)
 }
 
@@ -125,13 +163,10 @@ func (c *claim) parseTime(r *http.Request) *Error {
 	if len(values) == 0 {
 		values, name = r.Header["Date"], "date"
 	}
-	if len(values) == 0 {
-		return incomplete.error("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
-	}
-	if len(values) > 1 || !signs(c.headers, name) {
+	if len(values) != 1 || !signs(c.headers, name) {
 		return incomplete.error("The date must be sent once, and signed.")
 	}
-	at, err := time.Parse(amzTime, values[0])
+	at, err := parseStamp(values[0])
 	if err != nil && name == "date" {
 		at, err = http.ParseTime(values[0])
 	}
@@ -143,6 +178,32 @@ func (c *claim) parseTime(r *http.Request) *Error {
 		c.stamp = c.at.Format(amzTime)
 	}
 	return nil
+}
+
+// parseStamp reads a time as it is signed: 20150830T123600Z. It is time.Parse,
+// without its work for what every client sends.
+func parseStamp(s string) (time.Time, error) {
+	if len(s) != len(amzTime) || s[8] != 'T' || s[15] != 'Z' {
+		return time.Parse(amzTime, s)
+	}
+	var n [6]int // year, month, day, hour, minute, second
+	for i, at := range [...]int{0, 4, 6, 9, 11, 13} {
+		width := 2
+		if i == 0 {
+			width = 4
+		}
+		for _, d := range []byte(s[at : at+width]) {
+			if d < '0' || d > '9' {
+				return time.Parse(amzTime, s)
+			}
+			n[i] = n[i]*10 + int(d-'0')
+		}
+	}
+	// Of what every month and day has there is no doubt; the rest is looked at closely.
+	if n[1] < 1 || n[1] > 12 || n[2] < 1 || n[2] > 28 || n[3] > 23 || n[4] > 59 || n[5] > 59 {
+		return time.Parse(amzTime, s)
+	}
+	return time.Date(n[0], time.Month(n[1]), n[2], n[3], n[4], n[5], 0, time.UTC), nil
 }
 
 // parsePresigned reads the signature of a presigned URL.
@@ -157,10 +218,14 @@ func (c *claim) parsePresigned(r *http.Request) *Error {
 		}
 		return ""
 	}
-	for _, name := range [...]string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature", "X-Amz-SignedHeaders"} {
+	lacks := ""
+	for _, name := range [...]string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"} {
 		if get(name) == "" {
-			return incomplete.error("AWS query-string parameters must include '" + name + "' once.")
+			lacks += "AWS query-string parameters must include '" + name + "'. "
 		}
+	}
+	if lacks != "" {
+		return incomplete.error(lacks + "Re-examine the query-string parameters.")
 	}
 	if len(q["X-Amz-Security-Token"]) > 1 || len(q["X-Amz-Expires"]) > 1 || len(r.Header["X-Amz-Security-Token"]) > 0 {
 		return incomplete.error("AWS query-string parameters must be given once.")
@@ -169,7 +234,7 @@ func (c *claim) parsePresigned(r *http.Request) *Error {
 		return incomplete.error("X-Amz-Algorithm only supports '" + algorithm + "'.")
 	}
 	*c = claim{presigned: true, headers: get("X-Amz-SignedHeaders"), signature: get("X-Amz-Signature"), token: get("X-Amz-Security-Token"), stamp: get("X-Amz-Date"), expires: skewMax}
-	if c.at, err = time.Parse(amzTime, c.stamp); err != nil {
+	if c.at, err = parseStamp(c.stamp); err != nil {
 		return incomplete.error("X-Amz-Date must be in ISO-8601 'basic format'.")
 	}
 	if s, ok := q["X-Amz-Expires"]; ok {

@@ -87,11 +87,15 @@ func isGlobal(service string) bool {
 
 // timely refuses what was signed too long ago, or in the future.
 func (f *Front) timely(c *claim, now time.Time) *Error {
-	good, why := skewMax, " ("+now.UTC().Format(amzTime)+" - 15 min.)"
+	good := skewMax
 	if c.presigned {
-		good, why = c.expires, ""
+		good = c.expires
 	}
 	if early := now.Add(-good); c.at.Before(early) {
+		why := ""
+		if !c.presigned {
+			why = " (" + now.UTC().Format(amzTime) + " - 15 min.)"
+		}
 		return skewed.error("Signature expired: " + c.stamp + " is now earlier than " + early.UTC().Format(amzTime) + why)
 	}
 	if late := now.Add(skewMax); c.at.After(late) {

@@ -61,7 +61,10 @@ func hostService(host string) string {
 	}
 	labels := strings.Split(name, ".")
 	for _, l := range labels {
-		if l == "s3" {
+		switch {
+		case strings.HasPrefix(l, "s3express-"): // "bucket--use1-az4--x-s3.s3express-use1-az4.us-east-1"
+			return "s3express"
+		case l == "s3":
 			return "s3"
 		}
 	}

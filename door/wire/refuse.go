@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"net/http"
@@ -15,11 +16,12 @@ type Error struct {
 	Message    string
 	MessageKey string      // rest-json only: "Message" where the service's model says so; "message" when ""
 	Members    [][2]string // rest-json only: further members, in order, before the message
+	Query      string      // the code in the query protocol, where it is another
 
-	query     string // the code in the query protocol, where it is another
 	fault     fault  // of the gate; decides Status and Code in each protocol
 	namespace string // before Code in the protocols with a target
-	closes    bool   // the connection cannot be used any further
+	mark      func(h http.Header, r *Request, body []byte)
+	closes    bool // the connection cannot be used any further
 }
 
 // Error returns the code and the message.
@@ -76,8 +78,8 @@ func Refuse(w http.ResponseWriter, r *Request, e *Error) {
 			status = http.StatusBadRequest
 		}
 	}
-	if e.query != "" && (p == queryXML || p == ec2XML || p == restXML) {
-		code = e.query
+	if e.Query != "" && (p == queryXML || p == ec2XML || p == restXML) {
+		code = e.Query
 	}
 	h := w.Header()
 	var body []byte
@@ -87,16 +89,11 @@ func Refuse(w http.ResponseWriter, r *Request, e *Error) {
 		if p == json11 {
 			h["Content-Type"] = []string{"application/x-amz-json-1.1"}
 		}
-		if r.HTTP.Header.Get("X-Amzn-Query-Mode") == "true" {
-			query := e.query
-			if query == "" {
-				query = strings.TrimSuffix(code, "Exception")
-			}
-			h["X-Amzn-Query-Error"] = []string{query + ";" + blame(status)}
-		}
+		e.queryMode(h, r, code, status)
 		body = jsonObject([][2]string{{"__type", e.namespace + code}}, "message", e.Message)
 	case cbor:
 		h["Content-Type"], h["Smithy-Protocol"] = []string{"application/cbor"}, []string{"rpc-v2-cbor"}
+		e.queryMode(h, r, code, status)
 		body = cborError(code, e.Message)
 	case queryXML, restXML:
 		h["Content-Type"] = []string{"text/xml"}
@@ -115,8 +112,23 @@ func Refuse(w http.ResponseWriter, r *Request, e *Error) {
 		}
 		body = jsonObject(e.Members, key, e.Message)
 	}
+	if e.mark != nil {
+		e.mark(h, r, body)
+	}
 	w.WriteHeader(status)
 	w.Write(body)
+}
+
+// queryMode tells those who ask for it what the code is in the query protocol.
+func (e *Error) queryMode(h http.Header, r *Request, code string, status int) {
+	if r.HTTP.Header.Get("X-Amzn-Query-Mode") != "true" {
+		return
+	}
+	query := strings.TrimSuffix(code, "Exception")
+	if e.fault != noFault { // SDKs tell by it that their clock is wrong
+		query = faults[e.fault].query
+	}
+	h["X-Amzn-Query-Error"] = []string{cmp.Or(e.Query, query) + ";" + blame(status)}
 }
 
 // blame is whose fault a status is, in the query protocol's words.

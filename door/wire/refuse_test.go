@@ -94,6 +94,10 @@ func TestEachFaultOfTheGateHasItsOwnName(t *testing.T) {
 		if want := "<Code>" + c.query + "</Code>"; w.Code != 403 || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s: got %d %s, want 403 %s", c.name, w.Code, w.Body, want)
 		}
+		w = do(f, sign(t, request("POST", "/", "{}", "X-Amz-Target", "AmazonSQS.SendMessage", "Content-Type", "application/x-amz-json-1.0", "X-Amzn-Query-Mode", "true"), "{}", "sqs", c.opt))
+		if got, want := w.Header().Get("X-Amzn-Query-Error"), c.query+";Sender"; w.Code != 400 || got != want {
+			t.Errorf("%s: got %d %q, want 400 %q", c.name, w.Code, got, want)
+		}
 	}
 	for _, d := range []time.Duration{-15 * time.Minute, 15 * time.Minute} {
 		if w := do(f, sign(t, request("POST", "/x", ""), "", "lambda", at(d))); w.Code != 200 {
@@ -102,17 +106,47 @@ func TestEachFaultOfTheGateHasItsOwnName(t *testing.T) {
 	}
 }
 
-func TestAnAuthorizationHeaderThatLacksPartsSaysWhich(t *testing.T) {
+func TestASignatureThatLacksPartsSaysWhich(t *testing.T) {
 	f, _ := newFront(t, "lambda")
-	for auth, want := range map[string]string{
-		"AWS4-HMAC-SHA256 SignedHeaders=host": "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. ",
-		"Bearer abc":                          "Authorization header requires the 'AWS4-HMAC-SHA256' algorithm.",
-		"AWS4-HMAC-SHA256 Credential=a/b/c, SignedHeaders=host, Signature=x":                                    "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term.",
-		"AWS4-HMAC-SHA256 Credential=a/20150830/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=x": "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
+	header := func(names ...string) (text string) {
+		for _, n := range names {
+			text += "Authorization header requires '" + n + "' parameter. "
+		}
+		return text
+	}
+	const (
+		noDate = "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. "
+		date   = "20150830T123600Z"
+		whole  = "AWS4-HMAC-SHA256 Credential=a/20150830/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=x"
+		query  = "AWS query-string parameters must include '"
+	)
+	for _, c := range []struct{ target, auth, date, code, want string }{
+		{"/", "AWS4-HMAC-SHA256 SignedHeaders=host", date, "IncompleteSignatureException", header("Credential", "Signature") + "Authorization=AWS4-HMAC-SHA256 SignedHeaders=host"},
+		{"/", "AWS4-", "", "IncompleteSignatureException", header("Credential", "Signature", "SignedHeaders") + noDate + "Authorization=AWS4-"},
+		{"/", "AWS4- Signature=b Credential=a", date, "IncompleteSignatureException", header("SignedHeaders") + "Authorization=AWS4- Signature=b Credential=a"},
+		{"/", "AWS4-HMAC-SHA256 Credential=,Signature=b", date, "IncompleteSignatureException", header("Credential", "SignedHeaders") + "Authorization=AWS4-HMAC-SHA256 Credential=,Signature=b"},
+		{"/", "AWS4-ECDSA-P256-SHA256 Credential=a, SignedHeaders=host, Signature=x", date, "IncompleteSignatureException", "Authorization header requires the 'AWS4-HMAC-SHA256' algorithm."},
+		{"/", "AWS4-HMAC-SHA256 Credential=a/b/c, SignedHeaders=host, Signature=x", date, "IncompleteSignatureException", "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term."},
+		{"/", whole, "", "IncompleteSignatureException", noDate + "Authorization=" + whole},
+		{"/", "AWS4", date, "MissingAuthenticationTokenException", "Missing Authentication Token"},
+		{"/", "Bearer abc", date, "MissingAuthenticationTokenException", "Missing Authentication Token"},
+		{"/?X-Amz-Credential=a&X-Amz-Signature=b&X-Amz-SignedHeaders=c&X-Amz-Date=d", "", "", "MissingAuthenticationTokenException", "Missing Authentication Token"},
+		{"/?X-Amz-Algorithmic=a", "", "", "MissingAuthenticationTokenException", "Missing Authentication Token"},
+		{"/?X-Amz-Algorithm", whole, date, "InvalidSignatureException", "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."},
+		{"/?X-Amz-Signature=b", whole, date, "IncompleteSignatureException", "Only one way of authenticating may be used at a time."},
+		{"/?X-Amz-Algorithm", "", "", "IncompleteSignatureException", query + "X-Amz-Algorithm'. " + query + "X-Amz-Credential'. " + query + "X-Amz-Signature'. " + query + "X-Amz-SignedHeaders'. " + query + "X-Amz-Date'. Re-examine the query-string parameters."},
+		{"/?X-Amz-Algorithm=a&X-Amz-Credential=b&X-Amz-Signature=c&X-Amz-Date=d", "", "", "IncompleteSignatureException", query + "X-Amz-SignedHeaders'. Re-examine the query-string parameters."},
 	} {
-		w := do(f, request("POST", "/x", "", "Authorization", auth))
-		if w.Code != 403 || w.Header().Get("x-amzn-ErrorType") != "IncompleteSignatureException" || w.Body.String() != string(jsonObject(nil, "message", want)) {
-			t.Errorf("%s: got %d %s, want %s", auth, w.Code, w.Body, want)
+		r := request("POST", c.target, "")
+		if c.auth != "" {
+			r.Header.Set("Authorization", c.auth)
+		}
+		if c.date != "" {
+			r.Header.Set("X-Amz-Date", c.date)
+		}
+		w := do(f, r)
+		if w.Code != 403 || w.Header().Get("x-amzn-ErrorType") != c.code || w.Body.String() != string(jsonObject(nil, "message", c.want)) {
+			t.Errorf("%s with %q: got %d %s %s, want %s %s", c.target, c.auth, w.Code, w.Header().Get("x-amzn-ErrorType"), w.Body, c.code, c.want)
 		}
 	}
 }
@@ -233,5 +267,46 @@ func TestAnUploadToAServiceThatIsNotHereIsToldSoAndNotHowToUpload(t *testing.T) 
 		if w := do(f, r); !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s: got %d %s, want %q", service, w.Code, w.Body, want)
 		}
+	}
+}
+
+func TestWhatIsAroundServicesIsAroundTheRefusalOfThoseThatAreNotHere(t *testing.T) {
+	f, _ := newFront(t, "lambda")
+	var around []string
+	silent := ""
+	f.cfg.Around = func(service string, h Handler) Handler {
+		around = append(around, service)
+		if service == silent {
+			return &seen{}
+		}
+		return h
+	}
+	host := func(host string) *http.Request {
+		r := request("GET", "/key", "")
+		r.Host = host
+		return r
+	}
+	for i, c := range []struct {
+		r       *http.Request
+		service string
+		code    int
+	}{
+		{sign(t, request("GET", "/bucket/key", ""), "", "s3"), "s3", 400},
+		{host("bucket.s3.us-east-1.amazonaws.com"), "s3", 403},
+		{host("bucket--use1-az4--x-s3.s3express-use1-az4.us-east-1.amazonaws.com"), "s3express", 403},
+		{host("kinesis.us-east-1.amazonaws.com"), "kinesis", 403},
+	} {
+		around, silent = nil, ""
+		if w := do(f, c.r); w.Code != c.code || len(around) != 1 || around[0] != c.service {
+			t.Errorf("%d: got %d around %q, want %d around %s", i, w.Code, around, c.code, c.service)
+		}
+		silent = c.service
+		if w := do(f, c.r); w.Code != 200 {
+			t.Errorf("%d: got %d, want what is around to answer", i, w.Code)
+		}
+	}
+	around = nil
+	if do(f, sign(t, request("GET", "/", ""), "", "lambda", func(s *signing) { s.creds.SecretAccessKey = "another" })); len(around) != 0 {
+		t.Errorf("a service that is here is refused around %q", around)
 	}
 }

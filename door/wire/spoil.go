@@ -102,7 +102,7 @@ func Spoil(w http.ResponseWriter, r *Request, code, message string, status int) 
 	if s.message == "" {
 		s.message = "User: " + r.Caller.ARN + " is not authorized to perform: " + r.Service + ":" + Operation(r) + " because no identity-based policy allows the " + r.Service + ":" + Operation(r) + " action"
 	}
-	e := &Error{Status: cmp.Or(status, s.status), Code: s.code, query: s.query, Message: cmp.Or(message, s.message)}
+	e := &Error{Status: cmp.Or(status, s.status), Code: s.code, Query: s.query, Message: cmp.Or(message, s.message)}
 	if r.Service == "lambda" {
 		e.MessageKey = "message"
 		if s.code == "TooManyRequestsException" {

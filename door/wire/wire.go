@@ -17,6 +17,7 @@
 package wire
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -50,7 +51,9 @@ type Config struct {
 	Conns       int              // connections at once on one listener; 4,096 when 0
 	ConnsPerIP  int              // connections at once from one address; 2,048 when 0
 	Grace       time.Duration    // how long Serve waits at its end for requests under way; 30 s when 0
-	// Around puts a decorator around the handler of each service. May be nil.
+	// Around puts a decorator around the handler of each service, as it is
+	// registered, and around what refuses a request for one that is not here, each
+	// time: such a request need not have passed the gate. May be nil.
 	Around func(service string, h Handler) Handler
 }
 
@@ -74,6 +77,9 @@ type Words struct {
 	Target    string // what the targets of the service begin with ("DynamoDB"): it tells whose a request is that nobody signed
 	Namespace string // before the name of an error, in "__type"; "" for none
 	Missing   string // what a request is told that nobody signed; everybody's when ""
+	// Mark puts what else the service's answers carry into the headers of a refusal
+	// of r with this body. May be nil.
+	Mark func(h http.Header, r *Request, body []byte)
 }
 
 // A Request is one that passed the gate.
@@ -166,7 +172,8 @@ func (f *Front) Serves() []string {
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{answer: answer{ResponseWriter: w}, front: f}
 	x.req.HTTP, x.req.ID, x.req.At = r, daruma.NewID(), f.cfg.Now()
-	w.Header()["X-Amzn-Requestid"] = []string{x.req.ID}
+	x.id[0] = x.req.ID
+	w.Header()["X-Amzn-Requestid"] = x.id[:]
 	defer x.recovered()
 	if isCheckIP(r) {
 		tellAddress(&x.answer, r)
@@ -178,16 +185,40 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if err := x.admit(); err != nil {
+	err := x.admit()
+	s, served := f.services[x.req.Service]
+	switch {
+	case !served:
+		f.decline(x, err)
+	case err != nil:
 		x.refuse(err)
-		return
-	}
-	if s, ok := f.services[x.req.Service]; ok {
+	default:
 		s.Handler.ServeAWS(&x.answer, &x.req)
-		return
 	}
-	x.refuse(f.unserved(&x.req))
 }
+
+// decline refuses a request that no service gets, whoever it is for: by its
+// signature, or by the name of its host.
+func (f *Front) decline(x *exchange, err *Error) {
+	if err == nil {
+		err = f.unserved(&x.req)
+	}
+	x.req.Path = cmp.Or(x.req.Path, wirePath(x.req.HTTP))
+	var h Handler = declining{x, err}
+	if f.cfg.Around != nil {
+		h = f.cfg.Around(cmp.Or(x.req.Service, hostService(x.req.HTTP.Host)), h)
+	}
+	h.ServeAWS(&x.answer, &x.req)
+}
+
+// declining is what answers in the place of a service that is not here.
+type declining struct {
+	x   *exchange
+	err *Error
+}
+
+// ServeAWS refuses the request.
+func (d declining) ServeAWS(http.ResponseWriter, *Request) { d.x.refuse(d.err) }
 
 // unserved is the refusal of a service or operation that is not here.
 func (f *Front) unserved(r *Request) *Error {
@@ -199,6 +230,7 @@ type exchange struct {
 	req    Request
 	answer answer
 	front  *Front
+	id     [1]string // the value of the header with the request's ID
 }
 
 // refuse answers with err in the shape of the request's protocol. A body that
@@ -231,7 +263,7 @@ func (f *Front) words(r *Request) Words {
 // of puts what the gate says in a service's words.
 func (s Words) of(e *Error) *Error {
 	own := *e
-	own.namespace = s.Namespace
+	own.namespace, own.mark = s.Namespace, s.Mark
 	if e.fault == missing && s.Missing != "" {
 		own.Message = s.Missing
 	}

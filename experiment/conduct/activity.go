@@ -47,8 +47,16 @@ func (r *run) do(ctx context.Context, a experiment.Activity) (any, error) {
 			return nil, errors.New(m.none)
 		}
 		return m.value, nil
+	case p.Alarm != "":
+		state, err := r.cfg.Platform.Alarm(ctx, p.Alarm)
+		if err != nil {
+			return nil, err
+		}
+		return state, nil
 	case p.Fault != nil:
 		return r.breaks(ctx, a)
+	case p.Kill != nil:
+		return r.kills(ctx, a)
 	}
 	return nil, r.cfg.Clock.Sleep(ctx, p.Wait)
 }
@@ -114,7 +122,7 @@ func (r *run) breaks(ctx context.Context, a experiment.Activity) (any, error) {
 		return nil, errors.Join(err, in.Mend(context.WithoutCancel(ctx)))
 	}
 	r.mu.Lock()
-	r.injections = append(r.injections, &injection{Injection: in, name: a.Name, last: s, from: time.Now(), began: r.cfg.Clock.Now()})
+	r.injections = append(r.injections, &injection{Injection: in, name: a.Name, document: a.Provider.Fault, last: s, from: time.Now(), began: r.cfg.Clock.Now()})
 	r.mu.Unlock()
 	r.say("fault      %s: %s (%s)", a.Name, s.Text, s.ID)
 	return s.ID, nil
@@ -124,9 +132,30 @@ func (r *run) breaks(ctx context.Context, a experiment.Activity) (any, error) {
 type injection struct {
 	Injection
 	name     string
+	document json.RawMessage // as it was asked for
 	last     Injected
 	from, to time.Time // by the machine's clock
+	met      time.Time // when it met something last, by the machine's clock
 	began    time.Time // by the app's
+}
+
+// hangs returns how long a run that the fault keeps from answering takes to come to its time-out; 0 when it keeps none.
+func (in *injection) hangs(now Counts) (longest time.Duration) {
+	var f struct {
+		Kind   string
+		Target struct{ Function string }
+	}
+	if json.Unmarshal(in.document, &f) != nil || f.Kind != "timeout" && f.Kind != "blackhole" {
+		return 0
+	}
+	one, named := now.Functions[f.Target.Function]
+	if named {
+		return one.Timeout
+	}
+	for _, each := range now.Functions {
+		longest = max(longest, each.Timeout)
+	}
+	return longest
 }
 
 // mend ends every fault of this run, also when ctx has ended.
@@ -170,5 +199,8 @@ func (r *run) ask(ctx context.Context, in *injection) {
 func (r *run) note(in *injection, s Injected) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if s.Met > in.last.Met {
+		in.met = time.Now()
+	}
 	in.last = s
 }

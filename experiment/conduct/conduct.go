@@ -31,6 +31,8 @@ type Platform interface {
 	Count(ctx context.Context) (Counts, error)
 	// Send sends one request and waits for its answer. What goes wrong is in the reply.
 	Send(ctx context.Context, r Request) Reply
+	// Alarm returns the state of an alarm: "OK", "ALARM" or "INSUFFICIENT_DATA".
+	Alarm(ctx context.Context, name string) (string, error)
 	// Break puts a fault in force.
 	Break(ctx context.Context, fault json.RawMessage) (Injection, error)
 	// Happened returns failures and repairs since a time of the app's clock, oldest first.
@@ -57,8 +59,9 @@ type Injected struct {
 
 // A Happening is a failure or a repair of the platform.
 type Happening struct {
-	At       time.Time `json:"at"` // by the app's clock
-	ID       string    `json:"id"` // "F-3", "H-2"
+	At       time.Time `json:"at"`              // by the app's clock
+	Since    float64   `json:"since,omitempty"` // seconds since the start of the run by the machine's clock, as nearly as is known
+	ID       string    `json:"id"`              // "F-3", "H-2"
 	Function string    `json:"function,omitempty"`
 	Text     string    `json:"text"`
 	Repair   bool      `json:"repair,omitempty"`
@@ -69,6 +72,7 @@ type Request struct {
 	HTTP   *experiment.HTTP
 	Invoke *experiment.Invoke
 	Queue  *experiment.Queue
+	Put    *experiment.Put
 }
 
 // A Reply is what came of a request.
@@ -89,8 +93,11 @@ type Config struct {
 	Environ  []string     // of programs that activities run
 	WorkDir  string       // of programs that activities run
 	Progress func(text string)
-	Vars     map[string]string // values of the experiment's configuration, to be put back with
-	Label    string            // of the run: "strict", "resilient"; may be ""
+	// Kill ends the platform as kill -9 would, leaves it down, starts it again on what it has left, and returns when it answers.
+	// It is nil when the platform is not the caller's to kill: experiments that do are refused.
+	Kill  func(ctx context.Context, down time.Duration) (pid int, err error)
+	Vars  map[string]string // values of the experiment's configuration, to be put back with
+	Label string            // of the run: "strict", "resilient"; may be ""
 }
 
 // Limits.
@@ -98,6 +105,7 @@ const (
 	tickEvery   = 250 * time.Millisecond // by the machine's clock
 	waitMax     = 2 * time.Minute        // for what is in progress, and for enough requests
 	putBackMax  = 2 * time.Minute        // of all rollbacks together
+	goneAfter   = 10 * time.Second       // without an answer a platform is gone
 	framesMax   = 20_000
 	happenedMax = 500
 )

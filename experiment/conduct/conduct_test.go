@@ -3,8 +3,10 @@ package conduct
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,19 +22,39 @@ type app struct {
 	counts   Function
 	items    int64
 	broken   bool
-	blind    bool // the fault meets nothing
-	loses    bool // what is accepted while broken is nowhere
-	doubles  bool // each event has two effects while broken
-	refuses  bool // while broken, requests are not answered well
+	blind    bool          // the fault meets nothing
+	loses    bool          // what is accepted while broken is nowhere
+	doubles  bool          // each event has two effects while broken
+	refuses  bool          // while broken, requests are not answered well
+	late     time.Duration // what is counted is told so much later
 	seen     int64
 	mended   int
 	rollback []string
+
+	dead    bool      // it answers nothing
+	events  []string  // it was handed
+	ages    []float64 // of the oldest change that is not done, one count after the other
+	forgets bool      // what was in it is gone when it is started again
+	kills   int
 }
+
+var errDead = errors.New("connection refused")
 
 func (a *app) Count(context.Context) (Counts, error) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	return Counts{At: time.Now(), Functions: map[string]Function{"Charge": a.counts}, Tables: map[string]int64{"Orders": a.items}}, nil
+	if a.dead {
+		a.mu.Unlock()
+		return Counts{}, errDead
+	}
+	c := Counts{At: time.Now(), Functions: map[string]Function{"Charge": a.counts}, Tables: map[string]int64{"Orders": a.items}}
+	if len(a.ages) > 0 {
+		c.Ages, a.ages = map[string]float64{"Orders": a.ages[0]}, a.ages[1:]
+	}
+	a.mu.Unlock()
+	if a.late > 0 {
+		<-time.After(a.late)
+	}
+	return c, nil
 }
 
 func (a *app) Send(_ context.Context, r Request) Reply {
@@ -42,6 +64,10 @@ func (a *app) Send(_ context.Context, r Request) Reply {
 		a.rollback = append(a.rollback, r.HTTP.URL)
 		return Reply{Status: 200}
 	}
+	if a.dead {
+		return Reply{Err: errDead}
+	}
+	a.events = append(a.events, string(r.Invoke.Event))
 	a.counts.Accepted++
 	a.counts.Attempts++
 	if a.broken && !a.blind {
@@ -59,6 +85,18 @@ func (a *app) Send(_ context.Context, r Request) Reply {
 	a.items++
 	a.counts.Done++
 	return Reply{Status: 202}
+}
+
+func (a *app) Alarm(_ context.Context, name string) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case name != "failing":
+		return "", errors.New("there is no alarm " + name)
+	case a.broken:
+		return "ALARM", nil
+	}
+	return "OK", nil
 }
 
 func (a *app) Break(context.Context, json.RawMessage) (Injection, error) {
@@ -128,6 +166,75 @@ func conducted(t *testing.T, ctx context.Context, a *app, change ...string) *Res
 	return r
 }
 
+// kill ends the app, and starts it again.
+func (a *app) kill(ctx context.Context, down time.Duration) (int, error) {
+	a.mu.Lock()
+	a.dead, a.broken, a.kills = true, false, a.kills+1
+	if a.forgets {
+		a.counts.Accepted, a.counts.Done = a.counts.Accepted-3, a.counts.Done-3
+	}
+	a.mu.Unlock()
+	if err := (daruma.SystemClock{}).Sleep(ctx, down); err != nil {
+		return 0, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.dead = false
+	return 4711, nil
+}
+
+func TestAPlatformThatIsKilledIsJudgedByWhatItHasKept(t *testing.T) {
+	const down = 700 * time.Millisecond // a few ticks of the watcher
+	for _, c := range []struct {
+		name    string
+		forgets bool
+		want    Outcome
+	}{{"what was acknowledged is there", false, Held}, {"some of it is not", true, Deviated}} {
+		t.Run(c.name, func(t *testing.T) {
+			e, err := experiment.Parse("x.yaml", []byte(strings.NewReplacer("rollbacks:", "  - { name: killed, type: action, provider: { type: platform-killed, down: 700ms } }\nrollbacks:", "name: broken, type: action,", "name: broken, type: action, pauses: { after: 300ms },", "when: [before, during, after], provider: { type: metric, metric: error-share", "when: [before, after], provider: { type: metric, metric: error-share", "when: [during], provider: { type: metric, metric: items", "when: [after], provider: { type: metric, metric: items",
+				"  probes:\n", "  probes:\n    - { name: down, type: probe, tolerance: [700, 5000], when: [during], provider: { type: metric, metric: platform-down } }\n").Replace(file)), experiment.Options{Fault: func([]byte) error { return nil }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := &app{forgets: c.forgets}
+			r, err := Run(t.Context(), e, Config{Platform: a, Clock: daruma.SystemClock{}, Scale: 1, Kill: a.kill})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Outcome != c.want {
+				t.Errorf("got %s: %v, want %s", r.Outcome, r.Reasons, c.want)
+			}
+			if a.kills != 1 || len(r.Kills) != 1 || r.Kills[0].PID != 4711 || r.Kills[0].To-r.Kills[0].From < down.Seconds() || r.Times.Down == nil {
+				t.Errorf("killed %d times: %+v, down %v", a.kills, r.Kills, r.Times.Down)
+			}
+			if a.mended != 0 || r.Faults[0].To > r.Kills[0].From+0.001 {
+				t.Errorf("a fault ended with the platform, and was mended %d times: %+v", a.mended, r.Faults[0])
+			}
+			if len(r.Warnings) > 0 {
+				t.Errorf("a platform that is down on purpose is missed: %q", r.Warnings)
+			}
+			if len(a.rollback) != 1 {
+				t.Errorf("rollbacks: got %q", a.rollback)
+			}
+		})
+	}
+}
+
+func TestAPlatformThatIsSomebodyElsesIsNotKilled(t *testing.T) {
+	e, err := experiment.Parse("x.yaml", []byte(strings.Replace(file, "method:", "method:\n  - { name: killed, type: action, provider: { type: platform-killed } }", 1)), experiment.Options{Fault: func([]byte) error { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, dir := &app{}, t.TempDir()
+	r, err := Run(t.Context(), e, Config{Platform: a, Clock: daruma.SystemClock{}, Scale: 1, Dir: dir})
+	if r != nil || daruma.KindOf(err) != daruma.KindDenied || !strings.Contains(err.Error(), "was not started for it") {
+		t.Errorf("got %v, %v", r, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 || a.counts.Accepted > 0 || len(a.rollback) > 0 {
+		t.Errorf("something was touched: %v, %v, %+v", left, err, a.counts)
+	}
+}
+
 func TestAnAppThatBearsTheFaultHolds(t *testing.T) {
 	r := conducted(t, t.Context(), &app{})
 	if r.Outcome != Held || r.Status != "completed" || r.Outcome.ExitCode() != 0 {
@@ -172,7 +279,7 @@ func TestNothingIsGreenInSilence(t *testing.T) {
 	}{
 		{"a fault that met nothing", &app{blind: true}, nil, "met nothing"},
 		{"a fault that met nothing while something deviated", &app{blind: true, loses: true}, nil, "met nothing"},
-		{"no steady state", &app{}, []string{"tolerance: 0,", "tolerance: 1,"}, "not steady"},
+		{"no steady state", &app{}, []string{"tolerance: 0,", "tolerance: 1,"}, "the state was not steady before anything was broken: "},
 		{"a metric of nothing", &app{}, []string{"of: Orders", "of: Others"}, `no table called "Others"`},
 		{"a method that fails", &app{}, []string{"{ type: fault, fault: { kind: error, target: { function: Charge } } }", "{ type: process, path: /nowhere }"}, "/nowhere"},
 	} {
@@ -204,6 +311,22 @@ func TestAGuardAbortsAndEverythingIsPutBack(t *testing.T) {
 	r := conducted(t, t.Context(), a, "during: 100ms", "during: 1h", "rollbacks:", "guards:\n  - { name: not all, every: 100ms, tolerance: [0, 0.9], provider: { type: metric, metric: error-share } }\nrollbacks:")
 	if r.Status != "aborted" || r.Outcome == Held || !strings.Contains(strings.Join(r.Reasons, " "), "a guard tripped: not all") {
 		t.Errorf("got %s %s: %v", r.Status, r.Outcome, r.Reasons)
+	}
+}
+
+func TestAnAlarmIsAGuardAndAProbe(t *testing.T) {
+	guard := func(name string) string {
+		return "guards:\n  - { name: calm, every: 100ms, tolerance: OK, provider: { type: alarm, alarm: " + name + " } }\nrollbacks:"
+	}
+	for name, why := range map[string]string{"failing": "a guard tripped: calm", "none": "there is no alarm none"} {
+		a := &app{}
+		r := conducted(t, t.Context(), a, "during: 100ms", "during: 1h", "rollbacks:", guard(name))
+		if r.Status != "aborted" || !strings.Contains(strings.Join(r.Reasons, " "), why) || a.broken {
+			t.Errorf("%s: got %s %s: %v", name, r.Status, r.Outcome, r.Reasons)
+		}
+	}
+	if out, err := (&run{cfg: Config{Platform: &app{}}}).do(t.Context(), experiment.Activity{Provider: experiment.Provider{Type: "alarm", Alarm: "failing"}}); out != "OK" || err != nil {
+		t.Errorf("got %v, %v", out, err)
 	}
 }
 
@@ -272,6 +395,49 @@ func TestTheSameSeedSendsTheSameRequests(t *testing.T) {
 	}
 }
 
+func TestTwoExperimentsWithOneSeedHaveNoIDInCommon(t *testing.T) {
+	seen := map[string]bool{}
+	for _, title := range []string{"Charge is killed", "Charge is slow"} {
+		a, e := &app{}, &experiment.Experiment{Title: title, Seed: 7, Loads: []experiment.Load{{Name: "l", Rate: 100, Max: 4, Invoke: &experiment.Invoke{Function: "Charge", Async: true, Event: json.RawMessage(`"${id}"`)}}}, Samples: 3}
+		if _, err := Run(t.Context(), e, Config{Platform: a, Clock: daruma.SystemClock{}, Scale: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if len(a.events) < 3 {
+			t.Fatalf("got the events %q", a.events)
+		}
+		for _, id := range a.events {
+			if seen[id] {
+				t.Errorf("%s has the ID %s, as another experiment had", title, id)
+			}
+			seen[id] = true
+		}
+	}
+}
+
+func TestALoadWritesItemsEachWithItsOwnKey(t *testing.T) {
+	d := &driver{load: experiment.Load{Name: "l", Put: &experiment.Put{Table: "Orders", Item: json.RawMessage(`{"id":{"S":"${id}"},"at":{"N":"${n}"}}`)}}, seed: 9}
+	if got := string(d.request(3).Put.Item); got != `{"id":{"S":"l-9-3"},"at":{"N":"3"}}` {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestChangesThatWaitAreWaitedFor(t *testing.T) {
+	c := Counts{Ages: map[string]float64{"Orders": 2.5, "Totals": 0}, Tables: map[string]int64{"Orders": 1}, Queues: map[string]Queue{"Jobs": {AgeS: 1}}}
+	for of, want := range map[string]float64{"Orders": 2.5, "Totals": 0, "Jobs": 1, "": 2.5} {
+		if of == "Totals" {
+			c.Tables[of] = 0
+		}
+		if got := (window{to: c}).measure(experiment.Metric{Name: "age", Of: of}); got.none != "" || got.value != want {
+			t.Errorf("the age of %q: got %+v, want %v", of, got, want)
+		}
+	}
+	a := &app{ages: []float64{2, 1, 0}} // it is done after a while
+	r := &run{cfg: Config{Platform: a, Clock: daruma.SystemClock{}}, e: &experiment.Experiment{}, out: &Result{Scale: 1}}
+	if !r.settle(t.Context(), time.Minute) || len(a.ages) > 0 {
+		t.Errorf("it was not waited for what a function has not done: %v", a.ages)
+	}
+}
+
 func TestQuantilesStayWithinTheirBucket(t *testing.T) {
 	b := []Bucket{{0.1, 50}, {0.2, 100}, {1e300, 100}}
 	for q, want := range map[float64]float64{0.25: 0.05, 0.5: 0.1, 0.75: 0.15, 1: 0.2} {
@@ -281,5 +447,59 @@ func TestQuantilesStayWithinTheirBucket(t *testing.T) {
 	}
 	if _, n := quantile(nil, 0.5); n != 0 {
 		t.Error("nothing has a quantile")
+	}
+}
+
+func TestFaultsLastUntilWhatTheyKeepFromAnsweringHasComeToItsTimeOut(t *testing.T) {
+	const timeOut = 700 * time.Millisecond
+	a := &app{counts: Function{Timeout: timeOut}}
+	r := conducted(t, t.Context(), a, "kind: error", "kind: timeout", "during: 100ms", "during: 20ms")
+	if f := r.Faults[0]; f.Met == 0 || f.To-f.From < timeOut.Seconds() {
+		t.Errorf("the fault met %d and was in force for %.2f s, want at least %v", f.Met, f.To-f.From, timeOut)
+	}
+	if r.Outcome != Held {
+		t.Errorf("got %s: %v", r.Outcome, r.Reasons)
+	}
+}
+
+func TestAPhaseCountsTheEffectsOfItsOwnRequestsHoweverLongCountingTakes(t *testing.T) {
+	a := &app{late: 50 * time.Millisecond}
+	r := conducted(t, t.Context(), a, "when: [during], provider: { type: metric, metric: items", "when: [before, during], provider: { type: metric, metric: items")
+	for _, j := range r.Judged {
+		if j.Probe == "effects" && j.Phase == experiment.Before && j.Value != 1.0 {
+			t.Errorf("each request had %v effects, want exactly one", j.Value)
+		}
+	}
+	if r.Outcome != Held {
+		t.Errorf("got %s: %v", r.Outcome, r.Reasons)
+	}
+}
+
+func TestASeriesEndsEachPhaseAtWhatIsJudged(t *testing.T) {
+	r := conducted(t, t.Context(), &app{}, "  probes:\n", `  probes:
+    - { name: done, type: probe, tolerance: [0, 1e9], when: [before, during, after], provider: { type: metric, metric: done } }
+    - { name: done over the run, type: probe, tolerance: [0, 1e9], when: [after], provider: { type: metric, metric: done, over: run } }
+    - { name: tries over the run, type: probe, tolerance: 1, when: [after], provider: { type: metric, metric: attempts-per-event, over: run } }
+`)
+	judged := 0
+	for _, j := range r.Judged {
+		i := slices.IndexFunc(r.Series, func(s Series) bool { return s.Probe == j.Probe })
+		if i < 0 || !strings.HasPrefix(j.Probe, "done") && !strings.HasPrefix(j.Probe, "tries") {
+			continue
+		}
+		judged++
+		end := r.Phases[slices.IndexFunc(r.Phases, func(p PhaseTime) bool { return p.Phase == j.Phase })].To
+		last := Point{}
+		for _, p := range r.Series[i].Points {
+			if p.At <= end+1e-6 {
+				last = p
+			}
+		}
+		if last.Value != j.Value {
+			t.Errorf("%s, %s: the series is at %v, judged is %v", j.Probe, j.Phase, last.Value, j.Value)
+		}
+	}
+	if judged != 5 {
+		t.Errorf("compared %d judgements, want 5", judged)
 	}
 }

@@ -11,10 +11,12 @@ type Counts struct {
 	At        time.Time // by the app's clock
 	Functions map[string]Function
 	Queues    map[string]Queue
-	Tables    map[string]int64 // items
-	Dropped   int64            // failures dropped with nobody having looked at them
+	Tables    map[string]int64   // items
+	Ages      map[string]float64 // by table: how old the oldest change is that a function has not done, in seconds
+	Dropped   int64              // failures dropped with nobody having looked at them
 
 	faults map[string]Injected
+	down   time.Duration    // for how long the platform was down since the run began
 	acked  map[string]int64 // answered with yes, by the function or queue; read before the rest
 	base   map[string]int64 // what these had accepted when the run began
 	real   time.Time        // by the machine's clock
@@ -24,7 +26,9 @@ type Counts struct {
 type Function struct {
 	Accepted, InProgress, Done, Failed, Attempts, Throttled, DeadLetters int64
 	Runs, Failures                                                       int64
-	Durations                                                            []Bucket // of runs, cumulative, ascending
+	Durations                                                            []Bucket      // of runs, cumulative, ascending
+	Running                                                              int64         // runs that have not ended
+	Timeout                                                              time.Duration // of a run, by the machine's clock
 }
 
 // A Bucket counts runs that took at most so many seconds.
@@ -77,12 +81,31 @@ func (c Counts) events(of string, f func(Function) int64, q func(Queue) int64) i
 
 // inProgress is what has not ended, dead letters apart.
 func (c Counts) inProgress(of string) int64 {
-	return c.events(of, func(f Function) int64 { return f.InProgress }, func(q Queue) int64 {
-		if q.DeadLetterOf && of == "" {
-			return 0
-		}
+	return c.events(of, func(f Function) int64 { return f.InProgress }, func(q Queue) int64 { return q.InProgress - q.apart(of) })
+}
+
+// accepted is what was taken in.
+func (c Counts) accepted(of string) int64 {
+	return c.events(of, func(f Function) int64 { return f.Accepted }, func(q Queue) int64 { return q.Sent - q.apart(of) })
+}
+
+// apart is the dead letters that lie in a queue: of everything they are what was
+// taken in, and failed, where they come from.
+func (q Queue) apart(of string) int64 {
+	if q.DeadLetterOf && of == "" {
 		return q.InProgress
-	})
+	}
+	return 0
+}
+
+// behind is how many tables have changes that functions have not done.
+func (c Counts) behind() (n int64) {
+	for _, age := range c.Ages {
+		if age > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // known says whether something of that name is counted.

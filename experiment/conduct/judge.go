@@ -77,7 +77,7 @@ func (r *run) windowOf(p experiment.Phase, over string) window {
 	}
 	w.loads = r.samples()
 	if d := r.edges[experiment.During]; d != nil {
-		w.mended = d.to.real
+		w.mended = d.to
 	}
 	return w
 }
@@ -176,8 +176,11 @@ func (r *run) outcome(ended error) (Outcome, []string) {
 	}
 	if ended != nil {
 		text := ended.Error()
-		if errors.Is(ended, context.Canceled) {
+		switch {
+		case errors.Is(ended, context.Canceled):
 			text = "it was interrupted"
+		case errors.Is(ended, errNotSteady) && len(unknown) > 0:
+			text, unknown = text+": "+unknown[0], unknown[1:]
 		}
 		unknown = append([]string{text}, unknown...)
 	}
@@ -212,7 +215,21 @@ func (r *run) outcome(ended error) (Outcome, []string) {
 func (r *run) chain() {
 	o := r.out
 	for _, f := range o.Faults {
-		o.Chain = append(o.Chain, fmt.Sprintf("%s was broken: %s (%s). It met %d of %d.", f.Name, f.Text, f.ID, f.Met, f.Seen))
+		o.Chain = append(o.Chain, fmt.Sprintf("On purpose, %s: %s (%s). It met %d of %d.", f.Name, f.Text, f.ID, f.Met, f.Seen))
+	}
+	for _, k := range o.Kills {
+		text := "It did not answer again."
+		if k.To > 0 {
+			text = fmt.Sprintf("It answered again after %v.", time.Duration((k.To-k.From)*float64(time.Second)).Round(time.Millisecond))
+		}
+		o.Chain = append(o.Chain, fmt.Sprintf("On purpose, %s: kill -9 of the platform, process %d. %s", k.Name, k.PID, text))
+	}
+	if len(o.Faults) == 0 {
+		for _, a := range r.e.Method {
+			if !a.Probe && a.Provider.Wait == 0 && a.Provider.Kill == nil {
+				o.Chain = append(o.Chain, fmt.Sprintf("On purpose, %s.", a.Name))
+			}
+		}
 	}
 	groups, order := map[string][]string{}, []string{}
 	for _, h := range o.Happened {

@@ -18,6 +18,7 @@ type driver struct {
 	load     experiment.Load
 	platform Platform
 	seed     uint64
+	of       string // whose IDs these are, so that no two experiments with one seed have the same
 	paused   atomic.Bool
 	waiting  atomic.Int64 // for answers
 	acked    atomic.Int64
@@ -42,15 +43,17 @@ func (d *driver) run(ctx context.Context) {
 			return
 		case <-pause.C:
 		}
+		waiting := int(d.waiting.Add(1)) // first, so that who pauses loads sees this one or it sees the pause
 		if d.paused.Load() {
+			d.waiting.Add(-1)
 			n--
 			continue
 		}
-		if int(d.waiting.Load()) >= d.load.Max {
+		if waiting > d.load.Max {
+			d.waiting.Add(-1)
 			d.note(sample{at: time.Now()}, fmt.Sprintf("not sent: %d were waiting for their answers", d.load.Max))
 			continue
 		}
-		d.waiting.Add(1)
 		r := d.request(n)
 		sent.Go(func() {
 			defer d.waiting.Add(-1)
@@ -121,7 +124,7 @@ func (d *driver) request(n int) Request {
 		if !strings.Contains(s, "${") {
 			return s
 		}
-		return strings.NewReplacer("${n}", fmt.Sprint(n), "${id}", fmt.Sprintf("%s-%x-%d", d.load.Name, d.seed, n), "${seed}", fmt.Sprint(d.seed)).Replace(s)
+		return strings.NewReplacer("${n}", fmt.Sprint(n), "${id}", fmt.Sprintf("%s-%s%x-%d", d.load.Name, d.of, d.seed, n), "${seed}", fmt.Sprint(d.seed)).Replace(s)
 	}
 	switch l := d.load; {
 	case l.HTTP != nil:
@@ -138,6 +141,10 @@ func (d *driver) request(n int) Request {
 		i := *l.Invoke
 		i.Event = json.RawMessage(fill(string(i.Event)))
 		return Request{Invoke: &i}
+	case l.Put != nil:
+		p := *l.Put
+		p.Item = json.RawMessage(fill(string(p.Item)))
+		return Request{Put: &p}
 	default:
 		q := *l.Queue
 		q.Body, q.Group = fill(q.Body), fill(q.Group)

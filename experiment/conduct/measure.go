@@ -20,7 +20,7 @@ type sample struct {
 type window struct {
 	from, to Counts
 	loads    map[string][]sample // of all the run
-	mended   time.Time           // when the faults had ended, by the machine's clock; zero while they have not
+	mended   Counts              // when the faults ended; zero while they have not
 }
 
 // requests returns the requests of a load, or of all, that were begun in the window.
@@ -64,6 +64,8 @@ func (w window) measure(m experiment.Metric) measured {
 		return w.ofTable(m)
 	case "function":
 		return w.ofFunction(m)
+	case "platform":
+		return plain((w.to.down - w.from.down).Milliseconds())
 	}
 	return w.ofEvents(m)
 }
@@ -81,7 +83,7 @@ func (w window) ofEvents(m experiment.Metric) measured {
 	grown := func(f func(Function) int64, q func(Queue) int64) int64 {
 		return w.to.events(m.Of, f, q) - w.from.events(m.Of, f, q)
 	}
-	accepted := grown(func(f Function) int64 { return f.Accepted }, func(q Queue) int64 { return q.Sent })
+	accepted := w.to.accepted(m.Of) - w.from.accepted(m.Of)
 	switch m.Name {
 	case "lost":
 		return plain(w.to.lost(m.Of) + w.to.unaccepted(m.Of))
@@ -104,6 +106,11 @@ func (w window) ofEvents(m experiment.Metric) measured {
 	for name, q := range w.to.Queues {
 		if m.Of == "" && !q.DeadLetterOf || m.Of == name {
 			oldest = math.Max(oldest, q.AgeS)
+		}
+	}
+	for name, age := range w.to.Ages {
+		if m.Of == "" || m.Of == name {
+			oldest = math.Max(oldest, age)
 		}
 	}
 	return measured{value: oldest, of: -1}
@@ -189,16 +196,16 @@ func (w window) ofFault(m experiment.Metric) measured {
 	if m.Name == "faults-met" {
 		return plain(met)
 	}
-	if m.Name == "met-per-run" {
-		runs := func(c Counts) int64 {
-			return c.events(m.Per, func(f Function) int64 { return f.Runs }, func(Queue) int64 { return 0 })
-		}
-		return share(met, runs(w.to)-runs(w.from))
+	broken := w // what came after the fault had ended could not meet it
+	if at := w.mended.real; at.After(w.from.real) && at.Before(w.to.real) {
+		broken.to = w.mended
 	}
-	// What came after the fault had ended could not meet it.
-	broken := w
-	if !w.mended.IsZero() && w.mended.Before(w.to.real) {
-		broken.to.real = w.mended
+	if m.Name == "met-per-run" {
+		sum := func(c Counts, of func(Function) int64) int64 {
+			return c.events(m.Per, of, func(Queue) int64 { return 0 })
+		}
+		ended := func(f Function) int64 { return f.Runs }
+		return share(met, sum(broken.to, ended)-sum(w.from, ended)+sum(broken.to, func(f Function) int64 { return f.Running }))
 	}
 	return share(met, int64(len(broken.requests(m.Per))))
 }

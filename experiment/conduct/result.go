@@ -32,9 +32,11 @@ type Result struct {
 	Ended     time.Time     `json:"ended"`
 	Scale     int           `json:"timeScale"`
 	Scaled    []string      `json:"scaled,omitempty"` // what went faster, and what did not
+	Broke     time.Time     `json:"broke,omitzero"`   // when something was broken first, by the app's clock
 	Phases    []PhaseTime   `json:"phases"`
 	Judged    []Judgement   `json:"judged"`
 	Faults    []FaultRun    `json:"faults,omitempty"`
+	Kills     []KillRun     `json:"kills,omitempty"`
 	Method    []ActivityRun `json:"method"`
 	Rollbacks []ActivityRun `json:"rollbacks"`
 	Loads     []LoadRun     `json:"loads,omitempty"`
@@ -86,6 +88,14 @@ type FaultRun struct {
 	To   float64 `json:"to"`
 }
 
+// A KillRun is one end of the platform, and its start, in seconds since the start of the run by the machine's clock.
+type KillRun struct {
+	Name string  `json:"name"`
+	PID  int     `json:"pid"`
+	From float64 `json:"from"`
+	To   float64 `json:"to"` // it answered again; 0 when it did not
+}
+
 // A LoadRun says how a load went in each phase.
 type LoadRun struct {
 	Name     string         `json:"name"`
@@ -122,6 +132,7 @@ type Account struct {
 type Times struct {
 	Detect  *float64 `json:"detectS,omitempty"`  // from the first fault to the first failure or repair the platform wrote down
 	Heal    *float64 `json:"healS,omitempty"`    // to the first repair
+	Down    *float64 `json:"downS,omitempty"`    // for how long the platform did not answer after it was killed, by the machine's clock
 	Recover *float64 `json:"recoverS,omitempty"` // from the end of the faults until nothing was in progress any more
 }
 

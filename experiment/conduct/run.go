@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"math"
 	"math/rand/v2"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/daruma-io/daruma/experiment"
@@ -21,13 +24,15 @@ type run struct {
 	base    map[string]int64 // what functions and queues had accepted at the start
 	start   time.Time
 
-	loadEnd context.CancelFunc
 	loading sync.WaitGroup
-	unseen  int // ticks at which the platform did not answer; the watcher's
+	hanging atomic.Bool  // runs that faults keep from answering come to their time-out
+	dead    atomic.Int32 // times the platform is being killed: it does not answer, and is not gone
+	unseen  int          // ticks at which the platform did not answer; the watcher's
 
 	mu         sync.Mutex // guards what follows
 	frames     []Counts
 	injections []*injection
+	killings   []*killing
 	phaseFrom  Counts
 	broken     Counts // when the method began
 	edges      map[experiment.Phase]*window
@@ -46,6 +51,9 @@ func Run(ctx context.Context, e *experiment.Experiment, cfg Config) (*Result, er
 	}
 	for _, w := range e.Warnings {
 		r.out.Warnings = append(r.out.Warnings, w.Error())
+	}
+	if err := MayKill(e, cfg); err != nil {
+		return nil, err
 	}
 	first, err := cfg.Platform.Count(ctx)
 	if err != nil {
@@ -93,7 +101,8 @@ func (r *run) conduct(ctx context.Context, first Counts) error {
 	defer r.loading.Wait()
 	defer endLoads()
 	for _, l := range r.e.Loads {
-		d := &driver{load: l, platform: r.cfg.Platform, seed: r.out.Seed, failures: map[string]int{}}
+		d := &driver{load: l, platform: r.cfg.Platform, seed: r.out.Seed, of: ownIDs(r.e.Title), failures: map[string]int{}}
+		d.paused.Store(true) // until the first phase
 		r.drivers = append(r.drivers, d)
 		r.loading.Go(func() { d.run(loads) })
 	}
@@ -101,10 +110,23 @@ func (r *run) conduct(ctx context.Context, first Counts) error {
 	r.phaseFrom = first
 	r.loading.Go(func() { r.watch(loads, abort) })
 	err := r.phases(ctx)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if stopped := r.stopped(); stopped != nil { // and what failed is what was stopped
+		return stopped
 	}
 	return err
+}
+
+// ownIDs is what the IDs of an experiment have that those of others have not.
+func ownIDs(title string) string {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(title)) // it never fails
+	return fmt.Sprintf("%08x-", h.Sum32())
 }
 
 // errNotSteady says that the state was not steady before anything was done.
@@ -134,13 +156,12 @@ func (r *run) phases(ctx context.Context) error {
 		s := at.At.Sub(mended.At).Seconds()
 		r.out.Times.Recover = &s
 	}
-	r.pause(false)
 	r.say("after      %v", w.After)
 	return r.phase(ctx, experiment.After, w.After, true, nil)
 }
 
 // phase is one phase: its work, its time, enough requests, what is in progress when it is to be
-// drained, and its probes.
+// drained, and its probes. Loads pause from one to the next, so that what is counted in a phase is of its own requests.
 func (r *run) phase(ctx context.Context, p experiment.Phase, least time.Duration, drain bool, work func(context.Context) error) error {
 	from := r.now(ctx)
 	r.mu.Lock()
@@ -150,6 +171,7 @@ func (r *run) phase(ctx context.Context, p experiment.Phase, least time.Duration
 	}
 	r.edges[p] = &window{from: from, to: from}
 	r.mu.Unlock()
+	r.pause(false)
 	began := time.Now()
 	over := make(chan struct{})
 	stop := r.cfg.Clock.AfterFunc(least, func() { close(over) })
@@ -171,6 +193,9 @@ func (r *run) phase(ctx context.Context, p experiment.Phase, least time.Duration
 	if err := r.answered(ctx); err != nil {
 		return err
 	}
+	if p == experiment.During {
+		r.hang(ctx)
+	}
 	if drain {
 		r.settle(ctx, r.e.Windows.Settle)
 	}
@@ -179,7 +204,6 @@ func (r *run) phase(ctx context.Context, p experiment.Phase, least time.Duration
 	r.edges[p].to = to
 	r.mu.Unlock()
 	r.look(ctx, p)
-	r.pause(false)
 	return ctx.Err()
 }
 
@@ -208,7 +232,7 @@ func (r *run) pause(yes bool) {
 }
 
 // until looks again and again whether something is so, for a bounded time of the machine's clock.
-func (r *run) until(ctx context.Context, most time.Duration, so func() bool) bool {
+func (r *run) until(ctx context.Context, most time.Duration, so func() bool) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	pause := time.NewTicker(20 * time.Millisecond)
@@ -216,11 +240,10 @@ func (r *run) until(ctx context.Context, most time.Duration, so func() bool) boo
 	for !so() {
 		select {
 		case <-ctx.Done():
-			return false
+			return
 		case <-pause.C:
 		}
 	}
-	return true
 }
 
 // enough waits until each load has had as many requests as a share needs.
@@ -249,13 +272,50 @@ func (r *run) answered(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// settle waits until nothing is in progress, and says whether that came about.
+// hang waits until what faults keep from answering has come to its time-out. That is the machine's time, and a
+// window of a clock that runs faster may be over sooner: then nothing would have timed out. Meanwhile the blast
+// radius goes by the machine's clock, too.
+func (r *run) hang(ctx context.Context) {
+	now := r.now(ctx)
+	r.hanging.Store(true)
+	defer r.hanging.Store(false)
+	for _, in := range r.inForce() {
+		longest := in.hangs(now)
+		if longest == 0 {
+			continue
+		}
+		most := 2 * longest
+		if radius := r.e.Blast.For; radius > 0 {
+			most = min(most, radius)
+		}
+		r.until(ctx, most, func() bool {
+			r.ask(ctx, in)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return in.met.IsZero() || time.Since(in.met) > longest
+		})
+	}
+}
+
+// settle waits until nothing is in progress, and says whether that came about. The time for it goes by the app's
+// clock and begins anew whenever something has ended: functions run as fast as they do, and a backlog that shrinks is none that stays.
 func (r *run) settle(ctx context.Context, most time.Duration) bool {
-	limit := min(waitMax, most/time.Duration(r.out.Scale)+time.Second)
-	return r.until(ctx, limit, func() bool {
+	most = most/time.Duration(r.out.Scale) + time.Second
+	least, since := int64(math.MaxInt64), time.Now()
+	settled := false
+	r.until(ctx, waitMax, func() bool {
 		c, err := r.cfg.Platform.Count(ctx)
-		return err == nil && c.inProgress("") == 0
+		if err != nil {
+			return time.Since(since) > most
+		}
+		left := c.inProgress("") + c.behind()
+		if left < least {
+			least, since = left, time.Now()
+		}
+		settled = left == 0
+		return settled || time.Since(since) > most
 	})
+	return settled
 }
 
 // method does what the experiment is about.

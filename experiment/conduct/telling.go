@@ -22,28 +22,39 @@ func (r *run) tell(ctx context.Context) {
 			o.Phases = append(o.Phases, PhaseTime{p, since(w.from.real), since(to.real)})
 		}
 	}
-	var broke time.Time
 	for _, in := range r.injections {
 		o.Faults = append(o.Faults, FaultRun{in.last, in.name, since(in.from), since(in.to)})
-		if broke.IsZero() || in.last.Started.Before(broke) {
-			broke = in.last.Started
+		if o.Broke.IsZero() || in.last.Started.Before(o.Broke) {
+			o.Broke = in.last.Started
 		}
 	}
-	if broke.IsZero() && r.edges[experiment.During] != nil {
-		broke = r.broken.At
+	for _, k := range r.killings {
+		o.Kills = append(o.Kills, KillRun{k.name, k.pid, since(k.from), since(k.to)})
+		if o.Broke.IsZero() || k.began.Before(o.Broke) {
+			o.Broke = k.began
+		}
+	}
+	if o.Broke.IsZero() && r.edges[experiment.During] != nil {
+		o.Broke = r.broken.At
+	}
+	if down := r.down().Seconds(); down > 0 {
+		o.Times.Down = &down
 	}
 	for _, d := range r.drivers {
 		o.Loads = append(o.Loads, r.loadRun(d))
 	}
 	r.account()
-	if !broke.IsZero() {
-		list, err := r.cfg.Platform.Happened(ctx, broke)
+	if !o.Broke.IsZero() {
+		list, err := r.cfg.Platform.Happened(ctx, o.Broke)
 		if err != nil {
 			o.Warnings = append(o.Warnings, "what failed and was repaired is not known: "+err.Error())
 		}
 		o.Happened = list[:min(len(list), happenedMax)]
+		for i := range o.Happened {
+			o.Happened[i].Since = since(r.machine(o.Happened[i].At))
+		}
 		for _, h := range list {
-			s := h.At.Sub(broke).Seconds()
+			s := h.At.Sub(o.Broke).Seconds()
 			if s < 0 {
 				continue
 			}
@@ -126,21 +137,54 @@ func (r *run) series() {
 				}
 			}
 		}
-		for i := span; i < len(r.frames); i += step {
-			from := r.frames[i-span]
-			if !kind.Share {
-				from = r.frames[0]
-				if r.broken.real.Before(r.frames[i].real) && !r.broken.real.IsZero() {
-					from = r.broken
-				}
+		for i := 1; i < len(r.frames); i = max(i+1, min(i+step, len(r.frames)-1)) { // the last one always
+			at := r.frames[i]
+			w := r.since(*m, at)
+			if j := max(0, i-span); kind.Share && m.Over != "run" && r.frames[j].real.After(w.from.real) {
+				w.from = r.frames[j]
 			}
-			w := window{from: from, to: r.frames[i], loads: loads}
+			w.to, w.loads = at, loads
 			if got := w.measure(*m); got.none == "" {
-				s.Points = append(s.Points, Point{r.frames[i].real.Sub(r.start).Seconds(), got.value})
+				s.Points = append(s.Points, Point{at.real.Sub(r.start).Seconds(), got.value})
 			}
 		}
 		if len(s.Points) > 0 {
 			r.out.Series = append(r.out.Series, s)
 		}
 	}
+}
+
+// machine returns when a moment of the app's clock was by the machine's. The two do not run alike while the platform is down.
+func (r *run) machine(at time.Time) time.Time {
+	i := slices.IndexFunc(r.frames, func(c Counts) bool { return !c.At.Before(at) })
+	switch {
+	case len(r.frames) == 0:
+		return r.start
+	case i == 0:
+		return r.frames[0].real
+	case i < 0:
+		last := r.frames[len(r.frames)-1]
+		return last.real.Add(at.Sub(last.At) / time.Duration(r.out.Scale))
+	}
+	next := r.frames[i]
+	early := next.At.Sub(at) / time.Duration(r.out.Scale)
+	return next.real.Add(-min(early, next.real.Sub(r.frames[i-1].real)))
+}
+
+// since returns the window in which a metric is counted at a moment: from the start of its phase or, over the run, of the faults.
+func (r *run) since(m experiment.Metric, at Counts) window {
+	w := window{from: r.frames[0]}
+	for _, p := range experiment.Phases() {
+		e := r.edges[p]
+		if e == nil || e.from.real.After(at.real) {
+			continue
+		}
+		if p != experiment.After || m.Over != "run" {
+			w.from = e.from
+		}
+		if p == experiment.After {
+			w.mended = r.edges[experiment.During].to
+		}
+	}
+	return w
 }

@@ -15,6 +15,7 @@ import (
 var (
 	errGuard   = errors.New("a guard tripped")
 	errStopped = errors.New("stopped")
+	errGone    = errors.New("the platform is gone")
 )
 
 // frame reads what is counted now.
@@ -35,6 +36,7 @@ func (r *run) frame(ctx context.Context) (Counts, error) {
 	for _, in := range r.injections {
 		c.faults[in.name] = in.last
 	}
+	c.down = r.down()
 	if len(r.frames) < framesMax {
 		r.frames = append(r.frames, c)
 	}
@@ -46,20 +48,30 @@ func (r *run) watch(ctx context.Context, abort context.CancelCauseFunc) {
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	next := map[string]time.Time{}
+	seen := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		if r.dead.Load() > 0 {
+			seen = time.Now()
+			continue
+		}
 		for _, in := range r.inForce() {
 			r.ask(ctx, in)
-			if most := r.e.Blast.For; most > 0 && r.cfg.Clock.Now().Sub(in.began) >= most {
+			if most := r.e.Blast.For; most > 0 && !r.hanging.Load() && r.cfg.Clock.Now().Sub(in.began) >= most {
 				abort(fmt.Errorf("%w: the blast radius: the fault %s was in force for %v", errGuard, in.name, most))
 			}
 		}
-		if _, err := r.frame(ctx); err != nil && ctx.Err() == nil {
+		if _, err := r.frame(ctx); err == nil {
+			seen = time.Now()
+		} else if ctx.Err() == nil && r.dead.Load() == 0 {
 			r.unseen++
+			if time.Since(seen) > goneAfter {
+				abort(fmt.Errorf("%w: it has not answered for %v: %w", errGone, goneAfter, err))
+			}
 		}
 		for _, g := range r.e.Guards {
 			if now := time.Now(); now.After(next[g.Name]) {
@@ -69,12 +81,20 @@ func (r *run) watch(ctx context.Context, abort context.CancelCauseFunc) {
 				}
 			}
 		}
-		for _, dir := range r.cfg.stopDirs() {
-			if _, err := os.Stat(StopFile(dir)); err == nil {
-				abort(fmt.Errorf("%w by daruma experiment stop", errStopped))
-			}
+		if err := r.stopped(); err != nil {
+			abort(err)
 		}
 	}
+}
+
+// stopped says, as an error, that somebody asked the run to stop.
+func (r *run) stopped() error {
+	for _, dir := range r.cfg.stopDirs() {
+		if _, err := os.Stat(StopFile(dir)); err == nil {
+			return fmt.Errorf("%w by daruma experiment stop", errStopped)
+		}
+	}
+	return nil
 }
 
 // stopDirs are where somebody may ask the run to stop.

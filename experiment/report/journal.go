@@ -50,8 +50,10 @@ type entry struct {
 	Tolerance *bool    `json:"tolerance_met,omitempty"`
 }
 
-// stamp is how the Chaos Toolkit writes times: of UTC, without saying so.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000") }
+// stampForm is how the Chaos Toolkit writes times, since 1.45 with the zone.
+const stampForm = "2006-01-02T15:04:05.000000-07:00"
+
+func stamp(t time.Time) string { return t.UTC().Format(stampForm) }
 
 func entryOf(a conduct.ActivityRun) entry {
 	e := entry{Activity: a.Document, Output: a.Output, Status: a.Status, Start: stamp(a.Started), End: stamp(a.Ended), Duration: a.Ended.Sub(a.Started).Seconds()}

@@ -33,6 +33,7 @@ type suite struct {
 
 type tried struct {
 	Class   string   `xml:"classname,attr"`
+	File    string   `xml:"file,attr"`
 	Name    string   `xml:"name,attr"`
 	Time    string   `xml:"time,attr"`
 	Failure *because `xml:"failure"`
@@ -40,6 +41,7 @@ type tried struct {
 }
 
 type because struct {
+	Type    string `xml:"type,attr"`
 	Message string `xml:"message,attr"`
 	Text    string `xml:",chardata"`
 }
@@ -51,32 +53,32 @@ func JUnit(w io.Writer, pairs []Pair) error {
 	var took time.Duration
 	for _, p := range pairs {
 		r := p.Now
-		name := r.Title
-		if r.Label != "" {
-			name += " (" + r.Label + ")"
+		class := r.File
+		if r.Label != "" { // two cases of one name are taken for one
+			class += " (" + r.Label + ")"
 		}
-		s := suite{Name: name, Time: fmt.Sprintf("%.3f", r.Ended.Sub(r.Started).Seconds()), Timestamp: r.Started.UTC().Format("2006-01-02T15:04:05"), Out: strings.Join(r.Chain, "\n")}
-		add := func(name string, o conduct.Outcome, why string) {
-			c := tried{Class: r.File, Name: name, Time: "0.000"}
+		s := suite{Name: titleOf(r), Time: fmt.Sprintf("%.3f", r.Ended.Sub(r.Started).Seconds()), Timestamp: r.Started.UTC().Format("2006-01-02T15:04:05"), Out: strings.Join(r.Chain, "\n")}
+		add := func(name, took string, o conduct.Outcome, why string) {
+			c := tried{Class: class, File: r.File, Name: name, Time: took}
 			switch o {
 			case conduct.Deviated:
-				c.Failure = &because{why, strings.Join(r.Chain, "\n")}
+				c.Failure = &because{"deviated", why, strings.Join(r.Chain, "\n")}
 				s.Failures++
 			case conduct.Unknown:
-				c.Error = &because{why, strings.Join(r.Reasons, "\n")}
+				c.Error = &because{"not judged", why, strings.Join(r.Reasons, "\n")}
 				s.Errors++
 			}
 			s.Cases = append(s.Cases, c)
 			s.Tests++
 		}
 		for _, j := range r.Judged {
-			add(fmt.Sprintf("%s (%s)", j.Probe, j.Phase), j.Outcome, j.Why)
+			add(fmt.Sprintf("%s (%s)", j.Probe, j.Phase), "0.000", j.Outcome, j.Why)
 		}
 		why := ""
 		if len(r.Reasons) > 0 {
 			why = r.Reasons[0]
 		}
-		add("verdict", r.Outcome, why)
+		add("verdict", s.Time, r.Outcome, why)
 		all.Suites = append(all.Suites, s)
 		all.Tests, all.Failures, all.Errors = all.Tests+s.Tests, all.Failures+s.Failures, all.Errors+s.Errors
 		took += r.Ended.Sub(r.Started)

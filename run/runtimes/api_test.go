@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daruma-io/daruma/build/buildtest"
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/run"
 	"github.com/daruma-io/daruma/run/runtimes"
@@ -144,29 +145,9 @@ func sharedCache(t testing.TB) string {
 	return filepath.Join(dir, "daruma-test")
 }
 
-// write lays out files below a new directory.
-func write(t testing.TB, files map[string]string) string {
-	t.Helper()
-	dir := t.TempDir()
-	for name, text := range files {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		mode := os.FileMode(0o644)
-		if strings.HasPrefix(text, "#!") {
-			mode = 0o755
-		}
-		if err := os.WriteFile(file, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
 // function returns a function of the given runtime with these files.
 func function(t testing.TB, id, handler string, files map[string]string) *catalog.Function {
-	return &catalog.Function{Name: "f", Version: catalog.Latest, Runtime: id, Handler: handler, MemoryMB: 512, Code: catalog.Code{Dir: write(t, files)}}
+	return &catalog.Function{Name: "f", Version: catalog.Latest, Runtime: id, Handler: handler, MemoryMB: 512, Code: catalog.Code{Dir: buildtest.Write(t, files)}}
 }
 
 // places returns the path function of a plain process: targets lie where their sources do.

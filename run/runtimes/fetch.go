@@ -33,7 +33,7 @@ func (r *Runtimes) npmInstall(ctx context.Context, dir string, packages []string
 		return err
 	}
 	args := append([]string{"install", "--prefix", dir, "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"}, packages...)
-	if err := r.tool(ctx, dir, packages, npm, args...); err != nil {
+	if err := r.fetch(ctx, dir, packages, npm, args...); err != nil {
 		return err
 	}
 	// What is left of the installation must not say what kind of module our bootstrap is.
@@ -44,7 +44,7 @@ func (r *Runtimes) npmInstall(ctx context.Context, dir string, packages []string
 // result does not depend on file times.
 func (r *Runtimes) pipInstall(ctx context.Context, i interpreter, dir string, packages []string) error {
 	args := append([]string{"-m", "pip", "install", "--target", dir, "--no-compile", "--only-binary=:all:", "--disable-pip-version-check", "--no-input", "--quiet", "--root-user-action=ignore"}, packages...)
-	if err := r.tool(ctx, dir, packages, i.file, args...); err != nil {
+	if err := r.fetch(ctx, dir, packages, i.file, args...); err != nil {
 		return err
 	}
 	return r.tool(ctx, dir, packages, i.file, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", dir)
@@ -62,16 +62,21 @@ func (r *Runtimes) mavenFetch(ctx context.Context, dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "pom.xml"), []byte(pom), 0o644); err != nil {
 		return err
 	}
-	return r.tool(ctx, dir, packages, mvn, "-B", "-q", "-f", filepath.Join(dir, "pom.xml"), "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(dir, "lib"))
+	return r.fetch(ctx, dir, packages, mvn, "-B", "-q", "-f", filepath.Join(dir, "pom.xml"), "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+filepath.Join(dir, "lib"))
 }
 
 func missingTool(tool string, packages []string, hint string) error {
 	return &daruma.Error{Op: "fetch " + strings.Join(packages, ", "), Kind: daruma.KindUnsupported, Err: fmt.Errorf("%s was not found", tool), Hint: hint}
 }
 
+// fetch runs a package tool that fetches packages, and tells of it.
+func (r *Runtimes) fetch(ctx context.Context, dir string, packages []string, name string, args ...string) error {
+	r.config.Progress("fetching " + strings.Join(packages, ", ") + " …")
+	return r.tool(ctx, dir, packages, name, args...)
+}
+
 // tool runs a package tool with the machine's own configuration.
 func (r *Runtimes) tool(ctx context.Context, dir string, packages []string, name string, args ...string) error {
-	r.config.Progress("fetching " + strings.Join(packages, ", ") + " …")
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/daruma-io/daruma/build/buildtest"
 )
 
 func TestAJavaFunctionRunsOnTheFetchedClient(t *testing.T) {
@@ -13,7 +15,7 @@ func TestAJavaFunctionRunsOnTheFetchedClient(t *testing.T) {
 			t.Skipf("%s is not installed on this machine", tool)
 		}
 	}
-	needRegistry(t)
+	buildtest.NeedRegistry(t)
 	f := function(t, "java17", "g.App::handle", map[string]string{"App.java": `package g;
 import java.util.Map;
 public class App {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/daruma-io/daruma/build/buildtest"
 	"github.com/daruma-io/daruma/catalog"
 )
 
@@ -305,7 +306,7 @@ func TestAStreamingNodeHandlerMustBeAsync(t *testing.T) {
 }
 
 func TestNodeModulesAreFoundInLayers(t *testing.T) {
-	layer := write(t, map[string]string{"nodejs/node_modules/dep/index.js": `exports.v = 'layer'`, "nodejs/node_modules/dep/package.json": `{"main":"index.js"}`})
+	layer := buildtest.Write(t, map[string]string{"nodejs/node_modules/dep/index.js": `exports.v = 'layer'`, "nodejs/node_modules/dep/package.json": `{"main":"index.js"}`})
 	for name, files := range map[string]map[string]string{
 		"CommonJS":  {"index.js": `exports.handler = async () => require('dep').v`},
 		"ES module": {"index.mjs": `import dep from 'dep'; export const handler = async () => dep.v`},

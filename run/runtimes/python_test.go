@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/daruma-io/daruma/build/buildtest"
 	"github.com/daruma-io/daruma/catalog"
 )
 
@@ -238,7 +239,7 @@ def handler(e, c):
 }
 
 func TestPythonPackagesAreFoundInLayersAndNowhereElse(t *testing.T) {
-	layer := write(t, map[string]string{"python/dep.py": "v = 'layer'", "python/lib/python3.11/site-packages/deep.py": "v = 'deep'", "python/own.py": "v = 'layer'"})
+	layer := buildtest.Write(t, map[string]string{"python/dep.py": "v = 'layer'", "python/lib/python3.11/site-packages/deep.py": "v = 'deep'", "python/own.py": "v = 'layer'"})
 	f := function(t, python311, "app.handler", map[string]string{"own.py": "v = 'own'", "app.py": `
 import dep, deep, own, sys, os
 def handler(e, c):

@@ -222,12 +222,7 @@ func nodePackage() string {
 }
 
 // named puts the function's name in front of an error of ours.
-func named(err error, f *catalog.Function) error {
-	if err == nil {
-		return nil
-	}
-	return &daruma.Error{Ref: f.Name, Kind: daruma.KindOf(err), Err: err, Hint: daruma.HintOf(err)}
-}
+func named(err error, f *catalog.Function) error { return daruma.Wrap("", f.Name, err) }
 
 // warn tells text once for each function.
 func (r *Runtimes) warn(f *catalog.Function, text string) {

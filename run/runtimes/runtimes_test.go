@@ -1,16 +1,18 @@
 package runtimes_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"errors"
-	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/daruma-io/daruma"
+	"github.com/daruma-io/daruma/build/buildtest"
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/run"
 	"github.com/daruma-io/daruma/run/runtimes"
@@ -125,7 +127,7 @@ func TestAShimIsResolvedToTheInterpreterBehindIt(t *testing.T) {
 
 func TestTheEnvironmentIsLaidOutAsOnAWS(t *testing.T) {
 	r := newRuntimes(t)
-	layer := write(t, nil)
+	layer := buildtest.Write(t, nil)
 	f := function(t, "nodejs22.x", "index.handler", nil)
 	f.Layers = []catalog.Layer{{Code: catalog.Code{Dir: layer}}}
 	l := launch(t, r, f)
@@ -172,7 +174,7 @@ func TestAWrapperRunsInFrontOfManagedRuntimesOnly(t *testing.T) {
 
 func TestACustomRuntimeStartsItsOwnBootstrap(t *testing.T) {
 	script := "#!/bin/sh\nexit 9\n"
-	layer := write(t, map[string]string{"bootstrap": script})
+	layer := buildtest.Write(t, map[string]string{"bootstrap": script})
 	for name, c := range map[string]struct {
 		runtime, handler string
 		files            map[string]string
@@ -223,7 +225,7 @@ func TestABootstrapForAnotherMachineIsRefusedByWhatItIs(t *testing.T) {
 }
 
 func TestWhatTheRuntimeBringsIsFetchedWhenTheCodeImportsIt(t *testing.T) {
-	needRegistry(t)
+	buildtest.NeedRegistry(t)
 	for id, files := range map[string]map[string]string{
 		"nodejs20.x":  {"index.js": `const { SQSClient } = require('@aws-sdk/client-sqs'); exports.handler = async () => typeof SQSClient`},
 		"nodejs22.x":  {"index.mjs": `import { SQSClient } from '@aws-sdk/client-sqs'; export const handler = async () => typeof SQSClient`},
@@ -245,12 +247,46 @@ func TestNothingIsFetchedForCodeThatBringsItOrDoesNotImportIt(t *testing.T) {
 	own := function(t, "nodejs22.x", "index.handler", map[string]string{"index.js": `exports.handler = async () => require("@aws-sdk/client-sqs").SQSClient`, "node_modules/@aws-sdk/client-sqs/index.js": sdk})
 	startWith(t, r, own).invoke(`{}`).want(t, "response", `"own"`)
 	fromLayer := function(t, "nodejs22.x", "index.handler", map[string]string{"index.mjs": `import s from "@aws-sdk/client-sqs"; export const handler = async () => s.SQSClient`})
-	fromLayer.Layers = []catalog.Layer{{Code: catalog.Code{Dir: write(t, map[string]string{"nodejs/node_modules/@aws-sdk/client-sqs/index.js": sdk})}}}
+	fromLayer.Layers = []catalog.Layer{{Code: catalog.Code{Dir: buildtest.Write(t, map[string]string{"nodejs/node_modules/@aws-sdk/client-sqs/index.js": sdk})}}}
 	startWith(t, r, fromLayer).invoke(`{}`).want(t, "response", `"own"`)
 	v2 := function(t, "nodejs22.x", "index.handler", map[string]string{"index.js": `exports.handler = async () => require("aws-sdk")`})
 	startWith(t, r, v2).invoke(`{}`).failed(t, "error", "Error", "Cannot find module 'aws-sdk'") // gone since Node.js 18
 	py := function(t, "python3.11", "index.handler", map[string]string{"index.py": "import boto3\ndef handler(e, c): return boto3.v", "boto3.py": "v = 1"})
 	startWith(t, r, py).invoke(`{}`).want(t, "response", `1`)
+}
+
+func TestAFetchIsToldOnce(t *testing.T) {
+	var wheel bytes.Buffer
+	z := zip.NewWriter(&wheel)
+	for name, text := range map[string]string{
+		"boto3.py":                     "v = 1",
+		"boto3-1.0.dist-info/WHEEL":    "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+		"boto3-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: boto3\nVersion: 1.0\n",
+		"boto3-1.0.dist-info/RECORD":   "",
+	} {
+		f, err := z.Create(name)
+		if err == nil {
+			_, err = io.WriteString(f, text)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PIP_NO_INDEX", "1")
+	t.Setenv("PIP_FIND_LINKS", buildtest.Write(t, map[string]string{"boto3-1.0-py3-none-any.whl": wheel.String()}))
+	var told []string
+	r := newRuntimes(t, func(c *runtimes.Config) {
+		c.Cache = t.TempDir()
+		c.Progress = func(text string) { told = append(told, text) }
+	})
+	f := function(t, "python3.11", "index.handler", map[string]string{"index.py": "import boto3\ndef handler(e, c): return boto3.v"})
+	startWith(t, r, f).invoke(`{}`).want(t, "response", `1`)
+	if want := []string{"fetching boto3 …"}; !slices.Equal(told, want) {
+		t.Errorf("got %q, want %q", told, want)
+	}
 }
 
 func TestAnUnreachableRegistryIsAnErrorThatNamesThePackageAndTheFunction(t *testing.T) {
@@ -281,7 +317,7 @@ func TestAnUnreachableRegistryIsAnErrorThatNamesThePackageAndTheFunction(t *test
 }
 
 func TestNodeOfTheExactVersionCanBeFetched(t *testing.T) {
-	needRegistry(t)
+	buildtest.NeedRegistry(t)
 	var warnings []string
 	r := newRuntimes(t, func(c *runtimes.Config) {
 		c.Home = ""
@@ -311,23 +347,6 @@ func TestTheInterpreterForPackagesIsTheOneFunctionsRunOn(t *testing.T) {
 	}
 	if _, err := r.Interpreter(t.Context(), "provided.al2023"); daruma.KindOf(err) != daruma.KindInvalid {
 		t.Errorf("got %v, want a custom runtime refused", err)
-	}
-}
-
-// reachable asks the npm registry once whether it is there.
-var reachable = sync.OnceValue(func() error {
-	out, err := exec.Command("npm", "view", "@aws-sdk/client-sqs", "name").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("npm view: %w\n%s", err, out)
-	}
-	return nil
-})
-
-// needRegistry skips where no package registry is reachable.
-func needRegistry(t testing.TB) {
-	t.Helper()
-	if err := reachable(); err != nil {
-		t.Skipf("no package registry is reachable from here: %v", err)
 	}
 }
 

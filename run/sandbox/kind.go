@@ -30,3 +30,12 @@ func KindOf(err error) daruma.Kind {
 	}
 	return daruma.KindOf(err)
 }
+
+// Failed says of an error what was being done to a place, which is known by id.
+// Its kind is [KindOf]'s. Of nil it is nil.
+func Failed(op, id string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &daruma.Error{Op: op, Kind: KindOf(err), Ref: id, Err: err}
+}

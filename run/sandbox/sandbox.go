@@ -42,22 +42,24 @@ const (
 	NoProcessesView = "no processes of its own"  // other processes can be seen and signalled
 	NoCallFilter    = "no system call filter"    // the kernel's rarer calls can be made
 	NoPlatformEnd   = "no end with the platform" // a platform that is killed leaves processes behind, until it starts again
+	NoClock         = "no clock of its own"      // Spec.Skew is refused
 	NoPrivilegeDrop = "no privileges taken away" // a process has all rights the platform has
 )
 
 // A Spec says what a place offers to the processes in it. Zero limits mean none.
 type Spec struct {
-	ID          string   // unique among the maker's places; [a-z0-9-]{1,64}
-	Mounts      []Mount  // read-only, in this order
-	Opt         []string // directories laid over each other at /opt, read-only; later wins
-	TmpBytes    int64    // size of /tmp; writing more answers ENOSPC
-	MemoryBytes int64    // of all processes together; more ends them (out of memory)
-	Processes   int      // processes and threads at once; more answers EAGAIN
-	Files       int      // open files per process; more answers EMFILE
-	Resolver    string   // nameserver address written to /etc/resolv.conf; "" keeps the machine's
-	Trust       string   // a file with PEM certificates, put where runtimes look for trusted roots; "" keeps the machine's
-	Trace       bool     // processes may look into and change each other, as debuggers do
-	Redirect    Redirect // where what leaves goes; zero: nothing leaves, connecting answers ENETUNREACH
+	ID          string        // unique among the maker's places; [a-z0-9-]{1,64}
+	Mounts      []Mount       // read-only, in this order
+	Opt         []string      // directories laid over each other at /opt, read-only; later wins
+	TmpBytes    int64         // size of /tmp; writing more answers ENOSPC
+	MemoryBytes int64         // of all processes together; more ends them (out of memory)
+	Processes   int           // processes and threads at once; more answers EAGAIN
+	Files       int           // open files per process; more answers EMFILE
+	Resolver    string        // nameserver address written to /etc/resolv.conf; "" keeps the machine's
+	Trust       string        // a file with PEM certificates, put where runtimes look for trusted roots; "" keeps the machine's
+	Trace       bool          // processes may look into and change each other, as debuggers do
+	Skew        time.Duration // by how much processes' time of day is ahead of the machine's, behind it when below 0; not with Trace
+	Redirect    Redirect      // where what leaves goes; zero: nothing leaves, connecting answers ENETUNREACH
 }
 
 // A Redirect leads all that processes send outside their place to ports of

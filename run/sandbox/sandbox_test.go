@@ -70,4 +70,11 @@ func TestWhatTheSystemSaysHasAKind(t *testing.T) {
 			t.Errorf("%v: got %v, want %v", err, got, want)
 		}
 	}
+	err := sandbox.Failed("start", "F-1", os.ErrNotExist)
+	if daruma.KindOf(err) != daruma.KindNotFound || !errors.Is(err, os.ErrNotExist) || err.Error() != "F-1: start: file does not exist" {
+		t.Errorf("got %v of kind %v", err, daruma.KindOf(err))
+	}
+	if err := sandbox.Failed("start", "F-1", nil); err != nil {
+		t.Errorf("got %v where nothing is wrong", err)
+	}
 }

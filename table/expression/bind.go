@@ -21,22 +21,21 @@ type Scope struct {
 // item. The error is an [*Error].
 func (s *Scope) Bind(e *Expression) (*Bound, error) {
 	b := &Bound{Expression: e, slots: make([]string, len(e.names)), values: make([]value.Value, len(e.values))}
-	found := e.faults
+	c := checker{b: b, faults: e.faults, noName: make([]bool, len(e.names))}
 	for i, name := range e.names {
 		v, ok := lookup(s.Names, &s.usedNames, name)
-		if !ok {
-			found.add(faultPlaceholder, "An expression attribute name used in the document path is not defined; attribute name: "+name)
+		b.slots[i], c.noName[i] = v.Text(), !ok
+		if !ok && e.condition == nil {
+			c.undefinedName(i)
 		}
-		b.slots[i] = v.Text()
 	}
 	for i, name := range e.values {
 		v, ok := lookup(s.Values, &s.usedValues, name)
-		if !ok {
-			found.add(faultPlaceholder, "An expression attribute value used in expression is not defined; attribute value: "+name)
-		}
 		b.values[i] = v
+		if !ok && e.condition == nil {
+			c.undefinedValue(i)
+		}
 	}
-	c := checker{b: b, faults: found}
 	if e.condition != nil {
 		c.condition(e.condition)
 	}
@@ -87,6 +86,30 @@ func unused(all value.Item, used []bool) string {
 type checker struct {
 	b      *Bound
 	faults faults
+	noName []bool // which names are not defined; a value that is not has no kind
+}
+
+func (c *checker) undefinedName(slot int) {
+	c.faults.add(faultPlaceholder, "An expression attribute name used in the document path is not defined; attribute name: "+c.b.names[slot])
+}
+
+func (c *checker) undefinedValue(slot int) {
+	c.faults.add(faultPlaceholder, "An expression attribute value used in expression is not defined; attribute value: "+c.b.Expression.values[slot])
+}
+
+// undefined looks for names and values that are not defined, from left to right.
+func (c *checker) undefined(args []*operand) {
+	for _, a := range args {
+		for _, s := range a.path {
+			if s.slot >= 0 && c.noName[s.slot] {
+				c.undefinedName(s.slot)
+			}
+		}
+		if a.kind == ofValue && c.b.values[a.slot].Kind() == value.None {
+			c.undefinedValue(a.slot)
+		}
+		c.undefined(a.args)
+	}
 }
 
 // Functions of conditions and updates, with how many operands they take.
@@ -99,11 +122,26 @@ func (c *checker) condition(n *condition) {
 	for _, k := range n.kids {
 		c.condition(k)
 	}
+	if len(n.args) == 0 {
+		return
+	}
+	c.leaf(n)
+	for _, class := range leafFaults {
+		if text := c.faults[class]; text != "" {
+			c.faults.add(faultCondition, text)
+		}
+		c.faults[class] = ""
+	}
+}
+
+// leaf checks one comparison or function. The first of a condition that has a
+// mistake is the one that is told of.
+func (c *checker) leaf(n *condition) {
+	c.undefined(n.args)
 	for _, a := range n.args {
 		c.operand(a)
 	}
 	switch n.op {
-	case opAnd, opOr, opNot:
 	case opCall:
 		if n.name == "size" {
 			c.misused(n.name)
@@ -196,7 +234,7 @@ func (c *checker) operand(o *operand) {
 			sign = "-"
 		}
 		for _, a := range o.args {
-			if t := c.typeOf(a); t != value.None && t != value.Number {
+			if t := c.given(a); t != value.None && t != value.Number {
 				c.incorrectType(sign, t.String())
 			}
 		}
@@ -221,7 +259,11 @@ func (c *checker) function(known map[string]int, name string, args []*operand) {
 		return
 	}
 	if n != len(args) {
-		c.faults.add(faultOperands, incorrectNumber(name, len(args)))
+		class := faultOperands
+		if c.b.kind == Update {
+			class = faultOperandType // the first of both is told
+		}
+		c.faults.add(class, incorrectNumber(name, len(args)))
 		return
 	}
 	if known["size"] > 0 {
@@ -246,7 +288,7 @@ func (c *checker) function(known map[string]int, name string, args []*operand) {
 		}
 	case "list_append":
 		for _, a := range args {
-			if t := c.typeOf(a); t != value.None && t != value.List {
+			if t := c.given(a); t != value.None && t != value.List {
 				c.incorrectType(name, t.String())
 			}
 		}
@@ -264,6 +306,14 @@ func (c *checker) attributeType(o *operand) {
 	case o.kind == ofValue && value.KindOf(c.b.values[o.slot].Text()) == value.None:
 		c.faults.add(faultOperandType, "Invalid attribute type name found; type: "+c.b.values[o.slot].Text()+", valid types: "+attributeTypes)
 	}
+}
+
+// given is what an operand is that is a value, and None for all others.
+func (c *checker) given(o *operand) value.Kind {
+	if o.kind != ofValue {
+		return value.None
+	}
+	return c.b.values[o.slot].Kind()
 }
 
 // typeOf is what an operand certainly is, and None when that depends on the item.
@@ -346,8 +396,8 @@ func (c *checker) action(a *action) {
 		return
 	}
 	t := c.typeOf(a.value)
-	if long := longNames[t]; long != "" && !(a.clause == clauseAdd && t == value.Number) {
+	if long := longNames[t]; long != "" && (a.clause != clauseAdd || t != value.Number) {
 		name := clauseNames[a.clause]
-		c.faults.add(faultOperandType, "Incorrect operand type for operator or function; operator: "+name+", operand type: "+long+", typeSet: ALLOWED_FOR_"+name+"_OPERAND")
+		c.faults.add(faultOperator, "Incorrect operand type for operator or function; operator: "+name+", operand type: "+long+", typeSet: ALLOWED_FOR_"+name+"_OPERAND")
 	}
 }

@@ -24,6 +24,15 @@ type cacheKey struct {
 	text string
 }
 
+// Bind parses an expression and gives it its names and values.
+func (c *Cache) Bind(scope *Scope, kind Kind, text string) (*Bound, error) {
+	e, err := c.Parse(kind, text)
+	if err != nil {
+		return nil, err
+	}
+	return scope.Bind(e)
+}
+
 // Parse is [Parse] that remembers.
 func (c *Cache) Parse(kind Kind, text string) (*Expression, error) {
 	if len(text) > cacheTextMax {

@@ -169,13 +169,16 @@ const (
 	faultOperands
 	faultDistinct
 	faultOperandType
+	faultOperator  // of ADD and DELETE
+	faultCondition // of one comparison or function of a condition
 	faultCount
 )
 
 // The order in which an expression's faults are told.
 var (
-	conditionFaults  = []fault{faultParens, faultUnknownFunction, faultMisusedFunction, faultReserved, faultPlaceholder, faultOperands, faultDistinct, faultOperandType}
-	updateFaults     = []fault{faultParens, faultReserved, faultUnknownFunction, faultSection, faultPlaceholder, faultOverlap, faultConflict, faultOperands, faultOperandType}
+	conditionFaults  = []fault{faultParens, faultUnknownFunction, faultMisusedFunction, faultReserved, faultCondition}
+	leafFaults       = []fault{faultPlaceholder, faultOperands, faultDistinct, faultOperandType} // of one comparison or function
+	updateFaults     = []fault{faultParens, faultReserved, faultUnknownFunction, faultSection, faultPlaceholder, faultOverlap, faultConflict, faultOperator, faultOperandType}
 	projectionFaults = []fault{faultReserved, faultPlaceholder, faultOverlap, faultConflict}
 )
 

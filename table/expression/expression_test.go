@@ -94,6 +94,10 @@ func TestMistakesAreToldInTheServicesWords(t *testing.T) {
 		{expression.Condition, "a < :bool", "Incorrect operand type for operator or function; operator or function: <, operand type: BOOL"},
 		{expression.Condition, "a BETWEEN :s AND :n", "The BETWEEN operator requires same data type for lower and upper bounds; lower bound operand: AttributeValue: {S:text}, upper bound operand: AttributeValue: {N:5}"},
 		{expression.Condition, "a BETWEEN :s AND :t", "The BETWEEN operator requires upper bound to be greater than or equal to lower bound; lower bound operand: AttributeValue: {S:text}, upper bound operand: AttributeValue: {S:SS}"},
+		{expression.Condition, "a = a AND b = :x", "The first operand must be distinct from the remaining operands for this operator or function; operator: =, first operand: [a]"},
+		{expression.Condition, "attribute_type(b, :n) AND (a = a OR #x = :n)", "Incorrect operand type for operator or function; operator or function: attribute_type, operand type: N"},
+		{expression.Condition, ":x = #x", "An expression attribute value used in expression is not defined; attribute value: :x"},
+		{expression.Condition, "((a.b)).c = :n", "The expression has redundant parentheses;"},
 		{expression.Update, "SET a = :n SET b = :n", `The "SET" section can only be used once in an update expression;`},
 		{expression.Update, "SET a.b = :n REMOVE a", "Two document paths overlap with each other; must remove or rewrite one of these paths; path one: [a, b], path two: [a]"},
 		{expression.Update, "SET a.b = :n, #a[1] = :n", "Two document paths conflict with each other; must remove or rewrite one of these paths; path one: [a, b], path two: [a, [1]]"},
@@ -102,6 +106,8 @@ func TestMistakesAreToldInTheServicesWords(t *testing.T) {
 		{expression.Update, "SET a = if_not_exists(:n, :n)", "Operator or function requires a document path; operator or function: if_not_exists"},
 		{expression.Update, "SET a = list_append(b, :n)", "Incorrect operand type for operator or function; operator or function: list_append, operand type: N"},
 		{expression.Update, "SET a = b + :s", "Incorrect operand type for operator or function; operator or function: +, operand type: S"},
+		{expression.Update, "SET a = list_append(b, :n), c = if_not_exists(d)", "Incorrect operand type for operator or function; operator or function: list_append, operand type: N"},
+		{expression.Update, "SET a = list_append(b, :n) ADD c :s", "Incorrect operand type for operator or function; operator: ADD, operand type: STRING, typeSet: ALLOWED_FOR_ADD_OPERAND"},
 		{expression.Update, "ADD a :s", "Incorrect operand type for operator or function; operator: ADD, operand type: STRING, typeSet: ALLOWED_FOR_ADD_OPERAND"},
 		{expression.Update, "DELETE a :n", "Incorrect operand type for operator or function; operator: DELETE, operand type: NUMBER, typeSet: ALLOWED_FOR_DELETE_OPERAND"},
 		{expression.Update, "SET a = attribute_exists(b)", "Invalid function name; function: attribute_exists"},
@@ -144,7 +150,7 @@ func TestConditions(t *testing.T) {
 		"s = :hello": true, "s <> :hello": false, "n = :n10": true, "n = :hello": false, "n <> :hello": true, "n < :n15 AND n >= :n10 AND n <= :n10": true, "n > :hello": false, "n < :hello": false,
 		"gone = :n5": false, "gone <> :n5": true, "NOT gone = :n5": true, "NOT (gone = :n5)": true, "gone < :n5": false, "gone = elsewhere": false, "gone <> elsewhere": true,
 		"n BETWEEN :n5 AND :n15": true, "n BETWEEN :n15 AND gone": false, "n IN (:n5, :n10)": true, "n IN (:n5)": false,
-		"attribute_exists(m.x.y)": true, "attribute_exists(m.x.z)": false, "attribute_exists(l[2].k)": true, "attribute_not_exists(l[3])": true, "attribute_not_exists(s.x)": true, "attribute_exists(nothing)": true,
+		"attribute_exists((m.x).y)": true, "(l)[2].k = :two": true, "attribute_exists(m.x.y)": true, "attribute_exists(m.x.z)": false, "attribute_exists(l[2].k)": true, "attribute_not_exists(l[3])": true, "attribute_not_exists(s.x)": true, "attribute_exists(nothing)": true,
 		"attribute_type(s, :s)": true, "attribute_type(l, :l)": true, "attribute_type(gone, :s)": false, "begins_with(s, :hell)": true, "begins_with(n, :hell)": false,
 		"contains(s, :hell)": true, "contains(ss, :a)": true, "contains(ns, :one)": true, "contains(ns, :a)": false, "contains(l, :one)": true, "contains(l, :map)": true, "contains(m, :a)": false, "contains(bin, :b)": true,
 		"size(s) = :n5": true, "size(l) > :two": true, "size(ss) = :two": true, "size(m) = :one": true, "size(n) = :two": false, "size(n) <> :two": true, "size(bin) = :two": true,
@@ -213,7 +219,7 @@ func TestUpdates(t *testing.T) {
 		{"DELETE gone :all", ``, ""},
 		{"ADD m.x :one", `"m":{"M":{"x":{"N":"2"}}}`, ""},
 		{"SET a.b = :one", "", path}, {"SET s.b = :one", "", path}, {"SET m[0] = :one", "", path}, {"SET l.x = :one", "", path}, {"REMOVE a.b", "", path},
-		{"SET n = gone", "", missing}, {"SET n = n + gone", "", missing}, {"SET n = n + s", "", typed}, {"SET l = list_append(l, s)", "", typed},
+		{"SET n = gone", "", missing}, {"SET n = n + gone", "", missing}, {"SET n = n + s", "", typed}, {"SET l = list_append(l, s)", "", typed}, {"SET l = list_append(l, if_not_exists(gone, :one))", "", typed},
 		{"ADD s :one", "", typed}, {"ADD ss :ns", "", typed}, {"DELETE n :ab", "", typed},
 	} {
 		e, err := expression.Parse(expression.Update, c.text)
@@ -270,7 +276,9 @@ func TestKeyConditions(t *testing.T) {
 		"h.x = :a": "KeyConditionExpressions cannot have conditions on nested attributes", "h = r": "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition",
 		":a = :b": "Invalid condition in KeyConditionExpression: No key attribute specified", ":a BETWEEN h AND :b": "Invalid condition in KeyConditionExpression: BETWEEN operator must have the key attribute as its first operand",
 		"begins_with(:a, h)": "Invalid condition in KeyConditionExpression: begins_with operator must have the key attribute as its first operand", "h = :a AND h = :b": "KeyConditionExpressions must only contain one condition per key",
-		"h = :a": "", "h = :a AND begins_with(r, :b)": "", ":a = h AND (:b < r)": "",
+		"h > r.x": "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition", "begins_with(h, r)": "Invalid condition in KeyConditionExpression: Multiple attribute names used in one condition",
+		":a BETWEEN size(h) AND :b": "Invalid condition in KeyConditionExpression: BETWEEN operator must have the key attribute as its first operand",
+		"h = :a":                    "", "h = :a AND begins_with(r, :b)": "", ":a = h AND (:b < r)": "",
 	} {
 		e, err := expression.Parse(expression.KeyCondition, text)
 		if err != nil {

@@ -1,6 +1,10 @@
 package expression
 
-import "github.com/daruma-io/daruma/table/value"
+import (
+	"cmp"
+
+	"github.com/daruma-io/daruma/table/value"
+)
 
 // A Comparison is how a key condition compares.
 type Comparison uint8
@@ -14,6 +18,7 @@ const (
 	MoreEqual
 	Between
 	BeginsWith
+	NotIndexable // nothing that an item can be found by; no expression asks for it
 )
 
 // A Key is what a key condition asks of one attribute.
@@ -21,7 +26,7 @@ type Key struct {
 	Name string
 	Is   Comparison
 	Low  value.Value // what it is compared with
-	High value.Value // the other bound of Between
+	High value.Value // of Between, the other bound
 }
 
 // Keys returns what a key condition asks of each attribute, in its order.
@@ -60,31 +65,26 @@ func (k *keyReader) read(c *condition) error {
 
 // one reads a single comparison.
 func (k *keyReader) one(c *condition) error {
-	at, n := 0, 0
+	const invalid = "Invalid condition in KeyConditionExpression: "
+	if (c.op == opBetween || c.op == opCall) && c.args[0].kind != ofPath {
+		return unfit(invalid + cmp.Or(opNames[c.op], c.name) + " operator must have the key attribute as its first operand")
+	}
+	at := -1
 	for i, a := range c.args {
 		switch {
 		case a.kind == ofCall:
 			return unfit("KeyConditionExpressions cannot contain nested operations")
 		case a.kind != ofPath:
-			continue
+		case at >= 0:
+			return unfit(invalid + "Multiple attribute names used in one condition")
 		case len(a.path) > 1:
 			return unfit("KeyConditionExpressions cannot have conditions on nested attributes")
+		default:
+			at = i
 		}
-		at = i
-		n++
 	}
-	name := opNames[c.op]
-	if c.op == opCall {
-		name = c.name
-	}
-	const invalid = "Invalid condition in KeyConditionExpression: "
-	switch {
-	case n > 1:
-		return unfit(invalid + "Multiple attribute names used in one condition")
-	case n == 0:
+	if at < 0 {
 		return unfit(invalid + "No key attribute specified")
-	case at > 0 && (c.op == opBetween || c.op == opCall):
-		return unfit(invalid + name + " operator must have the key attribute as its first operand")
 	}
 	key := Key{Name: k.b.nameOf(&c.args[at].path[0]), Is: comparisonOf(c.op, at > 0)}
 	if at > 0 {

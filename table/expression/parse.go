@@ -143,8 +143,10 @@ func slot(all *[]string, placeholder string) int {
 // indexMax is more than any list has elements.
 const indexMax = 1 << 30
 
-func (p *parser) path() path {
-	at := path{p.name()}
+func (p *parser) path() path { return p.further(path{p.name()}) }
+
+// further reads what is behind the beginning of a path.
+func (p *parser) further(at path) path {
 	for {
 		switch {
 		case p.take("."):
@@ -295,6 +297,9 @@ func (p *parser) primary() phrase {
 		}
 		p.expect(")")
 		f.parens = true
+		if f.operand != nil && f.operand.kind == ofPath && (p.tok.is(".") || p.tok.is("[")) {
+			return phrase{operand: &operand{kind: ofPath, path: p.further(f.operand.path)}}
+		}
 		return f
 	}
 	return phrase{operand: p.operand(p.argument)}

@@ -13,7 +13,7 @@ func (b *Bound) Project(it value.Item) value.Item {
 	var plain value.Item
 	for _, p := range b.paths {
 		if len(p) > 1 {
-			return projectItem(b.grow(), it)
+			return projectItem(b.grow(b.paths), it)
 		}
 		name := b.nameOf(&p[0])
 		if v, ok := it.Get(name); ok {
@@ -21,6 +21,27 @@ func (b *Bound) Project(it value.Item) value.Item {
 		}
 	}
 	out, _, _ := value.Sorted(plain)
+	return out
+}
+
+// Leaves returns what the paths of a projection lead to in an item, each under the
+// name that its path ends with. Names must differ. What a path that ends with an
+// index leads to is within what it lies in, as Project returns it.
+func (b *Bound) Leaves(it value.Item) value.Item {
+	var elements []path
+	var all []value.Attribute
+	for _, p := range b.paths {
+		last := &p[len(p)-1]
+		if last.index >= 0 {
+			elements = append(elements, p)
+		} else if v := b.resolve(p, it); v.Kind() != value.None {
+			all = append(all, value.Attribute{Name: b.nameOf(last), Value: v})
+		}
+	}
+	if elements != nil {
+		all = append(all, projectItem(b.grow(elements), it)...)
+	}
+	out, _, _ := value.Sorted(all)
 	return out
 }
 
@@ -32,10 +53,10 @@ type branch struct {
 	kids  []*branch
 }
 
-// grow makes a tree of the expression's paths.
-func (b *Bound) grow() *branch {
+// grow makes a tree of paths.
+func (b *Bound) grow(all []path) *branch {
 	root := &branch{}
-	for _, p := range b.paths {
+	for _, p := range all {
 		at := root
 		for i := range p {
 			at = at.kid(b.nameOf(&p[i]), p[i].index)
@@ -103,22 +124,32 @@ func projectValue(t *branch, v value.Value) (value.Value, bool) {
 // Heads returns the names of the attributes that an expression's paths begin
 // with: what a projection wants, what an update touches, what a condition looks at.
 func (b *Bound) Heads() []string {
+	return b.heads(func(path) bool { return true }, false)
+}
+
+// Nested returns the names of the attributes that paths of an expression lead on
+// into, those of what an update assigns, too.
+func (b *Bound) Nested() []string {
+	return b.heads(func(p path) bool { return len(p) > 1 }, true)
+}
+
+func (b *Bound) heads(want func(path) bool, assigned bool) []string {
 	var all []string
 	note := func(p path) {
-		if name := b.nameOf(&p[0]); !slices.Contains(all, name) {
+		if name := b.nameOf(&p[0]); want(p) && !slices.Contains(all, name) {
 			all = append(all, name)
 		}
 	}
 	for _, p := range b.paths {
 		note(p)
 	}
-	var operands func([]*operand)
-	operands = func(args []*operand) {
+	var operands func(...*operand)
+	operands = func(args ...*operand) {
 		for _, a := range args {
 			if a.kind == ofPath {
 				note(a.path)
 			}
-			operands(a.args)
+			operands(a.args...)
 		}
 	}
 	var walk func(*condition)
@@ -126,10 +157,26 @@ func (b *Bound) Heads() []string {
 		for _, k := range c.kids {
 			walk(k)
 		}
-		operands(c.args)
+		operands(c.args...)
 	}
 	if b.condition != nil {
 		walk(b.condition)
 	}
+	for i := range b.actions {
+		if v := b.actions[i].value; assigned && v != nil {
+			operands(v)
+		}
+	}
 	return all
+}
+
+// Assigned is what an update certainly makes of an attribute, and None when it does
+// not, or when that depends on the item.
+func (b *Bound) Assigned(name string) value.Kind {
+	for i := range b.actions {
+		if a := &b.actions[i]; a.value != nil && len(a.path) == 1 && b.nameOf(&a.path[0]) == name {
+			return (&checker{b: b}).typeOf(a.value)
+		}
+	}
+	return value.None
 }

@@ -4,14 +4,16 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/read"
+	"github.com/daruma-io/daruma/table/schema"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // Query returns the request of a Select about a table: a query when its condition
 // is about one partition, a scan otherwise.
-func (s *Statement) Query(d *table.Definition) (table.Query, error) {
-	q := table.Query{Table: s.Table, Index: s.Index}
+func (s *Statement) Query(d *schema.Definition) (read.Query, error) {
+	q := read.Query{Table: s.Table, Index: s.Index}
 	key := d.Key
 	if s.Index != "" {
 		x := d.Index(s.Index)
@@ -35,7 +37,7 @@ func (s *Statement) Query(d *table.Definition) (table.Query, error) {
 		for i, p := range s.paths {
 			texts[i] = w.path(p)
 		}
-		q.Projection = strings.Join(texts, ", ")
+		q.Projection, q.Leaves = strings.Join(texts, ", "), true
 	}
 	for _, o := range s.order {
 		switch name := o.path.head(); {
@@ -53,7 +55,7 @@ func (s *Statement) Query(d *table.Definition) (table.Query, error) {
 
 // split parts a condition into what a key answers and the rest; keys is nil when
 // it answers nothing, or when the rest looks at it, which no filter may.
-func (s *Statement) split(key table.KeySchema) (keys, rest []*condition) {
+func (s *Statement) split(key schema.KeySchema) (keys, rest []*condition) {
 	parts := s.where.parts()
 	take := func(name string, ops ...string) bool {
 		for i, c := range parts {
@@ -89,22 +91,22 @@ func (s *Statement) split(key table.KeySchema) (keys, rest []*condition) {
 }
 
 // Get returns the request of a Select that is about one item, and false for others.
-func (s *Statement) Get(d *table.Definition) (table.Get, bool) {
+func (s *Statement) Get(d *schema.Definition) (read.Get, bool) {
 	key, rest, err := s.keyed(d)
 	if err != nil || len(rest) > 0 || s.Index != "" || len(s.order) > 0 {
-		return table.Get{}, false
+		return read.Get{}, false
 	}
-	w, g := &writer{}, table.Get{Table: s.Table, Key: key}
+	w, g := &writer{}, read.Get{Table: s.Table, Key: key}
 	texts := make([]string, len(s.paths))
 	for i, p := range s.paths {
 		texts[i] = w.path(p)
 	}
-	g.Projection, g.Names = strings.Join(texts, ", "), w.names
+	g.Projection, g.Names, g.Leaves = strings.Join(texts, ", "), w.names, true
 	return g, true
 }
 
 // keyed returns the key that a condition asks for, and the rest of it.
-func (s *Statement) keyed(d *table.Definition) (value.Item, []*condition, error) {
+func (s *Statement) keyed(d *schema.Definition) (value.Item, []*condition, error) {
 	parts := s.where.parts()
 	var key []value.Attribute
 	for _, name := range append(slices.Clone(d.Key.Hash), d.Key.Range...) {
@@ -121,11 +123,11 @@ func (s *Statement) keyed(d *table.Definition) (value.Item, []*condition, error)
 
 // Action returns the request of a statement that writes one item, or of Exists,
 // which checks one.
-func (s *Statement) Action(d *table.Definition) (table.Action, error) {
+func (s *Statement) Action(d *schema.Definition) (write.Action, error) {
 	w := &writer{}
-	a := table.Action{Table: s.Table, Return: s.returns}
+	a := write.Action{Table: s.Table, Return: s.returns}
 	if s.Kind == Insert {
-		a.Kind, a.Item = table.Put, s.item
+		a.Kind, a.Item = write.Put, s.item
 		a.Condition = "attribute_not_exists(" + w.name(d.Key.Hash[0]) + ")"
 		a.Names = w.names
 		return a, nil
@@ -137,13 +139,13 @@ func (s *Statement) Action(d *table.Definition) (table.Action, error) {
 	a.Item = key
 	switch s.Kind {
 	case Update:
-		a.Kind, a.Update = table.Update, s.update(w)
+		a.Kind, a.Update = write.Update, s.update(w)
 	case Delete:
-		a.Kind = table.Delete
+		a.Kind = write.Delete
 	default:
-		a.Kind = table.Check
+		a.Kind = write.Check
 	}
-	if a.Kind != table.Delete { // there must be an item: a statement makes none
+	if a.Kind != write.Delete { // there must be an item: a statement makes none
 		a.Condition = "attribute_exists(" + w.name(d.Key.Hash[0]) + ")"
 	}
 	if len(rest) > 0 {

@@ -1,11 +1,12 @@
 package statement
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/daruma-io/daruma/table"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // A parser reads one statement.
@@ -149,6 +150,9 @@ func (p *parser) selection(kind Kind) (*Statement, error) {
 			}
 			s.paths = append(s.paths, to)
 		}
+		if err := distinct(s.paths); err != nil {
+			return nil, err
+		}
 	}
 	if err := p.need("FROM"); err != nil {
 		return nil, err
@@ -177,6 +181,20 @@ func (p *parser) selection(kind Kind) (*Statement, error) {
 		s.order = append(s.order, o)
 	}
 	return s, nil
+}
+
+// distinct refuses two paths whose values would be answered under one name, which
+// would lose one of them. Elements are answered together, within their list.
+func distinct(paths []path) error {
+	seen := map[string]path{}
+	for _, p := range paths {
+		name := p.answered()
+		if before, ok := seen[name]; ok && (!p.element() || !before.element()) {
+			return malformed(p[0].at, "Two paths are answered under the name %s: select what they lie in", name)
+		}
+		seen[name] = p
+	}
+	return nil
 }
 
 func (p *parser) insertion() (*Statement, error) {
@@ -281,13 +299,13 @@ func (p *parser) rest(s *Statement) error {
 	}
 	switch {
 	case all && old:
-		s.returns = table.ReturnAllOld
+		s.returns = write.ReturnAllOld
 	case all:
-		s.returns = table.ReturnAllNew
+		s.returns = write.ReturnAllNew
 	case old:
-		s.returns = table.ReturnUpdatedOld
+		s.returns = write.ReturnUpdatedOld
 	default:
-		s.returns = table.ReturnUpdatedNew
+		s.returns = write.ReturnUpdatedNew
 	}
 	return p.need("*")
 }
@@ -402,7 +420,7 @@ func (p *parser) comparison() (*condition, error) {
 		return &condition{op: "BETWEEN", args: []*operand{left, low, high}}, err
 	case t.is("IN"):
 		return p.in(left)
-	case t.kind == tokenSign && strings.Contains(" = <> != < <= > >= ", " "+t.text+" "):
+	case t.kind == tokenSign && slices.Contains([]string{"=", "<>", "!=", "<", "<=", ">", ">="}, t.text):
 		op := t.text
 		if op == "!=" {
 			op = "<>"

@@ -18,8 +18,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/daruma-io/daruma/table"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 // Limits of statements.
@@ -65,7 +65,7 @@ type Statement struct {
 	item    value.Item // of Insert
 	sets    []assignment
 	removes []path
-	returns table.Returns
+	returns write.Returns
 }
 
 // A path leads to an attribute, or into one.
@@ -83,6 +83,18 @@ func (p path) head() string {
 		return p[0].name
 	}
 	return ""
+}
+
+// element says whether a path ends with an index.
+func (p path) element() bool { return p[len(p)-1].name == "" }
+
+// answered is the name under which a Select answers what a path leads to: its last,
+// or its first for an element, which is answered within what it lies in.
+func (p path) answered() string {
+	if p.element() {
+		return p[0].name
+	}
+	return p[len(p)-1].name
 }
 
 type ordering struct {

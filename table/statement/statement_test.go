@@ -6,16 +6,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/daruma-io/daruma/table"
 	"github.com/daruma-io/daruma/table/expression"
+	"github.com/daruma-io/daruma/table/read"
+	"github.com/daruma-io/daruma/table/schema"
 	"github.com/daruma-io/daruma/table/statement"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 func str(s string) value.Value { return value.OfString(s) }
 
 // orders has a hash key "pk", a range key "sk", and an index "by" of "c".
-var orders = &table.Definition{Name: "orders", Key: table.KeySchema{Hash: []string{"pk"}, Range: []string{"sk"}}, Indexes: []table.Index{{Name: "by", Key: table.KeySchema{Hash: []string{"c"}, Range: []string{"d"}}}}}
+var orders = &schema.Definition{Name: "orders", Key: schema.KeySchema{Hash: []string{"pk"}, Range: []string{"sk"}}, Indexes: []schema.Index{{Name: "by", Key: schema.KeySchema{Hash: []string{"c"}, Range: []string{"d"}}}}}
 
 // shown writes an expression with the names and values it refers to.
 func shown(text string, names, values value.Item) string {
@@ -28,7 +30,7 @@ func shown(text string, names, values value.Item) string {
 	return text
 }
 
-func query(q table.Query) string {
+func query(q read.Query) string {
 	how := "query"
 	if q.Scan {
 		how = "scan"
@@ -105,7 +107,7 @@ func TestAWriteIsOfOneItem(t *testing.T) {
 		if a.Update != "" {
 			got += " do " + shown(a.Update, a.Names, a.Values)
 		}
-		if a.Return != table.ReturnNothing {
+		if a.Return != write.ReturnNothing {
 			got += fmt.Sprint(" returning ", a.Return)
 		}
 		if err != nil || got != want {
@@ -114,29 +116,32 @@ func TestAWriteIsOfOneItem(t *testing.T) {
 	}
 }
 
-var kinds = map[table.ActionKind]string{table.Put: "put", table.Delete: "delete", table.Update: "update", table.Check: "check"}
+var kinds = map[write.Kind]string{write.Put: "put", write.Delete: "delete", write.Update: "update", write.Check: "check"}
 
 func TestMistakesAreToldWithTheirPlace(t *testing.T) {
 	const well = "Statement wasn't well formed, can't be processed: "
 	for text, want := range map[string]string{
-		``:                                                    well + "Expected SELECT, INSERT, UPDATE, DELETE or EXISTS, found the end at 1:1",
-		`DROP TABLE orders`:                                   well + "Expected SELECT, INSERT, UPDATE, DELETE or EXISTS, found 'DROP' at 1:1",
-		"SELECT *\nFORM orders":                               well + "Expected FROM, found 'FORM' at 2:1",
-		`SELECT * FROM 'orders'`:                              well + "Expected the name of a table, found 'orders' at 1:15",
-		`SELECT * FROM orders WHERE a`:                        well + "Expected a comparison, found the end at 1:29",
-		`SELECT * FROM orders WHERE a = `:                     well + "Expected a value, found the end at 1:32",
-		`SELECT * FROM orders WHERE a = 'x`:                   well + "' is not closed at 1:32",
-		`SELECT * FROM orders WHERE a = 1 ; `:                 well + "Unexpected character ';' at 1:34",
-		`SELECT * FROM orders WHERE (a = 1`:                   well + "Expected ), found the end at 1:34",
-		`SELECT a[x] FROM orders`:                             well + "Unexpected path component 'x' at 1:10",
-		`SELECT * FROM orders LIMIT 1`:                        well + "Unexpected 'LIMIT' at 1:22",
-		`INSERT INTO orders VALUE 'a'`:                        well + "Expected a tuple: VALUE {'name': value, …} at 1:26",
-		`INSERT INTO orders VALUE {'a': 1, 'a':2}`:            "Item has the attribute a more than once",
-		`INSERT INTO orders VALUE {'s': <<>>}`:                well + "A set may not be empty at 1:32",
-		`INSERT INTO orders VALUE {'s': <<1, 1>>}`:            well + "A set has different texts, numbers or binaries at 1:32",
-		`UPDATE orders WHERE pk = 1`:                          well + "Expected SET or REMOVE, found 'WHERE' at 1:15",
-		`DELETE FROM orders WHERE pk = 1 RETURNING ALL NEW *`: well + "DELETE can only return ALL OLD * at 1:47",
-		`SELECT * FROM orders WHERE pk = ?`:                   "Number of parameters in request and statement don't match.",
+		``:                                                                    well + "Expected SELECT, INSERT, UPDATE, DELETE or EXISTS, found the end at 1:1",
+		`DROP TABLE orders`:                                                   well + "Expected SELECT, INSERT, UPDATE, DELETE or EXISTS, found 'DROP' at 1:1",
+		"SELECT *\nFORM orders":                                               well + "Expected FROM, found 'FORM' at 2:1",
+		`SELECT * FROM 'orders'`:                                              well + "Expected the name of a table, found 'orders' at 1:15",
+		`SELECT * FROM orders WHERE a`:                                        well + "Expected a comparison, found the end at 1:29",
+		`SELECT * FROM orders WHERE a = `:                                     well + "Expected a value, found the end at 1:32",
+		`SELECT * FROM orders WHERE a = 'x`:                                   well + "' is not closed at 1:32",
+		`SELECT * FROM orders WHERE a = 1 ; `:                                 well + "Unexpected character ';' at 1:34",
+		`SELECT * FROM orders WHERE (a = 1`:                                   well + "Expected ), found the end at 1:34",
+		`SELECT a[x] FROM orders`:                                             well + "Unexpected path component 'x' at 1:10",
+		`SELECT a, b.c, d.c FROM orders`:                                      well + "Two paths are answered under the name c: select what they lie in at 1:16",
+		`SELECT a[0], a[1], b.a FROM orders`:                                  well + "Two paths are answered under the name a: select what they lie in at 1:20",
+		`SELECT a.b, b.c[0] FROM orders`:                                      well + "Two paths are answered under the name b: select what they lie in at 1:13",
+		`SELECT * FROM orders LIMIT 1`:                                        well + "Unexpected 'LIMIT' at 1:22",
+		`INSERT INTO orders VALUE 'a'`:                                        well + "Expected a tuple: VALUE {'name': value, …} at 1:26",
+		`INSERT INTO orders VALUE {'a': 1, 'a':2}`:                            "Item has the attribute a more than once",
+		`INSERT INTO orders VALUE {'s': <<>>}`:                                well + "A set may not be empty at 1:32",
+		`INSERT INTO orders VALUE {'s': <<1, 1>>}`:                            well + "A set has different texts, numbers or binaries at 1:32",
+		`UPDATE orders WHERE pk = 1`:                                          well + "Expected SET or REMOVE, found 'WHERE' at 1:15",
+		`DELETE FROM orders WHERE pk = 1 RETURNING ALL NEW *`:                 well + "DELETE can only return ALL OLD * at 1:47",
+		`SELECT * FROM orders WHERE pk = ?`:                                   "Number of parameters in request and statement don't match.",
 		`SELECT * FROM orders WHERE ` + strings.Repeat("NOT ", 100) + "a = 1": well + "Nested too deeply at 1:284",
 	} {
 		_, err := statement.Parse(text, nil)

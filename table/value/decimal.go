@@ -1,7 +1,6 @@
 package value
 
 import (
-	"errors"
 	"math/big"
 	"strings"
 )
@@ -13,11 +12,17 @@ const (
 	exponentMin = -129
 )
 
-// What can be wrong with a number, in the words clients know.
-var (
-	ErrPrecision = errors.New("Attempting to store more than 38 significant digits in a Number")
-	ErrOverflow  = errors.New("Number overflow. Attempting to store a number with magnitude larger than supported range")
-	ErrUnderflow = errors.New("Number underflow. Attempting to store a number with magnitude smaller than supported range")
+// A wrong is what is wrong with a number, in the words clients know.
+type wrong string
+
+// Error returns the words.
+func (w wrong) Error() string { return string(w) }
+
+// What can be wrong with a number.
+const (
+	ErrPrecision wrong = "Attempting to store more than 38 significant digits in a Number"
+	ErrOverflow  wrong = "Number overflow. Attempting to store a number with magnitude larger than supported range"
+	ErrUnderflow wrong = "Number underflow. Attempting to store a number with magnitude smaller than supported range"
 )
 
 // A SyntaxError is a text that is no number.

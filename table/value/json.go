@@ -2,7 +2,8 @@ package value
 
 import (
 	"encoding/base64"
-	"unicode/utf8"
+
+	"github.com/daruma-io/daruma/quote"
 )
 
 // AppendJSON appends v as JSON with its type beside it: {"S":"text"}.
@@ -52,7 +53,7 @@ func AppendItemJSON(b []byte, it Item) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = AppendText(b, it[i].Name)
+		b = quote.Append(b, it[i].Name)
 		b = append(b, ':')
 		b = AppendJSON(b, it[i].Value)
 	}
@@ -70,45 +71,5 @@ func appendScalar(b []byte, v Value) []byte {
 		b = append(b, v.text...)
 		return append(b, '"')
 	}
-	return AppendText(b, v.text)
-}
-
-const hexDigits = "0123456789abcdef"
-
-// AppendText appends s as a JSON string.
-func AppendText(b []byte, s string) []byte {
-	b = append(b, '"')
-	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 {
-				b = append(append(b, s[from:i]...), `\ufffd`...)
-				from = i + 1
-			}
-			i += n
-			continue
-		}
-		if c >= ' ' && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		b = append(b, s[from:i]...)
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-		}
-		i++
-		from = i
-	}
-	return append(append(b, s[from:]...), '"')
+	return quote.Append(b, v.text)
 }

@@ -14,7 +14,7 @@ import (
 func AppendItem(b []byte, it Item) []byte {
 	b = binary.AppendUvarint(b, uint64(len(it)))
 	for i := range it {
-		b = appendText(b, it[i].Name)
+		b = AppendPiece(b, it[i].Name)
 		b = appendValue(b, it[i].Value)
 	}
 	return b
@@ -31,14 +31,14 @@ func appendValue(b []byte, v Value) []byte {
 		}
 		return append(b, byte(v.kind), 0)
 	case Number, String, Binary:
-		return appendText(append(b, byte(v.kind)), v.text)
+		return AppendPiece(append(b, byte(v.kind)), v.text)
 	}
 	b = append(b, byte(v.kind))
 	from := len(b)
-	switch {
-	case v.kind == Map:
+	switch v.kind {
+	case Map:
 		b = AppendItem(b, v.attrs)
-	case v.kind == List:
+	case List:
 		b = binary.AppendUvarint(b, uint64(len(v.list)))
 		for i := range v.list {
 			b = appendValue(b, v.list[i])
@@ -46,7 +46,7 @@ func appendValue(b []byte, v Value) []byte {
 	default:
 		b = binary.AppendUvarint(b, uint64(len(v.list)))
 		for i := range v.list {
-			b = appendText(b, v.list[i].text)
+			b = AppendPiece(b, v.list[i].text)
 		}
 	}
 	// The length goes before what it is the length of.
@@ -58,7 +58,8 @@ func appendValue(b []byte, v Value) []byte {
 	return b
 }
 
-func appendText(b []byte, s string) []byte {
+// AppendPiece appends a text behind its length: see [Decoder.Text].
+func AppendPiece(b []byte, s string) []byte {
 	b = binary.AppendUvarint(b, uint64(len(s)))
 	return append(b, s...)
 }

@@ -40,13 +40,13 @@ func TestANumberHasOneCanonicalForm(t *testing.T) {
 
 func TestWhatIsNoNumberIsRefusedInTheServicesWords(t *testing.T) {
 	for in, want := range map[string]string{
-		"":      "The parameter cannot be converted to a numeric value",
-		"b":     "The parameter cannot be converted to a numeric value: b",
-		"1e":    "The parameter cannot be converted to a numeric value: 1e",
-		" 1":    "The parameter cannot be converted to a numeric value:  1",
-		"1.2.3": "The parameter cannot be converted to a numeric value: 1.2.3",
-		"-":     "The parameter cannot be converted to a numeric value: -",
-		"NaN":   "The parameter cannot be converted to a numeric value: NaN",
+		"":        "The parameter cannot be converted to a numeric value",
+		"b":       "The parameter cannot be converted to a numeric value: b",
+		"1e":      "The parameter cannot be converted to a numeric value: 1e",
+		"\u00201": "The parameter cannot be converted to a numeric value:  1",
+		"1.2.3":   "The parameter cannot be converted to a numeric value: 1.2.3",
+		"-":       "The parameter cannot be converted to a numeric value: -",
+		"NaN":     "The parameter cannot be converted to a numeric value: NaN",
 		"123456789012345678901234567890123456789": value.ErrPrecision.Error(),
 		"1E126":                   value.ErrOverflow.Error(),
 		"1E-131":                  value.ErrUnderflow.Error(),

@@ -70,7 +70,7 @@ func visibility(p *patient) (all []Finding) {
 				continue
 			}
 			one := Finding{
-				Severity: Warning, Resource: w.Name, Position: p.At(w.Name, "VisibilityTimeout"), Experiment: wiring.FileName(f.ID, "slow"),
+				Severity: Warning, Resource: w.Name, Position: p.At(w.Name, "VisibilityTimeout"), Experiment: wiring.FileName(f.ID, w.Name, "slow"),
 				Message: fmt.Sprintf("messages of %s are hidden for %v; %s may take %v, and six times that is wanted", w.Name, v, f.ID, f.Timeout),
 				Why:     "a batch that is throttled or slow comes back and is handed over again while the first is still being worked on",
 				Fix:     fmt.Sprintf("VisibilityTimeout: %d", int(want.Seconds())),
@@ -215,7 +215,7 @@ func unlimitedConcurrency(p *patient) (all []Finding) {
 			continue
 		}
 		for _, w := range f.Ways {
-			if w.Kind == wiring.Call || w.Mapping != nil && w.Mapping.AtOnce != nil {
+			if w.Kind == wiring.Call || w.Kind == wiring.Changes || w.Mapping != nil && w.Mapping.AtOnce != nil {
 				continue
 			}
 			for _, n := range f.Needs {

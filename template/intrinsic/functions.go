@@ -73,7 +73,7 @@ func (s *Scope) refTo(id string, at tree.Pos) *tree.Node {
 		}
 		moved := *v
 		moved.Pos = at
-		return &moved
+		return s.dynamic(&moved)
 	}
 	if s.Resources == nil {
 		s.fault(at, "Template format error: Unresolved dependencies ["+id+"]. Cannot reference resources in the Conditions block of the template", s.near(id))
@@ -171,7 +171,7 @@ func join(s *Scope, c call) *tree.Node {
 			break
 		}
 	}
-	return s.made(c.at, b.String(), refs)
+	return s.dynamic(s.made(c.at, b.String(), refs))
 }
 
 func (s *Scope) noList(v *tree.Node, c call) *tree.Node {
@@ -327,14 +327,45 @@ func length(s *Scope, c call) *tree.Node {
 	return &tree.Node{Pos: c.at, Kind: tree.Number, Text: strconv.Itoa(len(list.Items))}
 }
 
+const includes = "AWS::Include"
+
 func transform(s *Scope, c call) *tree.Node {
 	name := c.arg.Get("Name")
+	if name.IsScalar() && name.Text == includes {
+		return include(s, c)
+	}
 	macro := "a macro"
 	if name.IsScalar() {
 		macro = name.Text
 	}
 	s.unsupported(c.at, "Fn::Transform of "+macro+" is not supported", "what "+macro+" would put at "+s.Path(), "write the content into the template")
 	return &tree.Node{Pos: c.at}
+}
+
+// include puts the content of a file where AWS::Include names it, its functions worked out.
+func include(s *Scope, c call) *tree.Node {
+	at := c.arg.Get("Parameters").Get("Location")
+	switch {
+	case at == nil:
+		s.fault(c.at, includes+" needs Parameters with a Location", "name a file, relative to the template")
+	case s.included:
+		s.fault(c.at, includes+" may not stand in a file that is included", "name the file in the template")
+	case s.Include == nil:
+		s.unsupported(c.at, includes+" is not supported here", "what it would put at "+s.Path(), "write the content into the template")
+	default:
+		location, _, ok := s.text(at, "the Location of "+includes)
+		if !ok {
+			break
+		}
+		doc := s.Include(location, at.Pos)
+		if doc == nil {
+			break
+		}
+		s.included = true
+		defer func() { s.included = false }()
+		return s.Eval(doc)
+	}
+	return broken(c.arg)
 }
 
 func toJSON(s *Scope, c call) *tree.Node {

@@ -43,9 +43,17 @@ type Scope struct {
 	Region     string
 	Extensions bool // the AWS::LanguageExtensions transform is on
 	Report     func(tree.Problem)
+	// Include reads the document that AWS::Include names. It returns nil, and has
+	// reported why, when there is nothing to go on with.
+	Include func(location string, at tree.Pos) *tree.Node
+	// Kept answers a dynamic reference to a parameter of Systems Manager; version
+	// 0 is the newest. It returns nil, and has reported why, when there is none.
+	// Nil where dynamic references are not resolved.
+	Kept func(name string, version uint64, at tree.Pos) *tree.Node
 
 	conditions map[string]truth
 	path       []string // names of the fields around the value in hand
+	included   bool     // the value in hand is of another file
 	work       int
 	exhausted  bool
 }
@@ -105,7 +113,11 @@ func (s *Scope) evalMap(n *tree.Node) *tree.Node {
 	for _, f := range n.Fields {
 		switch {
 		case f.Name == "Fn::Transform":
-			transform(s, call{f.Name, f.Value, f.Pos})
+			if v := transform(s, call{f.Name, f.Value, f.Pos}); v != nil && v.Kind == tree.Map {
+				out.Fields = append(out.Fields, v.Fields...)
+			} else if v != nil && v.Kind != tree.Broken {
+				s.fault(f.Pos, "what is included beside other fields must be a map, not "+v.Kind.String(), "")
+			}
 			continue
 		case table(f.Name) != nil:
 			s.fault(f.Pos, fmt.Sprintf("%s must stand alone: nothing else may be in the same map", f.Name), "")
@@ -119,17 +131,6 @@ func (s *Scope) evalMap(n *tree.Node) *tree.Node {
 		}
 	}
 	return out
-}
-
-// dynamic refuses references that are resolved when a stack is deployed.
-func (s *Scope) dynamic(n *tree.Node) *tree.Node {
-	for _, service := range []string{"ssm", "ssm-secure", "secretsmanager"} {
-		if strings.Contains(n.Text, "{{resolve:"+service+":") {
-			s.unsupported(n.Pos, "dynamic references are not supported: "+n.Text, "the value of "+s.Path()+"; the reference itself stands in its place", "make it a parameter and give its value")
-			return &tree.Node{Pos: n.Pos, Kind: tree.String, Text: n.Text, Refs: []tree.Ref{{ID: n.Text}}}
-		}
-	}
-	return n
 }
 
 // call is one use of a function.

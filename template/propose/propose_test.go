@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/daruma-io/daruma/template"
@@ -26,6 +27,31 @@ Resources:
       Events:
         Take: { Type: HttpApi, Properties: { Path: '/work/{id}', Method: post } }
         Job: { Type: SQS, Properties: { Queue: !GetAtt Jobs.Arn } }
+  Orders:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{ AttributeName: id, AttributeType: S }, { AttributeName: at, AttributeType: N }]
+      KeySchema: [{ AttributeName: id, KeyType: HASH }, { AttributeName: at, KeyType: RANGE }]
+      StreamSpecification: { StreamViewType: NEW_IMAGE }
+  Blobs:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{ AttributeName: id, AttributeType: B }]
+      KeySchema: [{ AttributeName: id, KeyType: HASH }]
+      StreamSpecification: { StreamViewType: NEW_IMAGE }
+  Sum:
+    Type: AWS::Serverless::Function
+    Properties:
+      InlineCode: "exports.handler = async () => {}"
+      Environment: { Variables: { TABLE: !Ref Small } }
+      Events: { Change: { Type: DynamoDB, Properties: { Stream: !GetAtt Orders.StreamArn, StartingPosition: LATEST } } }
+  Pack:
+    Type: AWS::Serverless::Function
+    Properties:
+      InlineCode: "exports.handler = async () => {}"
+      Events: { Change: { Type: DynamoDB, Properties: { Stream: !GetAtt Blobs.StreamArn, StartingPosition: LATEST } } }
   Tell:
     Type: AWS::Serverless::Function
     Properties:
@@ -34,10 +60,10 @@ Resources:
       EventInvokeConfig: { MaximumRetryAttempts: 2 }
 `
 
-func read(t *testing.T) *wiring.Map {
+func read(t *testing.T, text string) *wiring.Map {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "template.yaml"), []byte(app), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "template.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a, err := template.Load(t.Context(), template.Options{Path: dir})
@@ -52,7 +78,7 @@ func read(t *testing.T) *wiring.Map {
 }
 
 func TestWhatTheDoctorFindsHasAnExperimentThatProvesIt(t *testing.T) {
-	m := read(t)
+	m := read(t, app)
 	var files []string
 	for _, p := range All(m, "") {
 		files = append(files, p.File)
@@ -74,8 +100,37 @@ func TestWhatTheDoctorFindsHasAnExperimentThatProvesIt(t *testing.T) {
 	}
 }
 
+func TestLoadsAreNoMoreThanTablesAreProvisionedFor(t *testing.T) {
+	for units, want := range map[string]string{
+		"ReadCapacityUnits: 1, WriteCapacityUnits: 1":   "rate: 1 # a second, for the 1 WriteCapacityUnits of Small",
+		"ReadCapacityUnits: 1, WriteCapacityUnits: 9":   "rate: 4 # a second, for the 9 WriteCapacityUnits of Small",
+		"ReadCapacityUnits: 1, WriteCapacityUnits: 100": "rate: 20 # a second\n",
+	} {
+		m := read(t, strings.Replace(app, "ReadCapacityUnits: 1, WriteCapacityUnits: 1", units, 1))
+		if all := All(m, "Work"); len(all) == 0 || !strings.Contains(all[0].Text, want) {
+			t.Errorf("%s: got %+v, want %q", units, all, want)
+		}
+	}
+}
+
+func TestASlowConsumerIsThrottledForLongerThanItsTimeout(t *testing.T) {
+	m := read(t, strings.Replace(app, "Timeout: 40", "Timeout: 10", 1))
+	for _, p := range All(m, "Work") {
+		if p.File != "work-jobs-slow.yaml" {
+			continue
+		}
+		for _, want := range []string{"semantics: strict, time-scale: 1", "during: 20s", "kind: latency, target: { function: \"Work\" }, with: { latency: 6s }", "kind: throttle, target: { function: \"Work\" }, dose: { for: 15s }"} {
+			if !strings.Contains(p.Text, want) {
+				t.Errorf("got\n%s\nwant %s", p.Text, want)
+			}
+		}
+		return
+	}
+	t.Error("got no experiment with a slow consumer")
+}
+
 func TestProposalsAreTheSameForTheSameApp(t *testing.T) {
-	m := read(t)
+	m := read(t, app)
 	a, b := All(m, ""), All(m, "")
 	if !slices.Equal(a, b) || len(a) < 15 {
 		t.Errorf("got %d and %d", len(a), len(b))
@@ -92,5 +147,71 @@ func TestProposalsAreTheSameForTheSameApp(t *testing.T) {
 	}
 	if only := All(m, "Tell"); len(only) == 0 || len(only) >= len(a) {
 		t.Errorf("of one function: got %d of %d", len(only), len(a))
+	}
+}
+
+func TestChangesOfTablesHaveExperimentsThatWriteIntoThem(t *testing.T) {
+	m := read(t, app)
+	all := map[string]string{}
+	for _, p := range All(m, "Sum") {
+		all[p.File] = p.Text
+		if !strings.Contains(p.Text, `put: { table: "Orders", item: { "id": { S: "${id}" }, "at": { N: "${n}" } } }`) {
+			t.Errorf("%s: nobody writes into Orders:\n%s", p.File, p.Text)
+		}
+	}
+	for file, want := range map[string][]string{
+		"sum-orders-poison.yaml": {`{ kind: poison-record, target: { table: "Orders", function: "Sum" }, dose: { max: 1 } }`, `{ type: metric, metric: age, of: "Orders" }`},
+		"sum-orders-stuck.yaml":  {`{ kind: stuck-shard, target: { table: "Orders", function: "Sum" } }`, `metric: items-per-request, of: "Small", over: run`},
+		"sum-small-down.yaml":    {"changes wait, and afterwards they are done"},
+		"sum-killed.yaml":        {"every change is done in the end"},
+	} {
+		for _, text := range want {
+			if !strings.Contains(all[file], text) {
+				t.Errorf("%s has no %s:\n%s", file, text, all[file])
+			}
+		}
+	}
+	if got := All(m, "Pack"); len(got) > 0 {
+		t.Errorf("nobody knows how to write into a table with such a key, and there is %s", got[0].Text)
+	}
+}
+
+func TestTheLastExperimentKillsThePlatformWhereThereIsWorkThatOutlivesIt(t *testing.T) {
+	const orders = `
+  Orders:
+    Type: AWS::DynamoDB::Table
+    Properties: { BillingMode: PAY_PER_REQUEST, AttributeDefinitions: [{ AttributeName: id, AttributeType: S }], KeySchema: [{ AttributeName: id, KeyType: HASH }], StreamSpecification: { StreamViewType: NEW_IMAGE } }
+`
+	function := func(others string, properties ...string) string {
+		return "Transform: AWS::Serverless-2016-10-31\nResources:" + others + "\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      Runtime: nodejs20.x\n      Handler: index.handler\n      InlineCode: x\n      " + strings.Join(properties, "\n      ") + "\n"
+	}
+	for _, c := range []struct {
+		name, app string
+		want      []string // none: nothing is proposed
+	}{
+		{"a queue", app, []string{`queue: { queue: "Jobs"`, `metric: failed, of: "Jobs", over: run`, "metric: in-progress", "metric: lost", "metric: platform-down", "provider: { type: platform-killed }", "pauses: { after: 30s }", "node: { time-scale: 60 }"}},
+		{"events", function("", "EventInvokeConfig: { MaximumRetryAttempts: 2 }"), []string{`invoke: { function: "F", async: true`, `metric: failed, of: "F"`}},
+		{"changes", function(orders, "Events: { Change: { Type: DynamoDB, Properties: { Stream: !GetAtt Orders.StreamArn, StartingPosition: LATEST } } }"), []string{`put: { table: "Orders"`, `metric: age, of: "Orders"`}},
+		{"a table behind requests", function(orders, "Events: { Ask: { Type: HttpApi } }", "Environment: { Variables: { TABLE: !Ref Orders } }"), []string{"http: { url:", "when: [before, after]\n      tolerance: [0, 0.01]\n      provider: { type: metric, metric: error-share }"}},
+		{"requests alone", function("", "Events: { Ask: { Type: HttpApi } }"), nil},
+	} {
+		m := read(t, c.app)
+		all := All(m, "")
+		last := all[len(all)-1]
+		if (last.File == "platform-killed.yaml") != (c.want != nil) {
+			t.Errorf("%s: the last is %s", c.name, last.File)
+			continue
+		}
+		for _, text := range c.want {
+			if !strings.Contains(last.Text, text) {
+				t.Errorf("%s: there is no %s in\n%s", c.name, text, last.Text)
+			}
+		}
+		if strings.Contains(last.Text, "when: [during]\n      tolerance: \n") {
+			t.Errorf("%s: who asks while it is down is judged:\n%s", c.name, last.Text)
+		}
+		if of := All(m, m.Functions[0].ID); len(of) > 0 && of[len(of)-1].File == "platform-killed.yaml" {
+			t.Errorf("%s: it is proposed for one function", c.name)
+		}
 	}
 }

@@ -41,10 +41,11 @@ type WayKind string
 
 // The kinds of way.
 const (
-	HTTP  WayKind = "http"  // somebody waits for the answer
-	Queue WayKind = "queue" // from a queue, at least once
-	Event WayKind = "event" // asynchronously, at least once: topics, destinations, schedules, other functions
-	Call  WayKind = "call"  // by who knows it
+	HTTP    WayKind = "http"    // somebody waits for the answer
+	Queue   WayKind = "queue"   // from a queue, at least once
+	Changes WayKind = "changes" // of a table, one after the other, until each is done or given up
+	Event   WayKind = "event"   // asynchronously, at least once: topics, destinations, schedules, other functions
+	Call    WayKind = "call"    // by who knows it
 )
 
 // A Way is one way in which events come to a function.
@@ -53,6 +54,7 @@ type Way struct {
 	Name    string // the queue's or topic's logical ID, the route
 	Mapping *template.Mapping
 	Queue   *template.Queue
+	Table   *template.Table
 	Route   *catalog.Route
 	At      string // "template.yaml:12:7"
 }
@@ -142,6 +144,18 @@ func (m *Map) queue(ref string) *template.Queue {
 	return nil
 }
 
+// streamed returns the table whose changes an ARN names, or nil.
+func (m *Map) streamed(arn string) *template.Table {
+	_, rest, _ := strings.Cut(arn, ":table/")
+	name, _, ok := strings.Cut(rest, "/stream/")
+	for i := range m.App.Tables {
+		if t := &m.App.Tables[i]; ok && t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
 // needs finds what a function is told of.
 func (m *Map) needs(f *Function) {
 	add := func(n Need) {
@@ -213,6 +227,13 @@ func (m *Map) ways(f *Function) {
 		if x := &m.App.Mappings[i]; x.Target.Function == f.Name && !x.Disabled {
 			if q := m.queue(x.Source); q != nil {
 				f.Ways = append(f.Ways, Way{Kind: Queue, Name: q.LogicalID, Mapping: x, Queue: q, At: x.Position})
+			}
+		}
+	}
+	for i := range m.App.Mappings {
+		if x := &m.App.Mappings[i]; x.Target.Function == f.Name && !x.Disabled {
+			if t := m.streamed(x.Source); t != nil {
+				f.Ways = append(f.Ways, Way{Kind: Changes, Name: t.LogicalID, Mapping: x, Table: t, At: x.Position})
 			}
 		}
 	}

@@ -53,6 +53,7 @@ type disk struct {
 
 	basing sync.Mutex
 	bases  []*base // the states before the entries in flight, and before the one being handed over; guarded by basing
+	rests  *base   // the state while there are none of these, once somebody has read it; nil before; guarded by basing
 
 	mu      sync.Mutex
 	durable uint64
@@ -220,7 +221,7 @@ func (d *disk) landed() {
 func (d *disk) finish() error {
 	late := time.AfterFunc(closeMax, func() { d.gate.close(errShut) })
 	defer late.Stop()
-	if err := d.gate.run(d.db.Close); err != nil {
+	if err := d.gate.run(func() error { return errors.Join(d.disturb(), d.db.Close()) }); err != nil {
 		return unreachable("close store", d.place.Dir, err)
 	}
 	inv, err := takeInventory(d.place.path(storeName), every)

@@ -13,12 +13,17 @@ import (
 )
 
 // What the store is given. Memtables are counted as part of the cache: what is
-// left for blocks is the cache less twelve megabytes at most.
+// left for blocks is the cache less twenty-four megabytes at most.
 const (
-	cacheBytesDefault = 32 << 20
-	memTableBytes     = 4 << 20
+	cacheBytesDefault = 44 << 20
+	memTableBytes     = 8 << 20
 	manifestBytesMax  = 4 << 20
 	openFilesMax      = 128
+
+	// Some keys are written with every entry, so that each new table spans
+	// nearly everything and merging it rewrites nearly all of the level below.
+	// So tables gather first: the store begins at half as many layers of them.
+	gatheredMax = 8
 
 	// The format has checksums in the footers of tables, and logs that say how
 	// far they had been synced.
@@ -35,7 +40,7 @@ func (p Place) options(g *gate, events *pebble.EventListener) *pebble.Options {
 		MemTableStopWritesThreshold: 3,
 		MaxManifestFileSize:         manifestBytesMax,
 		MaxOpenFiles:                openFilesMax,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       gatheredMax,
 		L0StopWritesThreshold:       32,
 		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },

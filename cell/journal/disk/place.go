@@ -58,7 +58,7 @@ type Place struct {
 	// nearly full. 32 MiB when 0.
 	BallastBytes uint64
 	// CacheBytes is how much of the store is kept in memory, what was last
-	// written included. 32 MiB when 0.
+	// written included. 44 MiB when 0.
 	CacheBytes int64
 	// ScrubEvery is how long the background check of all tables rests between
 	// two rounds. 24 hours when 0.

@@ -108,17 +108,20 @@ func (d *disk) Snapshot(context.Context) (journal.Snapshot, error) {
 	d.mu.Unlock()
 	d.basing.Lock()
 	defer d.basing.Unlock()
-	var b *base
+	b := d.rests
 	if len(d.bases) > 0 {
 		b = d.bases[0]
-	} else {
-		b = &base{snap: d.db.NewSnapshot(), position: d.Status().Durable}
+	} else if b == nil {
+		b = &base{snap: d.db.NewSnapshot(), position: d.Status().Durable, users: 1}
+		d.rests = b
 	}
 	b.users++
 	return &snapshot{reader{d, b.snap}, b}, nil
 }
 
-// A base is the state before an entry that is in flight.
+// A base is the state before an entry that is in flight, or before the one
+// that will come next: readers share it, since the store's own snapshots are
+// not free.
 type base struct {
 	snap     *pebble.Snapshot
 	position uint64
@@ -129,7 +132,23 @@ type base struct {
 func (d *disk) putBase(position uint64) {
 	d.basing.Lock()
 	defer d.basing.Unlock()
-	d.bases = append(d.bases, &base{snap: d.db.NewSnapshot(), position: position, users: 1})
+	b := d.rests
+	if d.rests = nil; b == nil {
+		b = &base{snap: d.db.NewSnapshot(), position: position, users: 1}
+	}
+	d.bases = append(d.bases, b)
+}
+
+// disturb gives up the state that rests.
+func (d *disk) disturb() error {
+	d.basing.Lock()
+	b := d.rests
+	d.rests = nil
+	d.basing.Unlock()
+	if b == nil {
+		return nil
+	}
+	return d.leave(b)
 }
 
 // dropBase gives up the oldest base: the entry after it is durable.

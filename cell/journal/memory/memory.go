@@ -74,6 +74,9 @@ func (m *Medium) Release() {
 func (m *Medium) Crash() {
 	m.mu.Lock()
 	lost := m.waiting
+	if m.owner != nil {
+		m.owner.crashed = true
+	}
 	m.waiting, m.held, m.owner = nil, false, nil
 	m.mu.Unlock()
 	for _, w := range lost {
@@ -108,9 +111,10 @@ func (m *Medium) appliedLocked() state {
 
 // log is one opened journal.
 type log struct {
-	medium *Medium
-	apply  journal.Apply
-	closed bool // guarded by medium.mu
+	medium  *Medium
+	apply   journal.Apply
+	closed  bool // guarded by medium.mu
+	crashed bool // guarded by medium.mu
 }
 
 // Append applies e and makes it durable, unless the medium is held.
@@ -124,7 +128,7 @@ func (l *log) Append(e journal.Entry, done journal.Done) error {
 		return err
 	}
 	if e.Fence < before.fence {
-		return &daruma.Error{Op: "append entry", Kind: daruma.KindConflict, Err: errors.New("a newer leader has taken over")}
+		return overtaken()
 	}
 	e.Position = before.position + 1
 	changes, result, err := l.apply(e, reader{before.data})
@@ -140,6 +144,10 @@ func (l *log) Append(e journal.Entry, done journal.Done) error {
 		m.mu.Unlock()
 		return err
 	}
+	if m.appliedLocked().position != before.position {
+		m.mu.Unlock()
+		return overtaken()
+	}
 	m.waiting = append(m.waiting, waiting{after, result, done})
 	if m.held {
 		m.mu.Unlock()
@@ -149,12 +157,16 @@ func (l *log) Append(e journal.Entry, done journal.Done) error {
 	return nil
 }
 
+func overtaken() error {
+	return &daruma.Error{Op: "append entry", Kind: daruma.KindConflict, Err: errors.New("a newer leader has taken over")}
+}
+
 // refusesLocked says why the journal takes nothing any more.
 func (l *log) refusesLocked() error {
 	switch {
 	case l.closed:
 		return &daruma.Error{Op: "use journal", Kind: daruma.KindUnavailable, Err: errClosed}
-	case l.medium.owner == nil:
+	case l.crashed:
 		return &daruma.Error{Op: "use journal", Kind: daruma.KindUnavailable, Err: errCrashed}
 	}
 	return nil

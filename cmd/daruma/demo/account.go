@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -55,7 +56,7 @@ func count(acked []string, done func(order string) bool, kept map[string]string,
 func (d *Demo) settle(ctx context.Context) (Account, error) {
 	ctx, cancel := context.WithTimeout(ctx, drainMax+fallMax)
 	defer cancel()
-	orders, _ := d.shop.acknowledged()
+	orders := d.shop.acknowledged()
 	late := time.Now().Add(drainMax)
 	var a Account
 	var failed error
@@ -69,7 +70,17 @@ func (d *Demo) settle(ctx context.Context) (Account, error) {
 		if failed = d.platform.ask(ctx, "/api/account", &now); failed != nil {
 			return true
 		}
-		a = count(orders, d.bank.done, kept, int(now.All.InProgress()))
+		var queues []console.Queue
+		if failed = d.platform.ask(ctx, "/api/queues", &queues); failed != nil {
+			return true
+		}
+		pending := now.All.InProgress()
+		for _, q := range queues {
+			if len(q.DeadLetterOf) == 0 { // what is dead is kept
+				pending += q.Account.Messages()
+			}
+		}
+		a = count(orders, d.bank.done, kept, int(pending))
 		return a.Done+a.Kept == a.Accepted || time.Now().After(late)
 	})
 	a.Repeated = d.bank.repeated()
@@ -79,29 +90,39 @@ func (d *Demo) settle(ctx context.Context) (Account, error) {
 	return a, err
 }
 
-// kept reads the events in the ledger and returns the failure of each order
-// that is in one of them.
+// kept reads the events that came into the ledger since the demonstration
+// began, and returns the failure of each order that is in one of them.
 func (d *Demo) kept(ctx context.Context) (map[string]string, error) {
-	all, err := d.platform.failures(ctx, "")
+	all, err := d.platform.failures(ctx)
 	if err != nil {
 		return nil, err
 	}
 	kept := map[string]string{}
 	for _, f := range all {
-		if f.Hop != ledger.Async || f.Function != "Charge" {
+		if f.Number <= d.old || f.Hop != ledger.Async && f.Hop != ledger.Queued {
 			continue
 		}
 		var one console.Failure
 		if err := d.platform.ask(ctx, "/api/failure?id="+url.QueryEscape(f.Number.String()), &one); err != nil {
 			return nil, err
 		}
-		var event struct {
-			Order string `json:"order"`
-		}
-		if err := json.Unmarshal(one.Event, &event); err != nil {
+		order, err := orderIn(one.Event)
+		if err != nil {
 			return nil, fmt.Errorf("the event of %s: %w", f.Number, err)
 		}
-		kept[event.Order] = f.Number.String()
+		kept[order] = f.Number.String()
 	}
 	return kept, nil
+}
+
+// orderIn returns the order that an event of Charge, or a message to Notify, is about.
+func orderIn(event []byte) (string, error) {
+	var e struct {
+		Order           string `json:"order"`
+		ResponsePayload struct {
+			Order string `json:"order"`
+		} `json:"responsePayload"`
+	}
+	err := json.Unmarshal(event, &e)
+	return cmp.Or(e.Order, e.ResponsePayload.Order), err
 }

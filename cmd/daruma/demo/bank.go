@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -21,12 +23,22 @@ type bank struct {
 	mails   map[string]int
 	repeats int
 	slow    time.Duration // before the bank answers
+	broken  bool          // it breaks every connection on which it is asked to charge
+	now     int           // orders that are being charged
+	most    int           // of them at once
 	waits   map[string]*hold
-	told    map[string]notice // what owners were told, by group
+	notices []notice // what owners were told, oldest first
 }
 
-// A notice is what an owner was told about a group of failures.
-type notice struct{ owner, summary string }
+// noticesMax bounds what is remembered of what owners were told.
+const noticesMax = 1000
+
+// A notice is what an owner was told about a group of failures, or a repair.
+type notice struct {
+	got                          time.Time
+	owner, function, group, text string
+	repair                       bool
+}
 
 // A hold keeps the first request of an order without an answer.
 type hold struct {
@@ -40,7 +52,7 @@ func openBank() (*bank, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bank{port: l.Addr().(*net.TCPAddr).Port, charges: map[string]int{}, mails: map[string]int{}, waits: map[string]*hold{}, told: map[string]notice{}}
+	b := &bank{port: l.Addr().(*net.TCPAddr).Port, charges: map[string]int{}, mails: map[string]int{}, waits: map[string]*hold{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /charge", b.charge)
 	mux.HandleFunc("POST /mail", b.mail)
@@ -59,6 +71,22 @@ func (b *bank) hold(order string) *hold {
 	defer b.mu.Unlock()
 	b.waits[order] = h
 	return h
+}
+
+// down has the bank break every connection on which it is asked to charge, or not any more.
+func (b *bank) down(yes bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.broken = yes
+}
+
+// crowded is how many orders were being charged at once, at most, since it was asked last.
+func (b *bank) crowded() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	most := b.most
+	b.most = b.now
+	return most
 }
 
 // answerAfter has the bank take its time from now on.
@@ -107,8 +135,18 @@ func (b *bank) pass(ctx context.Context, order string) bool {
 		}
 	}
 	first := h != nil && h.times == 1
-	slow := b.slow
+	slow, broken := b.slow, b.broken
+	b.now++
+	b.most = max(b.most, b.now)
 	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.now--
+	}()
+	if broken {
+		panic(http.ErrAbortHandler) // the server breaks the connection, and says nothing
+	}
 	if !first {
 		select {
 		case <-time.After(slow):
@@ -138,9 +176,12 @@ func (b *bank) mail(w http.ResponseWriter, r *http.Request) {
 // owner takes a message to an owner: docs/notifications.md has its form.
 func (b *bank) owner(w http.ResponseWriter, r *http.Request) {
 	var m struct {
-		Owner, Summary string
-		Notices        []struct {
-			Group struct{ ID string }
+		Owner   string
+		Notices []struct {
+			Occasion, Function string
+			Group              *struct{ ID, ErrorType, Message string }
+			Failure            *struct{ ID string }
+			Repair             *struct{ ID, What, Why string }
 		}
 	}
 	if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
@@ -150,23 +191,42 @@ func (b *bank) owner(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, n := range m.Notices {
-		b.told[n.Group.ID] = notice{m.Owner, m.Summary}
+		told := notice{got: time.Now(), owner: m.Owner, function: n.Function}
+		switch {
+		case n.Group != nil && n.Failure != nil:
+			told.group = n.Group.ID
+			told.text = fmt.Sprintf("%s, %s, %s", n.Failure.ID, n.Occasion, strings.TrimPrefix(n.Group.ErrorType+": "+n.Group.Message, ": "))
+		case n.Repair != nil: // as it begins, or when it was over sooner
+			told.repair, told.text = true, fmt.Sprintf("%s, %s: %s", n.Repair.ID, n.Repair.What, n.Repair.Why)
+		}
+		if len(b.notices) < noticesMax {
+			b.notices = append(b.notices, told)
+		}
 	}
 }
 
-// toldOf returns what an owner was told about a group.
-func (b *bank) toldOf(group string) (notice, bool) {
+// toldOf returns the first notice of a kind that owners were told.
+func (b *bank) toldOf(of func(notice) bool) (notice, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n, ok := b.told[group]
-	return n, ok
+	if i := slices.IndexFunc(b.notices, of); i >= 0 {
+		return b.notices[i], true
+	}
+	return notice{}, false
 }
 
-// charged is how many orders were charged.
-func (b *bank) charged() int {
+// count is how many orders were charged.
+func (b *bank) count() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.charges)
+}
+
+// mailed is how many buyers were told.
+func (b *bank) mailed() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.mails)
 }
 
 // done says whether an order was charged and its buyer told.

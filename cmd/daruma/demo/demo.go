@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"time"
 
+	"github.com/daruma-io/daruma/ledger"
 	"github.com/daruma-io/daruma/node"
 )
 
@@ -38,7 +39,8 @@ const (
 	rate     = 20               // orders a second
 	calm     = 1 * time.Second  // of traffic before each fall
 	startMax = 5 * time.Minute  // for the platform to come up: compilers run
-	fallMax  = time.Minute      // for one fall
+	fallMax  = time.Minute      // for one fall, beside what it waits by the app's clock
+	waitMax  = 20 * time.Minute // of that
 	drainMax = 20 * time.Second // for what is in progress at the end
 )
 
@@ -49,12 +51,14 @@ type Demo struct {
 	shop     *shop
 	platform *platform
 	began    time.Time
+	old      ledger.ID               // the last failure that was in the ledger before
+	known    map[ledger.GroupID]bool // groups that were
 }
 
 // Open copies the example, brings it up and begins to count. The caller
 // closes what it returns.
 func Open(ctx context.Context, cfg Config) (*Demo, error) {
-	d := &Demo{cfg: cfg, began: time.Now()}
+	d := &Demo{cfg: cfg, began: time.Now(), known: map[ledger.GroupID]bool{}}
 	if err := copyExample(cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -68,6 +72,14 @@ func Open(ctx context.Context, cfg Config) (*Demo, error) {
 	if err := d.platform.start(ctx); err != nil {
 		d.bank.close()
 		return nil, err
+	}
+	before, err := d.platform.failures(ctx)
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	for _, f := range before {
+		d.old = max(d.old, f.Number)
+		d.known[f.Group] = true
 	}
 	d.tell(Line{Kind: Step, Text: fmt.Sprintf("It is up after %s: %s, its clock %d times as fast as yours.", short(time.Since(d.began)), places(d.platform.isolation), cfg.TimeScale)})
 	d.shop = newShop(d.platform.ordersURL)
@@ -122,7 +134,7 @@ func (d *Demo) fall(ctx context.Context) error {
 	d.tell(Line{Kind: Step, Text: fmt.Sprintf("Orders come in, %d a second; each is charged, and its buyer told.", rate)})
 	for i, f := range falls {
 		d.tell(Line{Kind: Fall, Fall: i + 1, Title: f.title})
-		within, cancel := context.WithTimeout(ctx, fallMax)
+		within, cancel := context.WithTimeout(ctx, fallMax+waitMax/time.Duration(d.cfg.TimeScale))
 		err := f.run(within, d, func(p Part, format string, args ...any) {
 			d.tell(Line{Kind: Happened, Fall: i + 1, Title: f.title, Part: p, Text: fmt.Sprintf(format, args...)})
 		})
@@ -139,8 +151,8 @@ func (d *Demo) fall(ctx context.Context) error {
 
 // trade waits until orders have been charged for a while.
 func (d *Demo) trade(ctx context.Context) error {
-	from, until := d.bank.charged(), time.Now().Add(calm)
-	return d.until(ctx, "orders to be charged", func() bool { return d.bank.charged() >= from+rate/2 && time.Now().After(until) })
+	from, until := d.bank.count(), time.Now().Add(calm)
+	return d.until(ctx, "orders to be charged", func() bool { return d.bank.count() >= from+rate/2 && time.Now().After(until) })
 }
 
 func (d *Demo) tell(l Line) {

@@ -25,6 +25,7 @@ const told = `# Owners are told here; see docs/notifications.md.
 Channels:
   owner: { Webhook: { URL: env:` + ownerVariable + ` } }
 Notify: [owner]
+Owner: shop@example.com
 `
 
 // copyExample writes the example into dir. What is there already stays as it

@@ -111,9 +111,9 @@ func (p *platform) launch(ctx context.Context) error {
 	p.ended = make(chan error, 1)
 	go func() { p.ended <- p.cmd.Wait() }()
 	if err != nil {
-		<-p.ended
+		ended := <-p.ended
 		text, _ := os.ReadFile(log.Name()) // without it the error is shorter
-		return fmt.Errorf("the platform did not come up:\n%s", lastLines(string(text), 12))
+		return errors.Join(fmt.Errorf("the platform did not come up:\n%s", lastLines(string(text), 12)), ended)
 	}
 	var is node.Ready
 	if err := json.Unmarshal(line, &is); err != nil {
@@ -139,7 +139,9 @@ func (p *platform) kill() error {
 	if err := p.cmd.Process.Kill(); err != nil {
 		return err
 	}
-	<-p.ended
+	if err := <-p.ended; err == nil {
+		return errors.New("the platform had ended by itself before it was killed")
+	}
 	return nil
 }
 
@@ -172,12 +174,9 @@ func (p *platform) status(ctx context.Context) (s console.Status, err error) {
 	return s, p.ask(ctx, "/api/ps", &s)
 }
 
-// failures returns what the ledger has: all, or of one request.
-func (p *platform) failures(ctx context.Context, request string) (all []*ledger.Failure, err error) {
+// failures returns what the ledger has.
+func (p *platform) failures(ctx context.Context) (all []*ledger.Failure, err error) {
 	q := url.Values{"max": {strconv.Itoa(ledger.PageMax)}}
-	if request != "" {
-		q.Set("request", request)
-	}
 	for {
 		var page ledger.Page
 		if err := p.ask(ctx, "/api/failures?"+q.Encode(), &page); err != nil {

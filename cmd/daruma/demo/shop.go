@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -18,6 +19,16 @@ const (
 
 var items = []string{"daruma", "stand", "brush"}
 
+// buyer is who orders, where nothing depends on it.
+const buyer = "buyer@example.com"
+
+// A basket is one order.
+type basket struct {
+	Order string `json:"order"`
+	Item  string `json:"item"`
+	Buyer string `json:"buyer"`
+}
+
 // A shop sends orders, and keeps a list of those that were acknowledged.
 type shop struct {
 	url    func() string
@@ -25,12 +36,13 @@ type shop struct {
 
 	mu    sync.Mutex
 	next  int
-	acked []string  // orders that were answered with 202, in that order
-	last  time.Time // when the last one was
+	acked []string // orders that were answered with 202, in that order
 }
 
 func newShop(url func() string) *shop {
-	return &shop{url: url, client: &http.Client{Timeout: askMax}}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = burstAtOnce + rate
+	return &shop{url: url, client: &http.Client{Timeout: askMax, Transport: t}}
 }
 
 // trade sends so many orders a second until ctx ends, and returns when every
@@ -43,11 +55,29 @@ func (s *shop) trade(ctx context.Context, rate int) {
 	for i := 0; ; i++ {
 		select {
 		case <-tick.C:
-			all.Go(func() { _, _ = s.send(ctx, s.number(), items[i%len(items)]) }) // what was not acknowledged is not counted
+			all.Go(func() { _, _ = s.send(ctx, basket{s.number(), items[i%len(items)], buyer}) }) // what was not acknowledged is not counted
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// burst sends so many orders, some at once, and returns their numbers when
+// every one was acknowledged.
+func (s *shop) burst(ctx context.Context, n, atOnce int) ([]string, error) {
+	orders := make([]string, n)
+	errs := make([]error, atOnce)
+	var all sync.WaitGroup
+	for i := range atOnce {
+		all.Go(func() {
+			for j := i; j < n && errs[i] == nil; j += atOnce {
+				orders[j] = s.number()
+				_, errs[i] = s.send(ctx, basket{orders[j], items[j%len(items)], buyer})
+			}
+		})
+	}
+	all.Wait()
+	return orders, errors.Join(errs...)
 }
 
 // number takes the next order's number.
@@ -61,8 +91,8 @@ func (s *shop) number() string {
 // send sends an order until it is acknowledged, and returns the request under
 // which it is kept. An order that was not acknowledged may have been accepted:
 // it keeps its number, by which the bank knows it.
-func (s *shop) send(ctx context.Context, order, item string) (request string, err error) {
-	body, err := json.Marshal(map[string]string{"order": order, "item": item})
+func (s *shop) send(ctx context.Context, o basket) (request string, err error) {
+	body, err := json.Marshal(o)
 	if err != nil {
 		return "", err
 	}
@@ -71,13 +101,13 @@ func (s *shop) send(ctx context.Context, order, item string) (request string, er
 		if err == nil {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.acked, s.last = append(s.acked, order), time.Now()
+			s.acked = append(s.acked, o.Order)
 			return request, nil
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return "", fmt.Errorf("order %s was not acknowledged: %w", order, err)
+			return "", fmt.Errorf("order %s was not acknowledged: %w", o.Order, err)
 		}
 	}
 }
@@ -99,9 +129,9 @@ func (s *shop) try(ctx context.Context, body []byte) (request string, err error)
 	return answer.Request, nil
 }
 
-// acknowledged returns the orders that were, and when the last one was.
-func (s *shop) acknowledged() (orders []string, last time.Time) {
+// acknowledged returns the orders that were.
+func (s *shop) acknowledged() (orders []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append(orders, s.acked...), s.last
+	return append(orders, s.acked...)
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/door/wire"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/refuse"
 )
 
 // Target is what the target header of each request begins with.
@@ -107,11 +108,11 @@ func refused(err error) *refusal {
 	if own, ok := errors.AsType[*refusal](err); ok {
 		return own
 	}
-	if noun, ok := errors.AsType[*table.Refusal](err); ok {
+	if noun, ok := errors.AsType[*refuse.Error](err); ok {
 		switch noun.Code {
-		case table.TrimmedData:
+		case refuse.TrimmedData:
 			return &refusal{400, namespace + "TrimmedDataAccessException", noun.Message}
-		case table.NotFound:
+		case refuse.NotFound:
 			return missing("Shard does not exist")
 		}
 	}

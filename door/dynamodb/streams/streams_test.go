@@ -27,7 +27,9 @@ import (
 	"github.com/daruma-io/daruma/door/dynamodb/streams"
 	"github.com/daruma-io/daruma/door/wire"
 	"github.com/daruma-io/daruma/table"
+	"github.com/daruma-io/daruma/table/schema"
 	"github.com/daruma-io/daruma/table/value"
+	"github.com/daruma-io/daruma/table/write"
 )
 
 var place = catalog.Place{Region: "us-east-1", Account: "000000000000"}
@@ -46,7 +48,7 @@ type world struct {
 }
 
 // newWorld is the door behind a front, with a table "orders" of key "pk" that has a stream.
-func newWorld(t testing.TB, view table.View) *world {
+func newWorld(t testing.TB, view schema.View) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clocktest.Ahead{}}
 	m := table.NewMachine()
@@ -68,7 +70,7 @@ func newWorld(t testing.TB, view table.View) *world {
 	// The SDK's own HTTP client now and then closes a connection while it reads a large answer, of any server.
 	w.sdk = sdk.New(sdk.Options{Region: place.Region, BaseEndpoint: &server.URL, Credentials: credentials.NewStaticCredentialsProvider("AKID", "secret", ""), RetryMaxAttempts: 1, HTTPClient: server.Client()})
 	t.Cleanup(func() { server.Close(); _ = c.Close() })
-	if _, err := w.tables.Create(t.Context(), table.Creation{Definition: table.Definition{Name: "orders", OnDemand: true, Attributes: []table.KeyAttribute{{Name: "pk", Kind: value.String}}, Key: table.KeySchema{Hash: []string{"pk"}}}, View: view}); err != nil {
+	if _, err := w.tables.Create(t.Context(), schema.Creation{Definition: schema.Definition{Name: "orders", OnDemand: true, Attributes: []schema.KeyAttribute{{Name: "pk", Kind: value.String}}, Key: schema.KeySchema{Hash: []string{"pk"}}}, View: view}); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -78,7 +80,7 @@ func item(pk string, v int64) value.Item {
 	return value.Item{{Name: "pk", Value: value.OfString(pk)}, {Name: "v", Value: value.OfInt(v)}}
 }
 
-func (w *world) write(a table.Action) {
+func (w *world) write(a write.Action) {
 	w.t.Helper()
 	a.Table = "orders"
 	if _, err := w.tables.Write(w.t.Context(), a); err != nil {
@@ -120,11 +122,11 @@ func (w *world) records(it *string, limit int32) *sdk.GetRecordsOutput {
 }
 
 func TestTheSDKReadsAStreamFromItsBeginningToItsEnd(t *testing.T) {
-	w := newWorld(t, table.ViewBoth)
-	w.write(table.Action{Kind: table.Put, Item: item("a", 1)})
-	w.write(table.Action{Kind: table.Put, Item: item("a", 2)})
-	w.write(table.Action{Kind: table.Put, Item: item("a", 2)}) // changes nothing
-	w.write(table.Action{Kind: table.Delete, Item: item("a", 0)[:1]})
+	w := newWorld(t, schema.ViewBoth)
+	w.write(write.Action{Kind: write.Put, Item: item("a", 1)})
+	w.write(write.Action{Kind: write.Put, Item: item("a", 2)})
+	w.write(write.Action{Kind: write.Put, Item: item("a", 2)}) // changes nothing
+	w.write(write.Action{Kind: write.Delete, Item: item("a", 0)[:1]})
 	list, err := w.sdk.ListStreams(t.Context(), &sdk.ListStreamsInput{TableName: aws.String("orders")})
 	if err != nil || len(list.Streams) != 1 {
 		t.Fatalf("got %+v, %v", list, err)
@@ -153,8 +155,8 @@ func TestTheSDKReadsAStreamFromItsBeginningToItsEnd(t *testing.T) {
 	if out := w.records(it, 0); len(out.Records) != 0 || out.NextShardIterator == nil {
 		t.Errorf("at the end of an open stream: got %+v", out)
 	}
-	off := table.View("")
-	if _, err := w.tables.Alter(t.Context(), table.Alteration{Table: "orders", View: &off}); err != nil {
+	off := schema.View("")
+	if _, err := w.tables.Alter(t.Context(), schema.Alteration{Table: "orders", View: &off}); err != nil {
 		t.Fatal(err)
 	}
 	if out := w.records(it, 0); len(out.Records) != 0 || out.NextShardIterator != nil {
@@ -174,14 +176,14 @@ func v(image map[string]types.AttributeValue) string {
 }
 
 func TestAnIteratorBeginsWhereItsTypeSays(t *testing.T) {
-	w := newWorld(t, table.ViewNew)
+	w := newWorld(t, schema.ViewNew)
 	for i := range int64(5) {
-		w.write(table.Action{Kind: table.Put, Item: item("a", i)})
+		w.write(write.Action{Kind: write.Put, Item: item("a", i)})
 	}
 	latest := w.mustIterator(types.ShardIteratorTypeLatest, nil)
 	all := w.records(w.mustIterator(types.ShardIteratorTypeTrimHorizon, nil), 0).Records
 	third := all[2].Dynamodb.SequenceNumber
-	w.write(table.Action{Kind: table.Put, Item: item("a", 5)})
+	w.write(write.Action{Kind: write.Put, Item: item("a", 5)})
 	for _, c := range []struct {
 		it   *string
 		want string
@@ -200,8 +202,8 @@ func TestAnIteratorBeginsWhereItsTypeSays(t *testing.T) {
 }
 
 func TestIteratorsAndRecordsGrowOld(t *testing.T) {
-	w := newWorld(t, table.ViewKeys)
-	w.write(table.Action{Kind: table.Put, Item: item("a", 1)})
+	w := newWorld(t, schema.ViewKeys)
+	w.write(write.Action{Kind: write.Put, Item: item("a", 1)})
 	first := w.records(w.mustIterator(types.ShardIteratorTypeTrimHorizon, nil), 0).Records[0].Dynamodb.SequenceNumber
 	it := w.mustIterator(types.ShardIteratorTypeAtSequenceNumber, first)
 	w.clock.Advance(14 * time.Minute)
@@ -212,7 +214,7 @@ func TestIteratorsAndRecordsGrowOld(t *testing.T) {
 		t.Errorf("got %v, want an ExpiredIteratorException", err)
 	}
 	w.clock.Advance(24 * time.Hour)
-	w.write(table.Action{Kind: table.Put, Item: item("b", 1)})
+	w.write(write.Action{Kind: write.Put, Item: item("b", 1)})
 	it, err = w.iterator(types.ShardIteratorTypeAtSequenceNumber, first)
 	if err == nil {
 		_, err = w.sdk.GetRecords(t.Context(), &sdk.GetRecordsInput{ShardIterator: it})
@@ -226,9 +228,9 @@ func TestIteratorsAndRecordsGrowOld(t *testing.T) {
 }
 
 func TestAnAnswerHasAtMostAMegabyteAndLosesNothing(t *testing.T) {
-	w := newWorld(t, table.ViewNew)
+	w := newWorld(t, schema.ViewNew)
 	for i := range 10 {
-		w.write(table.Action{Kind: table.Put, Item: append(value.Item{{Name: "blob", Value: value.OfString(strings.Repeat("x", 300<<10))}}, item("a", int64(i))...)})
+		w.write(write.Action{Kind: write.Put, Item: append(value.Item{{Name: "blob", Value: value.OfString(strings.Repeat("x", 300<<10))}}, item("a", int64(i))...)})
 	}
 	got, answers := "", 0
 	for it := w.mustIterator(types.ShardIteratorTypeTrimHorizon, nil); len(got) < 10; answers++ {
@@ -247,7 +249,7 @@ func TestAnAnswerHasAtMostAMegabyteAndLosesNothing(t *testing.T) {
 }
 
 func TestWhatIsWrongWithARequestIsToldInTheServicesWords(t *testing.T) {
-	w := newWorld(t, table.ViewNew)
+	w := newWorld(t, schema.ViewNew)
 	arn, shard := streams.ARN(place, w.stream()), streams.Shard(w.stream())
 	nowhere := strings.Replace(arn, "orders", "nowhere", 1)
 	for _, c := range []struct {
@@ -291,7 +293,7 @@ func TestWhatIsWrongWithARequestIsToldInTheServicesWords(t *testing.T) {
 
 func TestAFunctionGetsARecordAsTheGuideShowsIt(t *testing.T) {
 	at := time.Date(2016, 11, 18, 16, 49, 0, 0, time.UTC)
-	s := &table.Stream{Number: 7, Table: "T", View: table.ViewBoth, Created: at}
+	s := &table.Stream{Number: 7, Table: "T", View: schema.ViewBoth, Created: at}
 	c := &table.Change{Sequence: 42, At: at, Kind: table.Removed, System: true, Keys: item("a", 0)[:1], Old: item("a", 1), Bytes: 9}
 	var got any
 	if err := json.Unmarshal(streams.Record(place, s, c), &got); err != nil {

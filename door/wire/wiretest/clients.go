@@ -1,10 +1,15 @@
 // Package wiretest is what tests of the doors that speak AWS's protocols share:
 // the official clients of other languages, run against a door. It never ships.
 // Its functions may be called by any number of tests at once, each with its own t.
+//
+// Clients are installed once, with the registries' ordinary tools, into
+// daruma-clients in the user's cache directory, each set of them for itself.
+// Where a tool is missing or a registry is out of reach, the test is skipped.
 package wiretest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,27 +17,6 @@ import (
 	"testing"
 	"time"
 )
-
-// ClientsVar opts in to tests with the clients of other languages. They take
-// minutes, and need a package registry unless its value is a directory where
-// they were installed before (a virtual environment "venv" and "node_modules").
-const ClientsVar = "DARUMA_CLIENTS"
-
-// dir returns where the clients are or are to be installed.
-func dir(t *testing.T) string {
-	t.Helper()
-	v := os.Getenv(ClientsVar)
-	if v == "" {
-		t.Skip("the clients of other languages are tried only when " + ClientsVar + " is 1, or a directory to keep them in")
-	}
-	if v == "1" {
-		return t.TempDir()
-	}
-	if err := os.MkdirAll(v, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
 
 // Command runs a program in a directory, with the key AKID of region us-east-1
 // and nothing else of an AWS configuration.
@@ -51,35 +35,67 @@ func Command(dir, name string, args ...string) (string, error) {
 	return string(out), err
 }
 
-// Python returns the bin directory of a virtual environment that has boto3, the
-// CLI, and further packages by their names at the registry.
-func Python(t *testing.T, packages ...string) string {
+// run is a Command of which nothing but an error is wanted.
+func run(dir, name string, args ...string) error {
+	if out, err := Command(dir, name, args...); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, out)
+	}
+	return nil
+}
+
+// python returns the bin directory of a virtual environment with packages, by
+// their names at the registry.
+func python(t *testing.T, packages ...string) string {
 	t.Helper()
-	dir := dir(t)
-	bin := filepath.Join(dir, "venv", "bin")
-	if _, err := os.Stat(filepath.Join(bin, "aws")); err != nil {
-		if out, err := Command(dir, "python3", "-m", "venv", "venv"); err != nil {
-			t.Skipf("no virtual environment of Python can be made here: %v\n%s", err, out)
+	dir := installed(t, "Python "+strings.Join(packages, " "), func(dir string) error {
+		if err := run(dir, "python3", "-m", "venv", "."); err != nil {
+			return err
 		}
-		packages = append([]string{"boto3", "awscli"}, packages...)
+		return run(dir, filepath.Join(dir, "bin", "pip"), append([]string{"install", "-q", "--retries", "1"}, packages...)...)
+	})
+	return filepath.Join(dir, "bin")
+}
+
+// Programs returns the directory with the programs that packages for Python
+// bring along, and their interpreter.
+func Programs(t *testing.T, packages ...string) string {
+	t.Helper()
+	return python(t, packages...)
+}
+
+// A Step is one call of the AWS CLI: with these arguments it prints what is
+// wanted, and fails or does not.
+type Step struct {
+	Args []string
+	Want string
+	Fail bool
+}
+
+// CLI calls the AWS CLI for a door, step by step, with arguments that follow a
+// service's name, if one is given. It returns the directory it was called in.
+func CLI(t *testing.T, url, service string, steps []Step) string {
+	t.Helper()
+	aws, dir := filepath.Join(python(t, "boto3", "awscli"), "aws"), t.TempDir()
+	for _, s := range steps {
+		args := []string{"--endpoint-url", url, "--output", "json"}
+		if service != "" {
+			args = append(args, service)
+		}
+		out, err := Command(dir, aws, append(args, s.Args...)...)
+		if (err != nil) != s.Fail || !strings.Contains(out, s.Want) {
+			t.Errorf("aws %s %s: got %v\n%s\nwant %s", service, strings.Join(s.Args, " "), err, out, s.Want)
+		}
 	}
-	if len(packages) == 0 {
-		return bin
-	}
-	pip := filepath.Join(bin, "pip")
-	if _, err := Command(dir, pip, append([]string{"show", "-q"}, packages...)...); err == nil {
-		return bin
-	}
-	if out, err := Command(dir, pip, append([]string{"install", "-q"}, packages...)...); err != nil {
-		t.Skipf("%s cannot be installed here: %v\n%s", strings.Join(packages, ", "), err, out)
-	}
-	return bin
+	return dir
 }
 
 // PythonScript runs a script with boto3 and further packages.
 func PythonScript(t *testing.T, packages []string, script string, args ...string) {
 	t.Helper()
-	bin := Python(t, packages...)
+	if len(packages) == 0 {
+		packages = []string{"awscli"} // as the CLI has it
+	}
+	bin := python(t, append([]string{"boto3"}, packages...)...)
 	path, err := filepath.Abs(script)
 	if err != nil {
 		t.Fatal(err)
@@ -91,25 +107,12 @@ func PythonScript(t *testing.T, packages []string, script string, args ...string
 	t.Log(out)
 }
 
-// JavaScript runs a script for Node.js that imports an official client, such as "@aws-sdk/client-sqs".
-func JavaScript(t *testing.T, client, script string, args ...string) {
-	t.Helper()
-	NodeScript(t, []string{client}, script, args...)
-}
-
-// NodeScript runs a script for Node.js that imports packages.
+// NodeScript runs a script for Node.js that imports packages, such as "@aws-sdk/client-sqs".
 func NodeScript(t *testing.T, packages []string, script string, args ...string) {
 	t.Helper()
-	dir := dir(t)
-	for _, p := range packages {
-		if _, err := os.Stat(filepath.Join(dir, "node_modules", filepath.FromSlash(p))); err == nil {
-			continue
-		}
-		if out, err := Command(dir, "npm", append([]string{"install", "--no-audit", "--no-fund", "--prefix", dir}, packages...)...); err != nil {
-			t.Skipf("%s cannot be installed here: %v\n%s", strings.Join(packages, ", "), err, out)
-		}
-		break
-	}
+	dir := installed(t, "Node.js "+strings.Join(packages, " "), func(dir string) error {
+		return run(dir, "npm", append([]string{"install", "--no-audit", "--no-fund", "--fetch-retries=1", "--prefix", dir}, packages...)...)
+	})
 	text, err := os.ReadFile(script)
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +121,7 @@ func NodeScript(t *testing.T, packages []string, script string, args ...string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }() // it lies in a directory of the test
 	if _, err := file.Write(text); err != nil {
 		t.Fatal(err)
 	}

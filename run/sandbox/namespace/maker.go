@@ -22,6 +22,7 @@ import (
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/run/sandbox"
 	"github.com/daruma-io/daruma/run/sandbox/cgroup"
+	"github.com/daruma-io/daruma/run/sandbox/skew"
 )
 
 // maker is the sandbox.Maker of this package.
@@ -80,6 +81,9 @@ func New(config Config) (sandbox.Maker, error) {
 		return nil, &daruma.Error{Op: "make namespaces", Kind: daruma.KindUnsupported, Err: err, Hint: hint()}
 	}
 	m.lacks = r.lacks
+	if why := skew.Lacks(); why != "" {
+		m.lacks = append(m.lacks, sandbox.NoClock+": "+why)
+	}
 	m.told()
 	m.sweep()
 	m.spare <- r
@@ -254,6 +258,9 @@ func (m *maker) Make(ctx context.Context, spec sandbox.Spec) (sandbox.Place, err
 	failed := func(kind daruma.Kind, err error) (sandbox.Place, error) {
 		return nil, &daruma.Error{Op: "make place", Kind: kind, Ref: spec.ID, Err: err}
 	}
+	if spec.Skew != 0 && m.lacking(sandbox.NoClock) {
+		return failed(daruma.KindUnsupported, errors.New("skew: "+skew.Lacks()))
+	}
 	if err := m.check(&spec); err != nil {
 		return failed(daruma.KindInvalid, err)
 	}
@@ -298,6 +305,9 @@ func (m *maker) check(spec *sandbox.Spec) error {
 	}
 	if spec.Files != 0 && (spec.Files < filesMin || uint64(spec.Files) > m.files) {
 		return fmt.Errorf("%d open files: %d to %d on this machine", spec.Files, filesMin, m.files)
+	}
+	if spec.Skew != 0 && spec.Trace {
+		return errors.New("skew: a place where debuggers trace processes keeps the machine's clock, since a process has one tracer")
 	}
 	if spec.TmpBytes < 0 || spec.MemoryBytes < 0 || spec.Processes < 0 {
 		return errors.New("a limit is negative")

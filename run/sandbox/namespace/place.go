@@ -19,6 +19,7 @@ import (
 	"github.com/daruma-io/daruma/run/sandbox"
 	"github.com/daruma-io/daruma/run/sandbox/layers"
 	"github.com/daruma-io/daruma/run/sandbox/namespace/inside"
+	"github.com/daruma-io/daruma/run/sandbox/skew"
 )
 
 // A place is a furnished room.
@@ -26,9 +27,10 @@ type place struct {
 	maker *maker
 	room  *room
 	spec  sandbox.Spec
-	opt   string   // layers merged on disk, or ""
-	tmp   *os.File // the directory /tmp
-	guard *guard   // nil when no cgroup counts memory
+	opt   string      // layers merged on disk, or ""
+	tmp   *os.File    // the directory /tmp
+	guard *guard      // nil when no cgroup counts memory
+	clock *skew.Clock // nil when the time of day is the machine's
 
 	sockets sandbox.Sockets
 	turn    chan struct{} // held by whoever starts, stops or resets: one at a time
@@ -61,12 +63,22 @@ func (m *maker) furnish(ctx context.Context, spec sandbox.Spec) (*place, error) 
 		return nil, errors.Join(err, m.closeRoom(r), p.removeLayers())
 	}
 	_, files, err := r.link.do(ctx, &inside.Request{Furnish: request}, nil, nil)
-	if err == nil && len(files) != 1 {
+	want := 1
+	if request.Skew {
+		want++
+	}
+	if err == nil && len(files) != want {
 		err = fmt.Errorf("make a place: %w", syscall.EBADMSG)
 	}
 	if err != nil {
 		closeAll(files)
 		return nil, errors.Join(err, m.closeRoom(r), p.removeLayers())
+	}
+	if request.Skew {
+		if p.clock, err = skew.Open(files[1], spec.Skew, m.log.With("place", spec.ID)); err != nil {
+			closeAll(files[:1])
+			return nil, errors.Join(err, m.closeRoom(r), p.removeLayers())
+		}
 	}
 	p.tmp = os.NewFile(uintptr(files[0]), "/tmp")
 	if spec.MemoryBytes > 0 && r.group.CountsMemory() {
@@ -79,7 +91,7 @@ func (m *maker) furnish(ctx context.Context, spec sandbox.Spec) (*place, error) 
 func (p *place) request() (*inside.Furnish, error) {
 	f := &inside.Furnish{
 		Mounts: p.spec.Mounts, Opt: p.spec.Opt, TmpBytes: p.spec.TmpBytes, Files: p.spec.Files,
-		Resolver: p.spec.Resolver, Trust: p.spec.Trust, Redirect: p.spec.Redirect,
+		Resolver: p.spec.Resolver, Trust: p.spec.Trust, Redirect: p.spec.Redirect, Skew: p.spec.Skew != 0,
 	}
 	if p.maker.lacking(sandbox.NoRedirect) {
 		f.Redirect = sandbox.Redirect{} // and nothing leaves
@@ -324,6 +336,7 @@ func (p *place) remove() error {
 	p.sockets.Close()
 	p.guard.close()
 	err := p.maker.closeRoom(p.room)
+	p.clock.Close()
 	_ = p.tmp.Close()
 	p.maker.mu.Lock()
 	delete(p.maker.places, p.spec.ID)
@@ -337,13 +350,7 @@ func (p *place) take() func() {
 	return func() { <-p.turn }
 }
 
-// failed gives an error its name and kind.
-func (p *place) failed(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &daruma.Error{Op: op, Kind: sandbox.KindOf(err), Ref: p.spec.ID, Err: err}
-}
+func (p *place) failed(op string, err error) error { return sandbox.Failed(op, p.spec.ID, err) }
 
 // outOfMemory counts what the place was ended for: each more is one more cause.
 func (p *place) outOfMemory() int64 {

@@ -361,11 +361,6 @@ func (p *place) take() func() {
 	return func() { <-p.turn }
 }
 
-func (p *place) failed(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &daruma.Error{Op: op, Kind: sandbox.KindOf(err), Ref: p.spec.ID, Err: err}
-}
+func (p *place) failed(op string, err error) error { return sandbox.Failed(op, p.spec.ID, err) }
 
 var _ sandbox.Place = (*place)(nil)

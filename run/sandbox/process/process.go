@@ -152,6 +152,7 @@ func (m *maker) Missing() []string {
 		sandbox.NoProcessesView + why, sandbox.NoCallFilter + why + " kernel as they are",
 		sandbox.NoPrivilegeDrop + ": processes run as the platform's user",
 		sandbox.NoTmpLimit + ": /tmp is a directory on the machine's disk",
+		sandbox.NoClock + why,
 		sandbox.NoProcessLimit + ": a place with too many is ended",
 	}, missingHere...)
 }
@@ -165,6 +166,9 @@ func (m *maker) Make(_ context.Context, spec sandbox.Spec) (sandbox.Place, error
 	}
 	if !idForm.MatchString(spec.ID) {
 		return failed(daruma.KindInvalid, errors.New("id: 1 to 64 of a-z, 0-9 and -"))
+	}
+	if spec.Skew != 0 {
+		return failed(daruma.KindUnsupported, errors.New("skew: plain processes share the machine's clock"))
 	}
 	for _, mount := range spec.Mounts {
 		if _, err := os.Stat(mount.Source); err != nil {

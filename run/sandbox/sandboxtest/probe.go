@@ -32,15 +32,19 @@ func Probe() {
 	probe, ok := probes()[name]
 	if !ok {
 		fmt.Println("no probe", name)
-		os.Exit(99)
+		end(99)
 	}
 	if err := probe(os.Args[1:]); err != nil {
 		fmt.Println(err)
-		os.Exit(1)
+		end(1)
 	}
 	fmt.Println("ok")
-	os.Exit(0)
+	end(0)
 }
+
+// end ends the process. os.Exit would have one that is built with the race
+// detector wait for a second, for races that others may still find.
+func end(code int) { syscall.Exit(code) }
 
 func probes() map[string]func([]string) error {
 	return map[string]func([]string) error{
@@ -48,7 +52,7 @@ func probes() map[string]func([]string) error {
 		"daemon": daemon, "spin": spin, "work": work, "fill": fill, "strew": strew, "store": store, "hoard": hoard, "child": child,
 		"bomb": bomb, "open": open, "core": core, "deaf": deaf, "refused": refused, "dial": dial, "unreachable": unreachable,
 		"alone": alone, "harm": harm, "powerless": powerless, "calls": calls, "namespaces": namespaces, "sockets": sockets,
-		"serve": serve, "traced": traced,
+		"serve": serve, "traced": traced, "clock": clock, "clockOfChild": clockOfChild, "clockAfterExec": clockAfterExec, "waits": waits,
 		"sleep": func([]string) error { select {} },
 	}
 }
@@ -66,18 +70,18 @@ func given([]string) error {
 	sid, _ := unix.Getsid(0)
 	fmt.Printf("args=%s given=%s dir=%s stdin=%d session=%v descriptors=%v secret=%s\n",
 		strings.Join(os.Args[1:], "|"), os.Getenv("GIVEN"), dir, n, sid == os.Getpid(), open, os.Getenv("PLATFORM_SECRET"))
-	os.Exit(0)
+	end(0)
 	return nil
 }
 
 func speak([]string) error {
 	fmt.Fprintln(os.Stdout, "to output")
 	fmt.Fprintln(os.Stderr, "to errors")
-	os.Exit(0)
+	end(0)
 	return nil
 }
 
-func exit([]string) error { os.Exit(3); return nil }
+func exit([]string) error { end(3); return nil }
 
 func wait([]string) error {
 	fmt.Println("waiting")
@@ -131,7 +135,7 @@ func daemon(args []string) error {
 	if err := last.Start(); err != nil {
 		return err
 	}
-	os.Exit(0)
+	end(0)
 	return nil
 }
 
@@ -144,7 +148,7 @@ func spin([]string) error {
 // work uses processor and memory.
 func work([]string) error {
 	kept := make([]byte, 48<<20)
-	for end := time.Now().Add(150 * time.Millisecond); time.Now().Before(end); {
+	for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); { // memory is looked at now and then
 		for i := 0; i < len(kept); i += 4096 {
 			kept[i]++
 		}

@@ -99,7 +99,7 @@ func says(m sandbox.Maker, lack string) bool {
 }
 
 func checks() []check {
-	return append(append(append(append([]check{}, startChecks...), limitChecks...), networkChecks...), hostileChecks...)
+	return append(append(append(append(append([]check{}, startChecks...), limitChecks...), networkChecks...), hostileChecks...), clockChecks...)
 }
 
 // spec is a place with room for a probe.

@@ -94,13 +94,14 @@ func (a *life) answer(req *Request, files []int) error {
 		r.fail(err)
 		return a.link.send(r)
 	case req.Furnish != nil:
-		err := a.furnish(req.Furnish)
+		files, err := a.furnish(req.Furnish)
 		r.fail(err)
 		if err != nil {
 			return a.link.send(r)
 		}
 		r.Tmp = true
-		return a.link.send(r, a.tmp)
+		defer closeAll(files[1:])
+		return a.link.send(r, files...)
 	case req.Listen != nil:
 		fd, err := a.net.open(req.Listen)
 		if err != nil {
@@ -158,30 +159,39 @@ func (a *life) prepare(p *Prepare, files []int) ([]string, error) {
 	return append(lacks, missing...), nil
 }
 
-// furnish makes the room a place.
-func (a *life) furnish(f *Furnish) error {
+// furnish makes the room a place. It returns what the platform is to have: the
+// directory /tmp, and what is asked for the time.
+func (a *life) furnish(f *Furnish) ([]int, error) {
 	if err := a.net.lead(f.Redirect); err != nil {
-		return err
+		return nil, err
 	}
 	if err := a.root.furnish(f); err != nil {
-		return err
+		return nil, err
 	}
 	tmp, err := unix.Open("/tmp", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.tmp = tmp
 	if err := limit(f); err != nil {
-		return err
+		return nil, err
 	}
 	if f.Memory > 0 {
 		a.watch.limit = f.Memory
 		go a.sample()
 	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("keep others from looking in: %w", err)
+		return nil, fmt.Errorf("keep others from looking in: %w", err)
 	}
-	return nil
+	files := []int{tmp}
+	if f.Skew {
+		fd, err := a.starter.skew()
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, fd)
+	}
+	return files, nil
 }
 
 // limit sets the limits every process of the place inherits.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/daruma-io/daruma/run/sandbox"
+	"github.com/daruma-io/daruma/run/sandbox/skew"
 )
 
 // A starter is the one thread that starts processes. It gave up everything a
@@ -26,25 +27,13 @@ import (
 // The kernel keeps all of this per thread; Go's own functions change every
 // thread of a process, which is why the calls here are raw.
 type starter struct {
-	jobs    chan job
-	unified int // directory of the cgroup that processes are born into, or -1
-}
-
-type job struct {
-	attr   syscall.ProcAttr
-	path   string
-	argv   []string
-	result chan<- started
-}
-
-type started struct {
-	pid, pidfd int
-	err        error
+	jobs    chan func() // what its thread is to do, one after the other
+	unified int         // directory of the cgroup that processes are born into, or -1
 }
 
 // newStarter starts the thread; it runs until the process ends.
 func newStarter(p *Prepare, files []int) (*starter, []string, error) {
-	s := &starter{jobs: make(chan job), unified: -1}
+	s := &starter{jobs: make(chan func()), unified: -1}
 	if p.Unified {
 		s.unified = files[p.Tasks]
 	}
@@ -66,8 +55,8 @@ func newStarter(p *Prepare, files []int) (*starter, []string, error) {
 		if err != nil {
 			return
 		}
-		for j := range s.jobs {
-			j.result <- s.fork(j)
+		for do := range s.jobs {
+			do()
 		}
 	}
 	go work()
@@ -97,27 +86,44 @@ func (s *starter) start(c *Start, out, err int) (int, int, error) {
 	if dir == "" {
 		dir = "/"
 	}
-	result := make(chan started)
-	s.jobs <- job{syscall.ProcAttr{Dir: dir, Env: c.Env, Files: files}, path, c.Argv, result}
-	r := <-result
-	if r.err != nil {
-		return 0, -1, fmt.Errorf("start %s: %w", c.Argv[0], r.err)
+	pid, pidfd := 0, -1
+	s.do(func() { pid, pidfd, e = s.fork(path, c.Argv, &syscall.ProcAttr{Dir: dir, Env: c.Env, Files: files}) })
+	if e != nil {
+		return 0, -1, fmt.Errorf("start %s: %w", c.Argv[0], e)
 	}
-	return r.pid, r.pidfd, nil
+	return pid, pidfd, nil
 }
 
-func (s *starter) fork(j job) started {
-	pidfd := -1
-	attr := &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd}
+// do has the starter's thread do something, and waits for it.
+func (s *starter) do(what func()) {
+	done := make(chan struct{})
+	s.jobs <- func() {
+		defer close(done)
+		what()
+	}
+	<-done
+}
+
+func (s *starter) fork(path string, argv []string, attr *syscall.ProcAttr) (pid, pidfd int, err error) {
+	pidfd = -1
+	attr.Sys = &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd}
 	if s.unified >= 0 {
-		attr.UseCgroupFD, attr.CgroupFD = true, s.unified
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, s.unified
 	}
-	j.attr.Sys = attr
-	if j.attr.Env == nil {
-		j.attr.Env = []string{} // nil would mean: this process's
+	if attr.Env == nil {
+		attr.Env = []string{} // nil would mean: this process's
 	}
-	pid, err := syscall.ForkExec(j.path, j.argv, &j.attr)
-	return started{pid, pidfd, err}
+	pid, err = syscall.ForkExec(path, argv, attr)
+	return pid, pidfd, err
+}
+
+// skew leads what processes ask of the time of day, from now on, to whoever
+// has the descriptor it returns. Who answers must be another process: this
+// thread waits for the exec of what it has forked, and with it the garbage
+// collector of this one.
+func (s *starter) skew() (fd int, err error) {
+	s.do(func() { fd, err = skew.Filter() })
+	return fd, err
 }
 
 // look finds the file to execute.

@@ -83,6 +83,7 @@ type Furnish struct {
 	Resolver  string
 	Trust     string
 	Redirect  sandbox.Redirect
+	Skew      bool // the time of day is another: the answer brings what asks for it
 }
 
 // A Listen opens a socket in the place's network; the answer brings it.
@@ -121,7 +122,7 @@ type Reply struct {
 	CPU    time.Duration `json:",omitempty"`
 	Memory int64         `json:",omitempty"` // most memory sampled
 	Lacks  []string      `json:",omitempty"` // lines for Missing
-	Tmp    bool          `json:",omitempty"` // a descriptor of /tmp came
+	Tmp    bool          `json:",omitempty"` // a descriptor of /tmp came, and then one for skew.Open when that was asked
 }
 
 // Err is the error a reply carries, or nil. It is the errno when there is one.

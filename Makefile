@@ -1,6 +1,8 @@
 # What a developer types. `make test` is all that a change has to pass.
 
 GOTESTSUM = go tool -modfile=tools/go.mod gotestsum --format pkgname
+# A test that fails is run again by itself, and said so: docs/decisions/0021-run-again.md.
+AGAIN     = --rerun-fails=2 --rerun-fails-max-failures=8 --rerun-fails-abort-on-data-race
 LINT      = go tool -modfile=tools/go.mod golangci-lint
 # Packages in which goroutines share memory on the way of an event.
 RACE = ./cell/... ./catalog/... ./run/... ./door/... ./watch/... ./node/... ./delivery/... ./topic/... ./post/...
@@ -19,8 +21,8 @@ build: ## build bin/daruma
 test: setup ## everything a change has to pass; skips are printed and counted
 	go vet ./...
 	CGO_ENABLED=0 GOOS=darwin go vet ./cmd/daruma
-	$(GOTESTSUM) -- -timeout 20m $$(go list ./... | grep -vE "$$(go list $(RACE) | sed 's/$$/$$/' | paste -sd'|')")
-	CGO_ENABLED=1 $(GOTESTSUM) -- -race -timeout 20m $(RACE)
+	$(GOTESTSUM) $(AGAIN) --packages="$$(go list ./... | grep -vE "$$(go list $(RACE) | sed 's/$$/$$/' | paste -sd'|')" | paste -sd' ')" -- -timeout 40m
+	CGO_ENABLED=1 $(GOTESTSUM) $(AGAIN) --packages="$(RACE)" -- -race -timeout 40m
 
 short: ## the tests that need nothing but Go
 	go test -short ./...

@@ -33,7 +33,7 @@ func (n *Node) Status() console.Status {
 		row := console.Function{
 			Name: f.Name, LogicalID: f.LogicalID, Runtime: f.Runtime, Handler: f.Handler, State: console.Active, Owner: f.Owner, Notify: f.Notify,
 			Reserved: f.Reserved, TimeoutS: f.Timeout.Seconds(), MemoryMB: f.MemoryMB, CodeSHA256: f.Code.SHA256,
-			Runs: totals[f.Name].Runs, Failures: totals[f.Name].Failures, Refusals: totals[f.Name].Refusals,
+			Runs: totals[f.Name].Runs, Failures: totals[f.Name].Failures, Timeouts: totals[f.Name].Timeouts, Refusals: totals[f.Name].Refusals,
 		}
 		if err := failures[f.Name]; err != nil {
 			row.State, row.Reason = console.Failed, err.Error()

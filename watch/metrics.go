@@ -18,6 +18,7 @@ import (
 type metrics struct {
 	registry   *prometheus.Registry
 	runs       *prometheus.CounterVec
+	met        *prometheus.CounterVec
 	duration   *prometheus.HistogramVec
 	cold       *prometheus.HistogramVec
 	ended      *prometheus.CounterVec
@@ -37,6 +38,7 @@ type runKey struct {
 
 type runMetrics struct {
 	count    prometheus.Counter
+	met      prometheus.Counter // of count: runs that a fault met
 	duration prometheus.Observer
 }
 
@@ -48,6 +50,9 @@ func newMetrics(w *Watch) *metrics {
 		lately:   newLately(),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "daruma_runs_total", Help: "Runs of functions, by outcome.",
+		}, []string{"function", "version", "outcome"}),
+		met: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "daruma_runs_met_by_faults_total", Help: "Of the runs of functions, those that a fault met, by outcome.",
 		}, []string{"function", "version", "outcome"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "daruma_run_duration_seconds", Help: "The functions' own time per run.", Buckets: durationBuckets,
@@ -71,7 +76,7 @@ func newMetrics(w *Watch) *metrics {
 			Name: "daruma_spans_dropped_total", Help: "Spans of traces that were not kept because too many were waiting, or could not be written.",
 		}),
 	}
-	m.registry.MustRegister(m.runs, m.duration, m.cold, m.ended, m.logDropped, m.logErrors, m.spans, m.spansLost, environments{w},
+	m.registry.MustRegister(m.runs, m.met, m.duration, m.cold, m.ended, m.logDropped, m.logErrors, m.spans, m.spansLost, environments{w},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -80,13 +85,16 @@ func (m *metrics) ran(r *daruma.Span) {
 	key := runKey{r.Function, r.Version, r.Outcome}
 	got, ok := m.byRun.Load(key)
 	if !ok {
+		outcome := strings.ReplaceAll(r.Outcome.String(), " ", "_")
 		got, _ = m.byRun.LoadOrStore(key, runMetrics{
-			m.runs.WithLabelValues(r.Function, r.Version, strings.ReplaceAll(r.Outcome.String(), " ", "_")),
-			m.duration.WithLabelValues(r.Function),
+			m.runs.WithLabelValues(r.Function, r.Version, outcome), m.met.WithLabelValues(r.Function, r.Version, outcome), m.duration.WithLabelValues(r.Function),
 		})
 	}
 	rm := got.(runMetrics)
 	rm.count.Inc()
+	if len(r.Faults) > 0 {
+		rm.met.Inc()
+	}
 	if r.Outcome.Ran() {
 		rm.duration.Observe(r.Duration.Seconds())
 		m.lately.took(r.Function, r.Duration)
@@ -148,6 +156,7 @@ func (w *Watch) Environments() []daruma.Environment {
 type Totals struct {
 	Runs     int64 `json:"runs"`
 	Failures int64 `json:"failures"` // ran and did not end well
+	Timeouts int64 `json:"timeouts"` // of the failures: ended at their time-out, and met by no fault
 	Refusals int64 `json:"refusals"` // did not run: throttled, no capacity, …
 }
 
@@ -163,6 +172,9 @@ func (w *Watch) Totals() map[string]Totals {
 		case key.outcome.Ran():
 			t.Runs += n
 			t.Failures += n
+			if key.outcome == daruma.TimedOut {
+				t.Timeouts += n - int64(value(v.(runMetrics).met))
+			}
 		default:
 			t.Refusals += n
 		}

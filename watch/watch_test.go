@@ -268,9 +268,10 @@ func TestRunsAreCountedByOutcome(t *testing.T) {
 		w.Spanned(daruma.Span{Kind: daruma.SpanRun, Function: "f", Version: "$LATEST", Outcome: daruma.Done, Duration: time.Millisecond})
 	}
 	w.Spanned(daruma.Span{Kind: daruma.SpanRun, Function: "f", Version: "$LATEST", Outcome: daruma.TimedOut, Duration: time.Second, Cold: true, Init: time.Second})
+	w.Spanned(daruma.Span{Kind: daruma.SpanRun, Function: "f", Version: "$LATEST", Outcome: daruma.TimedOut, Duration: time.Second, Faults: []string{"FT-1 timeout"}})
 	w.Spanned(daruma.Span{Kind: daruma.SpanRun, Function: "f", Version: "$LATEST", Outcome: daruma.Throttled})
 	w.Changed(daruma.Environment{ID: "e1", Function: "f", State: daruma.Busy})
-	want := Totals{Runs: 4, Failures: 1, Refusals: 1}
+	want := Totals{Runs: 5, Failures: 2, Timeouts: 1, Refusals: 1}
 	if got := w.Totals()["f"]; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -279,8 +280,10 @@ func TestRunsAreCountedByOutcome(t *testing.T) {
 	body, _ := io.ReadAll(rec.Body)
 	for _, want := range []string{
 		`daruma_runs_total{function="f",outcome="done",version="$LATEST"} 3`,
-		`daruma_runs_total{function="f",outcome="timed_out",version="$LATEST"} 1`,
-		`daruma_run_duration_seconds_count{function="f"} 4`,
+		`daruma_runs_total{function="f",outcome="timed_out",version="$LATEST"} 2`,
+		`daruma_runs_met_by_faults_total{function="f",outcome="done",version="$LATEST"} 0`,
+		`daruma_runs_met_by_faults_total{function="f",outcome="timed_out",version="$LATEST"} 1`,
+		`daruma_run_duration_seconds_count{function="f"} 5`,
 		`daruma_cold_start_seconds_count{function="f"} 1`,
 		`daruma_environments{function="f",state="busy"} 1`,
 	} {

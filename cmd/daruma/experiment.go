@@ -291,13 +291,14 @@ func (s *session) together(ctx context.Context, kind experiment.Node, label stri
 			return nil, err
 		}
 	}
+	pulse := conduct.NewPulse()
 	for _, e := range list {
 		if own != nil {
 			a = own.at
 		}
 		lab := newLaboratory(a)
 		r, err := conduct.Run(ctx, e, conduct.Config{
-			Platform: lab, Kill: s.killer(own, lab), Clock: daruma.NewScaledClock(a.TimeScale), Scale: a.TimeScale, Dir: s.data, StopDirs: []string{a.Data}, Vars: s.vars, WorkDir: s.w.dir, Environ: s.w.environ, Label: label,
+			Platform: lab, Kill: s.killer(own, lab), Clock: daruma.NewScaledClock(a.TimeScale), Scale: a.TimeScale, Dir: s.data, StopDirs: []string{a.Data}, Vars: s.vars, WorkDir: s.w.dir, Environ: s.w.environ, Label: label, Beat: pulse.Beat,
 			Progress: func(text string) { fmt.Fprintln(s.w.err, "  "+text) },
 		})
 		if err != nil {

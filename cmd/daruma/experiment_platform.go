@@ -62,7 +62,7 @@ func (l *laboratory) startedAgain(a node.Address) {
 
 // goneOn adds what processes that are gone have counted of a function's runs.
 func goneOn(f, before conduct.Function) conduct.Function {
-	f.Runs, f.Failures, f.Throttled = f.Runs+before.Runs, f.Failures+before.Failures, f.Throttled+before.Throttled
+	f.Runs, f.Failures, f.Throttled, f.Timeouts = f.Runs+before.Runs, f.Failures+before.Failures, f.Throttled+before.Throttled, f.Timeouts+before.Timeouts
 	if len(f.Durations) == 0 {
 		f.Durations = before.Durations
 		return f
@@ -109,7 +109,7 @@ func (l *laboratory) Count(ctx context.Context) (conduct.Counts, error) {
 	for _, f := range s.Functions {
 		name := cmp.Or(f.LogicalID, f.Name)
 		l.names[name] = f.Name
-		one := conduct.Function{Runs: f.Runs, Failures: f.Failures, Throttled: f.Refusals, Durations: durations[f.Name], Timeout: time.Duration(f.TimeoutS * float64(time.Second))}
+		one := conduct.Function{Runs: f.Runs, Failures: f.Failures, Timeouts: f.Timeouts, Throttled: f.Refusals, Durations: durations[f.Name], Timeout: time.Duration(f.TimeoutS * float64(time.Second))}
 		for _, e := range s.Environments {
 			if e.Function == f.Name && e.Request != "" {
 				one.Running++

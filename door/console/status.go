@@ -81,6 +81,7 @@ type Function struct {
 	Environments int      `json:"environments"`
 	Runs         int64    `json:"runs"`
 	Failures     int64    `json:"failures"`
+	Timeouts     int64    `json:"timeouts"` // of the failures: ended at their time-out, and met by no fault
 	Refusals     int64    `json:"refusals"`
 }
 

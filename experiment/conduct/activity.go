@@ -23,7 +23,7 @@ func (r *run) perform(ctx context.Context, a experiment.Activity) ActivityRun {
 	out, err := r.do(ctx, a)
 	done.Output, done.Ended = out, time.Now()
 	if err != nil {
-		done.Status, done.Error = "failed", err.Error()
+		done.Status, done.Error, done.overdue = "failed", err.Error(), overdue(err)
 	}
 	return done
 }
@@ -92,7 +92,7 @@ func (r *run) process(ctx context.Context, p *experiment.Process) (any, error) {
 	cmd.Stdout, cmd.Stderr = &capped{&out}, &capped{&errs}
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("%s did not end within %v", p.Path, p.Timeout)
+		return nil, fmt.Errorf("%s did not end within %v: %w", p.Path, p.Timeout, ctx.Err())
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -8,7 +8,9 @@
 // It promises that rollbacks run however a run ends; what a process that was
 // killed has left to be rolled back lies in a file ([Underway]). It promises
 // that nothing is green in silence: a fault that met nothing, a share of too few
-// requests and a platform that did not answer each make the verdict "unknown". Faults end
+// requests and a platform that did not answer each make the verdict "unknown". It promises that an app is not blamed for
+// its machine: what deviated while work took several times as long as it does, and may have for that reason, is "unknown"
+// too. Nothing becomes "held" by that. Faults end
 // with the run at the latest: their leases are renewed by nothing else.
 //
 // Windows, waits and ages go by the app's clock; the rate of loads and what they measure by
@@ -95,7 +97,9 @@ type Config struct {
 	Progress func(text string)
 	// Kill ends the platform as kill -9 would, leaves it down, starts it again on what it has left, and returns when it answers.
 	// It is nil when the platform is not the caller's to kill: experiments that do are refused.
-	Kill  func(ctx context.Context, down time.Duration) (pid int, err error)
+	Kill func(ctx context.Context, down time.Duration) (pid int, err error)
+	// Beat waits its time, does a little work and says how long that took ([Pulse]). Nil: how late the machine is is not known.
+	Beat  func(ctx context.Context) (Beat, error)
 	Vars  map[string]string // values of the experiment's configuration, to be put back with
 	Label string            // of the run: "strict", "resilient"; may be ""
 }

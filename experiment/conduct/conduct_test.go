@@ -26,6 +26,8 @@ type app struct {
 	loses    bool          // what is accepted while broken is nowhere
 	doubles  bool          // each event has two effects while broken
 	refuses  bool          // while broken, requests are not answered well
+	timesOut bool          // while broken, its runs come to their time-out
+	silent   bool          // what it refuses it does not answer in time
 	late     time.Duration // what is counted is told so much later
 	seen     int64
 	mended   int
@@ -73,7 +75,13 @@ func (a *app) Send(_ context.Context, r Request) Reply {
 	if a.broken && !a.blind {
 		a.seen++
 	}
+	if a.broken && a.timesOut {
+		a.counts.Timeouts++
+	}
 	switch {
+	case a.broken && a.refuses && a.silent:
+		a.counts.Failed++
+		return Reply{Err: context.DeadlineExceeded}
 	case a.broken && a.refuses:
 		a.counts.Failed++
 		return Reply{Status: 500}

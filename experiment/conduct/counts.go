@@ -26,6 +26,7 @@ type Counts struct {
 type Function struct {
 	Accepted, InProgress, Done, Failed, Attempts, Throttled, DeadLetters int64
 	Runs, Failures                                                       int64
+	Timeouts                                                             int64         // runs that were ended at their time-out and that no fault met
 	Durations                                                            []Bucket      // of runs, cumulative, ascending
 	Running                                                              int64         // runs that have not ended
 	Timeout                                                              time.Duration // of a run, by the machine's clock

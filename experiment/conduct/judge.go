@@ -136,11 +136,29 @@ func (r *run) judge(ctx context.Context, ended error) {
 			o.Judged = append(o.Judged, r.measured(ctx, p)...)
 		}
 	}
+	r.doubt()
 	r.tell(ctx)
 	o.Status = statusOf(ended)
 	o.Outcome, o.Reasons = r.outcome(ended)
 	r.chain()
 	o.Ended = time.Now()
+}
+
+// doubt takes back deviations that may be the machine's.
+func (r *run) doubt() {
+	for i := range r.out.Judged {
+		j := &r.out.Judged[i]
+		if j.Outcome != Deviated || r.edges[j.Phase] == nil {
+			continue
+		}
+		at := slices.IndexFunc(r.e.Probes, func(a experiment.Activity) bool { return a.Name == j.Probe })
+		if at < 0 {
+			continue
+		}
+		if why := r.excuse(r.e.Probes[at], *j); why != "" {
+			j.Outcome, j.Why = Unknown, j.Why+"; "+why
+		}
+	}
 }
 
 // reached says whether a phase came to its end, so that it can be judged.
@@ -198,6 +216,11 @@ func (r *run) outcome(ended error) (Outcome, []string) {
 	}
 	if r.unseen > 0 {
 		r.out.Warnings = append(r.out.Warnings, fmt.Sprintf("the platform did not say how it goes %d times", r.unseen))
+	}
+	for _, p := range r.out.Phases {
+		if p.Late >= lateFrom {
+			r.out.Warnings = append(r.out.Warnings, fmt.Sprintf("the machine was late, %s: %s", p.Phase, slower(p.Late)))
+		}
 	}
 	if len(r.e.Probes) == 0 {
 		unknown = append(unknown, "there is no steady state to judge by")

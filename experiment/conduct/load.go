@@ -3,7 +3,9 @@ package conduct
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -59,7 +61,7 @@ func (d *driver) run(ctx context.Context) {
 			defer d.waiting.Add(-1)
 			began := time.Now()
 			reply := d.platform.Send(context.WithoutCancel(ctx), r)
-			s := sample{at: began, took: time.Since(began), ok: d.well(reply)}
+			s := sample{at: began, took: time.Since(began), ok: d.well(reply), late: overdue(reply.Err)}
 			if s.ok {
 				d.acked.Add(1)
 			}
@@ -73,6 +75,11 @@ func why(r Reply) string {
 		return r.Err.Error()
 	}
 	return fmt.Sprintf("status %d", r.Status)
+}
+
+// overdue says whether an error is that the time for an answer was over.
+func overdue(err error) bool {
+	return err != nil && (os.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded))
 }
 
 func (d *driver) well(r Reply) bool {

@@ -14,6 +14,7 @@ type sample struct {
 	at   time.Time // by the machine's clock
 	took time.Duration
 	ok   bool
+	late bool // its time was over before its answer
 }
 
 // A window is what happened between two moments.
@@ -177,6 +178,23 @@ func (w window) ofLoad(m experiment.Metric) measured {
 		return at(0.99)
 	}
 	return share(bad, n)
+}
+
+// timeouts counts runs of any function that were ended at their time-out and that no fault met.
+func (w window) timeouts() int64 {
+	of := func(f Function) int64 { return f.Timeouts }
+	none := func(Queue) int64 { return 0 }
+	return w.to.events("", of, none) - w.from.events("", of, none)
+}
+
+// unanswered counts requests of loads whose time was over before their answer.
+func (w window) unanswered() (n int64) {
+	for _, s := range w.requests("") {
+		if s.late {
+			n++
+		}
+	}
+	return n
 }
 
 func (w window) ofTable(m experiment.Metric) measured {

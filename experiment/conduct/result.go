@@ -54,6 +54,7 @@ type PhaseTime struct {
 	Phase experiment.Phase `json:"phase"`
 	From  float64          `json:"from"`
 	To    float64          `json:"to"`
+	Late  float64          `json:"late,omitempty"` // how many times as long as undisturbed work took; 0 when it is not known
 }
 
 // A Judgement is what a probe said in one phase.
@@ -78,6 +79,8 @@ type ActivityRun struct {
 	Started  time.Time `json:"started"`
 	Ended    time.Time `json:"ended"`
 	Document any       `json:"-"`
+
+	overdue bool // its time was over before its answer
 }
 
 // A FaultRun is one fault as it was in force.

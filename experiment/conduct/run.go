@@ -36,6 +36,7 @@ type run struct {
 	phaseFrom  Counts
 	broken     Counts // when the method began
 	edges      map[experiment.Phase]*window
+	beats      []felt
 }
 
 // Run runs an experiment on a platform and says what came of it. What has to be
@@ -109,6 +110,9 @@ func (r *run) conduct(ctx context.Context, first Counts) error {
 	first.real, first.base, first.acked, first.faults = r.start, r.base, map[string]int64{}, map[string]Injected{}
 	r.phaseFrom = first
 	r.loading.Go(func() { r.watch(loads, abort) })
+	if r.cfg.Beat != nil {
+		r.loading.Go(func() { r.feel(loads) })
+	}
 	err := r.phases(ctx)
 	if err == nil {
 		return nil

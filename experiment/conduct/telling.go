@@ -19,7 +19,7 @@ func (r *run) tell(ctx context.Context) {
 			if !to.real.After(w.from.real) { // it was cut short
 				to = r.frames[len(r.frames)-1]
 			}
-			o.Phases = append(o.Phases, PhaseTime{p, since(w.from.real), since(to.real)})
+			o.Phases = append(o.Phases, PhaseTime{p, since(w.from.real), since(to.real), r.lateness(w.from.real, to.real)})
 		}
 	}
 	for _, in := range r.injections {

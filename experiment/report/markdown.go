@@ -98,6 +98,9 @@ func details(p Pair) string {
 	if t := timesText(r); t != "" {
 		fmt.Fprintf(&b, "- Times: %s\n", t)
 	}
+	for _, s := range r.Warnings {
+		fmt.Fprintf(&b, "- Warning: %s\n", cell(s))
+	}
 	for _, c := range r.Chain {
 		fmt.Fprintf(&b, "- %s\n", cell(c))
 	}

@@ -286,3 +286,30 @@ func TestATerminalSaysWhyRequestsWereNotWell(t *testing.T) {
 		t.Errorf("got\n%s", b.String())
 	}
 }
+
+func TestEveryReportSaysThatTheMachineWasLate(t *testing.T) {
+	const warning = "the machine was late, during: work took 7 times as long as when nobody is in the way"
+	r := result(conduct.Unknown)
+	r.Phases[1].Late = 7
+	r.Reasons = []string{"errors, during: it is 0.5; the machine was late: work took 7 times as long"}
+	r.Judged[1].Why, r.Warnings, r.Chain = r.Reasons[0], []string{warning}, []string{"So: " + r.Reasons[0] + "."}
+	pairs := []Pair{{Now: r}}
+	for name, write := range map[string]func(*bytes.Buffer) error{
+		"the terminal's": func(b *bytes.Buffer) error { return Text(b, pairs[0]) },
+		"Markdown's":     func(b *bytes.Buffer) error { return Markdown(b, pairs) },
+		"the page's":     func(b *bytes.Buffer) error { return HTML(b, "x", pairs, r.Ended) },
+		"the journal's":  func(b *bytes.Buffer) error { return Journal(b, r) },
+		"JUnit's":        func(b *bytes.Buffer) error { return JUnit(b, pairs) },
+	} {
+		var b bytes.Buffer
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if name != "JUnit's" && !strings.Contains(b.String(), warning) { // it knows no warnings
+			t.Errorf("%s report lacks the warning", name)
+		}
+		if !strings.Contains(b.String(), "work took 7 times as long") {
+			t.Errorf("%s report lacks the reason", name)
+		}
+	}
+}

@@ -445,6 +445,25 @@ func TestTheFirstOwnFrameIsFound(t *testing.T) {
 	}
 }
 
+func TestAStackIsTheLinesThatItsRuntimeReported(t *testing.T) {
+	for _, c := range []struct {
+		name, payload string
+		want          []string
+	}{
+		{"Node.js", `{"trace":["Error: x","    at f (/var/task/app.js:1:2)"]}`, []string{"Error: x", "    at f (/var/task/app.js:1:2)"}},
+		{"texts", `{"stackTrace":["a","b"]}`, []string{"a", "b"}},
+		{"one text", `{"stackTrace":"a\nb"}`, []string{"a", "b"}},
+		{"Go", `{"stackTrace":[{"path":"runtime/panic.go","line":1,"label":"gopanic"},{"path":"main.go","line":12,"label":"handler"}]}`,
+			[]string{"at gopanic (runtime/panic.go:1:0)", "at handler (main.go:12:0)"}},
+		{"none", `{"stackTrace":[]}`, nil},
+		{"neither", `{"stackTrace":[1,"a"]}`, nil},
+	} {
+		if got, _ := ledger.Trace([]byte(c.payload)); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
 func TestIDsAreReadAsTheyAreWritten(t *testing.T) {
 	var id ledger.ID
 	if err := id.UnmarshalText([]byte("f-17")); err != nil || id.String() != "F-17" {

@@ -102,6 +102,7 @@ func texts(raw json.RawMessage) []string {
 	if json.Unmarshal(raw, &frames) != nil {
 		return nil
 	}
+	lines = nil // an empty text for each object: what was read until the first did not fit
 	for _, f := range frames {
 		lines = append(lines, "at "+f.Label+" ("+f.Path+":"+strconv.Itoa(f.Line)+":0)")
 	}

@@ -43,26 +43,35 @@ func (s *rig) debug(ctx context.Context, scene *reproduce.Scene) (d *debugging, 
 	if info, err := os.Stat(f.Source.Path); err == nil && info.IsDir() {
 		d.sources = f.Source.Path
 	}
-	rebuilt := false
-	if s.rebuild != nil {
-		if code := s.rebuild(ctx, f); code.Dir != "" {
-			f.Code, rebuilt = code, true
-		}
-	}
-	if d.launch, err = s.runtimes.Launch(ctx, f); err != nil {
-		return nil, err
-	}
 	port := 0
 	if !s.Closed() { // the place listens on the machine's own loopback
 		if port, err = freePort(); err != nil {
 			return nil, err
 		}
 	}
-	if d.launch, d.debugger, err = s.runtimes.Debug(ctx, f, d.launch, port, scene.Install); err != nil {
+	start := func() error {
+		l, err := s.runtimes.Launch(ctx, f)
+		if err == nil {
+			d.launch, d.debugger, err = s.runtimes.Debug(ctx, f, l, port, scene.Install)
+		}
+		return err
+	}
+	if err = start(); err != nil { // before the build, which takes minutes: there may be no debugger
 		return nil, err
 	}
-	if d.debugger.Language == runtimes.DebugGo && !rebuilt {
-		scene.Note("its source is not at hand or has changed since, so the program that ran is debugged, with its optimisations")
+	if d.debugger.Language == runtimes.DebugGo {
+		var code catalog.Code
+		if s.rebuild != nil {
+			code = s.rebuild(ctx, f)
+		}
+		if code.Dir == "" {
+			scene.Note("its source is not at hand or has changed since, so the program that ran is debugged, with its optimisations")
+		} else {
+			f.Code = code
+			if err = start(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(d.debugger.Port))
 	if s.Closed() {

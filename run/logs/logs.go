@@ -1,10 +1,11 @@
 // Package logs makes lines of what an environment's processes write, and adds
 // the lines in which the platform tells of invocations, as AWS writes them.
 //
-// It promises order (a call's START, what it wrote, its END and REPORT), that
-// no process ever waits because it writes too much, and bounded memory. What
-// is over the rate is dropped and counted. It keeps nothing: lines go to the
-// observer, and the last 4 KB of a call to whoever ends it.
+// It promises order (a call's START, what it wrote, its END and REPORT, none
+// with a time before the last one's), that no process ever waits because it
+// writes too much, and bounded memory. What is over the rate is dropped and
+// counted. It keeps nothing: lines go to the observer, and the last 4 KB of a
+// call to whoever ends it.
 //
 // All methods may be called from any goroutine.
 package logs
@@ -49,7 +50,8 @@ type Logs struct {
 	polled  []unix.PollFd
 	request string
 	trace   string
-	tail    []byte // of the call under way
+	last    time.Time // that of the last line: no later one has an earlier
+	tail    []byte    // of the call under way
 	budget  budget
 	text    []byte // where platform lines are put together
 }
@@ -251,8 +253,19 @@ func (l *Logs) line(now time.Time, stream string, text []byte) {
 	l.tell(now, stream, string(text))
 }
 
+// after returns now, or the time of the last line if that is later: the end of
+// a call is measured before what it had written is read. l.mu is held.
+func (l *Logs) after(now time.Time) time.Time {
+	if now.Before(l.last) {
+		return l.last
+	}
+	return now
+}
+
 // tell tells the observer. l.mu is held.
 func (l *Logs) tell(now time.Time, stream, text string) {
+	now = l.after(now)
+	l.last = now
 	if l.observer != nil {
 		l.observer.Logged(daruma.Line{At: now, Function: l.function.Name, Version: l.function.Version, Environment: l.environment,
 			Request: l.request, Trace: l.trace, Stream: stream, Text: text})

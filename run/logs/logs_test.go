@@ -53,6 +53,38 @@ func TestWhatWasWrittenBeforeTheEndIsTheCalls(t *testing.T) {
 	}
 }
 
+func TestNoLineHasATimeBeforeTheLastOnes(t *testing.T) {
+	for _, format := range []string{"Text", "JSON"} {
+		o := &listener{}
+		l := New(o, &catalog.Function{Name: "f", Version: "1", LogFormat: format}, "e", "r")
+		var wait sync.WaitGroup
+		if err := l.Open(&wait); err != nil {
+			t.Fatal(err)
+		}
+		stdout, _ := l.Files()
+		for i := range 3 {
+			// The end is measured before what was written is read, here by an hour.
+			c := &Call{ID: fmt.Sprint("r", i), Began: time.Now().Add(-2 * time.Hour)}
+			l.Begin(c)
+			fmt.Fprintln(stdout, "written before the answer")
+			l.End(c, time.Now().Add(-time.Hour), &daruma.Outcome{Kind: daruma.Done})
+		}
+		l.Close()
+		wait.Wait()
+		if len(o.lines) != 3*4 {
+			t.Fatalf("%s: got %d lines, want START, its own, END and REPORT of 3 calls", format, len(o.lines))
+		}
+		for i, line := range o.lines[1:] {
+			if last := o.lines[i]; line.At.Before(last.At) {
+				t.Errorf("%s: got %q at %v, after %q at %v", format, line.Text, line.At, last.Text, last.At)
+			}
+			if stamp := line.At.UTC().Format(iso); format == "JSON" && line.Stream == daruma.Platform && !strings.Contains(line.Text, stamp) {
+				t.Errorf("got %s, want the line's own time in it, %s", line.Text, stamp)
+			}
+		}
+	}
+}
+
 func TestAClosedLogTakesRemarksOnly(t *testing.T) {
 	l, o := newTest()
 	l.Remark("hello")

@@ -142,6 +142,7 @@ func (l *Logs) endRecords(c *Call, now time.Time, o *daruma.Outcome) {
 
 // record writes one JSON record. l.mu is held.
 func (l *Logs) record(now time.Time, kind string, record map[string]any) {
+	now = l.after(now)
 	data, err := json.Marshal(struct {
 		Time   string         `json:"time"`
 		Type   string         `json:"type"`

@@ -17,8 +17,7 @@ type creation struct {
 }
 
 // Create makes a topic. One that exists is answered when it is of the same
-// kind, has every given label, the wish's archive and its tags when it has any;
-// otherwise KindExists, [ErrAttributes] or [ErrTags].
+// kind, has every given label and tag, and the wish's archive; otherwise KindExists, [ErrAttributes] or [ErrTags].
 func (t *Topics) Create(ctx context.Context, wish Topic, given map[string]string) (*Topic, error) {
 	got, err := t.do(ctx, commandCreate, creation{wish, given}, false)
 	if err != nil {
@@ -38,8 +37,10 @@ func (w *work) create(c creation) (any, error) {
 		if t.FIFO != k.topic.FIFO || t.Keep != 0 && t.Keep != k.topic.Keep {
 			return nil, &daruma.Error{Kind: daruma.KindExists, Ref: t.Name, Err: ErrAttributes}
 		}
-		if len(t.Tags) > 0 && !maps.Equal(t.Tags, k.topic.Tags) {
-			return nil, &daruma.Error{Kind: daruma.KindExists, Ref: t.Name, Err: ErrTags}
+		for name, v := range t.Tags {
+			if is, ok := k.topic.Tags[name]; !ok || is != v {
+				return nil, &daruma.Error{Kind: daruma.KindExists, Ref: t.Name, Err: ErrTags}
+			}
 		}
 		return k.topic, nil
 	}

@@ -57,13 +57,15 @@ func (w *world) conformance() (list []refused) {
 	add(create("t", map[string]string{"DisplayName": "other"}), "400 InvalidParameter: Invalid parameter: Attributes Reason: Topic already exists with different attributes")
 	add(create("t", nil, types.Tag{Key: aws.String("k"), Value: aws.String("v")}), "400 InvalidParameter: Invalid parameter: Tags Reason: Topic already exists with different tags")
 	add(create("u", nil, types.Tag{Key: aws.String("k"), Value: aws.String("v")}, types.Tag{Key: aws.String("k"), Value: aws.String("w")}), "400 InvalidParameter: Invalid parameter: Duplicated keys are not allowed.")
-	add(create("u", map[string]string{"FifoTopic": "true"}), "400 InvalidParameter: Invalid parameter: Fifo Topic names must end with .fifo and must be made up of only uppercase and lowercase ASCII letters, numbers, underscores, and hyphens, and must be between 1 and 256 characters long.")
+	add(create("u", map[string]string{"FifoTopic": "true"}), "400 InvalidParameter: Invalid parameter: Topic Name")
+	add(create("u.fifo", nil), "400 InvalidParameter: Invalid parameter: Topic Name")
 
 	add(publish(sdk.PublishInput{Message: aws.String("")}), "400 InvalidParameter: Invalid parameter: Empty message")
 	add(publish(sdk.PublishInput{Message: &long}), "400 InvalidParameter: Invalid parameter: Message too long")
 	add(publish(sdk.PublishInput{Message: aws.String("x"), Subject: aws.String("")}), "400 InvalidParameter: Invalid parameter: Subject")
 	add(publish(sdk.PublishInput{Message: aws.String("x"), Subject: aws.String("a\nb")}), "400 InvalidParameter: Invalid parameter: Subject")
 	add(publish(sdk.PublishInput{Message: aws.String("x"), TopicArn: aws.String("nonsense")}), "400 InvalidParameter: Invalid parameter: TopicArn Reason: An ARN must have at least 6 elements, not 1")
+	add(publish(sdk.PublishInput{Message: aws.String("x"), TopicArn: aws.String("")}), "400 InvalidParameter: Invalid parameter: TopicArn Reason: An ARN must have at least 6 elements, not 1")
 	add(publish(sdk.PublishInput{Message: aws.String("x"), TopicArn: aws.String(arn + "x")}), "404 NotFound: Topic does not exist")
 	add(publish(sdk.PublishInput{Message: aws.String("x"), TopicArn: aws.String("arn:aws:sns:eu-west-1:000000000000:t")}), "400 InvalidParameter: Invalid parameter: TopicArn")
 	add(publish(sdk.PublishInput{Message: aws.String("x"), MessageStructure: aws.String("json")}), "400 InvalidParameter: Invalid parameter: Message Structure - JSON message body failed to parse")
@@ -78,6 +80,8 @@ func (w *world) conformance() (list []refused) {
 	add(attribute("a", "String", "", []byte("x")), "400 ParameterValueInvalid: The message attribute 'a' with type 'String' must use field 'String'.")
 	add(attribute("a", "Binary", "x", nil), "400 ParameterValueInvalid: The message attribute 'a' with type 'Binary' must use field 'Binary'.")
 	add(attribute("a", "Odd", "x", nil), "400 ParameterValueInvalid: The message attribute 'a' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.")
+	add(attribute("a", "String.", "x", nil), "400 ParameterValueInvalid: The message attribute 'a' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.")
+	add(attribute("a", "String. odd.", "x", nil), "<nil>")
 	add(attribute("a", "", "x", nil), "400 ValidationError: 1 validation error detected: Value null at 'messageAttributes.a.member.dataType' failed to satisfy constraint: Member must not be null")
 	add(attribute("a^b", "String", "x", nil), "400 ParameterValueInvalid: Invalid non-alphanumeric character '#x5E' was found in the message attribute name. Can only include alphanumeric characters, hyphens, underscores, or dots.")
 	add(attribute(".a", "String", "x", nil), "400 ParameterValueInvalid: Invalid message attribute name starting with character '.' was found.")
@@ -105,14 +109,27 @@ func (w *world) conformance() (list []refused) {
 	add(unsubscribe("x"), "400 InvalidParameter: Invalid parameter: SubscriptionArn Reason: An ARN must have at least 6 elements, not 1")
 	add(unsubscribe(arn+":not-an-id"), "400 InvalidParameter: Invalid parameter: SubscriptionId")
 	add(unsubscribe(arn+":"+daruma.NewID()), "<nil>")
-	_, err = c.ConfirmSubscription(ctx, &sdk.ConfirmSubscriptionInput{TopicArn: &arn, Token: aws.String("unknown")})
-	add(err, "400 InvalidParameter: Invalid token")
+	confirm := func(arn, token string) error {
+		_, err := c.ConfirmSubscription(ctx, &sdk.ConfirmSubscriptionInput{TopicArn: &arn, Token: &token})
+		return err
+	}
+	add(confirm(arn, "unknown"), "400 InvalidParameter: Invalid token")
+	add(confirm(arn, strings.Repeat("0f", 150)), "400 InvalidParameter: Invalid parameter: Token")
+	add(confirm(arn+"x", strings.Repeat("0f", 150)), "400 InvalidParameter: Invalid parameter: Token")
 
 	add(batch(arn), "400 EmptyBatchRequest: The batch request doesn't contain any entries.")
 	add(batch(arn, slices.Repeat([]types.PublishBatchRequestEntry{entry("a")}, 11)...), "400 TooManyEntriesInBatchRequest: The batch request contains more entries than permissible.")
 	add(batch(arn, entry("a"), entry("a")), "400 BatchEntryIdsNotDistinct: Two or more batch entries in the request have the same Id.")
 	add(batch(arn, entry("a.b")), "400 InvalidBatchEntryId: The Id of a batch entry in the batch request contains an impermissible character: a.b")
 	add(batch(fifo, entry("a")), "400 InvalidParameter: Invalid parameter: The MessageGroupId parameter is required for FIFO topics")
+	with := func(kind string) types.PublishBatchRequestEntry {
+		e := entry("b")
+		e.MessageAttributes = map[string]types.MessageAttributeValue{"a": {DataType: &kind, StringValue: aws.String("x")}}
+		return e
+	}
+	add(batch(arn, entry("a"), with("Odd")), "400 ParameterValueInvalid: The message attribute 'a' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.")
+	add(batch(arn, entry("a"), with("")), "400 ValidationError: 1 validation error detected: Value null at 'publishBatchRequestEntries.2.member.messageAttributes.a.member.dataType' failed to satisfy constraint: Member must not be null")
+	add(batch(arn, entry("a"), types.PublishBatchRequestEntry{Id: aws.String("b"), Message: aws.String(`{"sqs":"x"}`), MessageStructure: aws.String("json")}), "400 InvalidParameter: Invalid parameter: Message Structure - No default entry in JSON message body")
 	half := strings.Repeat("a", 140_000)
 	add(batch(arn, types.PublishBatchRequestEntry{Id: aws.String("a"), Message: &half}, types.PublishBatchRequestEntry{Id: aws.String("b"), Message: &half}), "400 BatchRequestTooLong: The length of all the messages put together is more than the limit.")
 

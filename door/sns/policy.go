@@ -75,12 +75,13 @@ func subscriptionPolicy(text string) (*topic.Retry, *wire.Error) {
 		Throttle *throttle      `json:"throttlePolicy"`
 		Request  *requestPolicy `json:"requestPolicy"`
 		Sick     *healthyRetry  `json:"sicklyRetryPolicy"`
+		Always   bool           `json:"guaranteed"` // what the service shows says false
 	}
 	if err := strictly("DeliveryPolicy", text, &is); err != nil {
 		return nil, err
 	}
-	if is.Sick != nil {
-		return nil, unsupported("DeliveryPolicy: sicklyRetryPolicy is not supported here")
+	if is.Sick != nil || is.Always {
+		return nil, unsupported("DeliveryPolicy: sicklyRetryPolicy and guaranteed are not supported here")
 	}
 	return retryOf(is.Retry, is.Throttle, is.Request)
 }

@@ -34,8 +34,10 @@ func (d *Door) publish(c *call) *wire.Error {
 		return unsupported("Publishing to a PhoneNumber is not supported here: there are no telephones")
 	case c.form.Get("TopicArn") == "" && c.form.Get("TargetArn") != "":
 		parameter = "TargetArn"
-	case c.form.Get("TopicArn") == "":
+	case !c.form.Has("TopicArn"):
 		return invalidParameter("TopicArn or TargetArn Reason: no value for required parameter")
+	case c.form.Get("TopicArn") == "":
+		return invalidParameter("TopicArn Reason: An ARN must have at least 6 elements, not 1")
 	}
 	if parameter == "TargetArn" && strings.Contains(c.form.Get("TargetArn"), ":endpoint/") {
 		return invalidParameter("TargetArn Reason: No endpoint found for the target arn specified")
@@ -162,7 +164,7 @@ func (c *call) attributes(prefix string) (all []topic.Attribute, _ *wire.Error) 
 		}
 		kind := c.form.Get(at + "Value.DataType")
 		if kind == "" {
-			return nil, validation("Value null at 'messageAttributes." + name + ".member.dataType' failed to satisfy constraint: Member must not be null")
+			return nil, validation("Value null at '" + place(prefix) + "messageAttributes." + name + ".member.dataType' failed to satisfy constraint: Member must not be null")
 		}
 		value, err := c.value(at+"Value.", name, kind)
 		if err != nil {
@@ -170,6 +172,15 @@ func (c *call) attributes(prefix string) (all []topic.Attribute, _ *wire.Error) 
 		}
 		all = append(all, topic.Attribute{Name: name, Type: kind, Value: value})
 	}
+}
+
+// place is where the entry of a batch with this prefix lies, as refusals say it.
+func place(prefix string) string {
+	number, ok := strings.CutPrefix(prefix, "PublishBatchRequestEntries.member.")
+	if !ok {
+		return ""
+	}
+	return "publishBatchRequestEntries." + number + "member."
 }
 
 func goodName(name string) *wire.Error {
@@ -197,7 +208,10 @@ func goodName(name string) *wire.Error {
 
 // value reads the value of an attribute of a type.
 func (c *call) value(at, name, kind string) ([]byte, *wire.Error) {
-	base, _, _ := strings.Cut(kind, ".")
+	base, further, more := strings.Cut(kind, ".")
+	if more && further == "" {
+		base = "" // a dot has something behind it
+	}
 	text, binary := c.form.Has(at+"StringValue"), c.form.Has(at+"BinaryValue")
 	field := "StringValue"
 	switch base {
@@ -327,8 +341,11 @@ func (d *Door) publishBatch(c *call) *wire.Error {
 
 // whole says whether what is wrong with one entry refuses the batch, as recorded from AWS.
 func whole(err *wire.Error) bool {
-	return err.Code == "ValidationError" || strings.Contains(err.Message, "MessageGroupId parameter is required") || strings.Contains(err.Message, "ContentBasedDeduplication enabled")
+	return err.Code == "ValidationError" || err.Code == "ParameterValueInvalid" || slices.ContainsFunc(wholly, func(s string) bool { return strings.Contains(err.Message, s) })
 }
+
+// wholly are the texts of what is wrong with a batch when it is wrong with an entry.
+var wholly = []string{"Message Structure", "MessageGroupId parameter is required", "ContentBasedDeduplication enabled"}
 
 func entryPrefix(i int) string {
 	return "PublishBatchRequestEntries.member." + strconv.Itoa(i+1) + "."

@@ -544,6 +544,21 @@ func TestWhatASubscriptionCannotTakeGoesToItsDeadLetterQueue(t *testing.T) {
 func TestTopicsAreKeptAndShown(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
+	tagged := func(tags ...string) string {
+		t.Helper()
+		in := &sdk.CreateTopicInput{Name: aws.String("tagged")}
+		for _, k := range tags {
+			in.Tags = append(in.Tags, types.Tag{Key: &k, Value: aws.String("1")})
+		}
+		got, err := w.client.CreateTopic(ctx, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *got.TopicArn
+	}
+	if first := tagged("a", "b"); tagged("a") != first || tagged() != first {
+		t.Error("a topic with some of its tags is another one")
+	}
 	arn := w.topic("t", map[string]string{"DisplayName": "T"})
 	if arn != "arn:aws:sns:us-east-1:000000000000:t" || w.topic("t", nil) != arn || w.topic("t", map[string]string{"DisplayName": "T", "FifoTopic": "false"}) != arn {
 		t.Errorf("got %s", arn)
@@ -637,6 +652,55 @@ func TestSubscriptionsAreKeptAndShown(t *testing.T) {
 		"PendingConfirmation": "false", "Protocol": "sqs", "RawMessageDelivery": "false", "SubscriptionArn": sub, "SubscriptionPrincipal": "arn:aws:iam::000000000000:user/operator", "TopicArn": arn}
 	if err != nil || !cmp.Equal(got.Attributes, want) {
 		t.Errorf("%v\n%s", err, cmp.Diff(want, got.Attributes))
+	}
+}
+
+func TestASubscriptionIsGivenItsAttributesLater(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	arn := w.topic("t", nil)
+	sub := w.subscribe(arn, "sqs", w.queue("q"), nil)
+	shown := func() map[string]string {
+		t.Helper()
+		got, err := w.client.GetSubscriptionAttributes(ctx, &sdk.GetSubscriptionAttributesInput{SubscriptionArn: &sub})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Attributes
+	}
+	set := func(name, value string) {
+		t.Helper()
+		if _, err := w.client.SetSubscriptionAttributes(ctx, &sdk.SetSubscriptionAttributesInput{SubscriptionArn: &sub, AttributeName: &name, AttributeValue: &value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if scope, ok := shown()["FilterPolicyScope"]; ok {
+		t.Errorf("without a policy the scope is shown as %s", scope)
+	}
+	set("FilterPolicy", `{"a":["x"]}`)
+	if got := shown(); got["FilterPolicy"] != `{"a":["x"]}` || got["FilterPolicyScope"] != "MessageAttributes" {
+		t.Errorf("with a policy got %v", got)
+	}
+	set("FilterPolicyScope", "MessageBody")
+	if got := shown()["FilterPolicyScope"]; got != "MessageBody" {
+		t.Errorf("got the scope %s", got)
+	}
+	set("FilterPolicy", "")
+	if got := shown(); got["FilterPolicy"] != "" || got["FilterPolicyScope"] != "" {
+		t.Errorf("without a policy again got %v", got)
+	}
+	set("RawMessageDelivery", "true")
+	if got := shown()["RawMessageDelivery"]; got != "true" {
+		t.Errorf("got raw %s", got)
+	}
+	for _, same := range []map[string]string{nil, {"RawMessageDelivery": "True"}, {"FilterPolicyScope": "MessageBody"}} {
+		if again := w.subscribe(arn, "sqs", "arn:aws:sqs:us-east-1:000000000000:q", same); again != sub {
+			t.Errorf("with %v got %s, want %s", same, again, sub)
+		}
+	}
+	other := w.subscribe(arn, "sqs", w.queue("p"), nil)
+	if again := w.subscribe(arn, "sqs", "arn:aws:sqs:us-east-1:000000000000:p", map[string]string{"RawMessageDelivery": "false", "FilterPolicyScope": "MessageAttributes"}); again != other {
+		t.Errorf("with what nobody gave got %s, want %s", again, other)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,11 +21,14 @@ import (
 // otherProtocols are those of SNS that nothing here speaks.
 var otherProtocols = []string{"email", "email-json", "sms", "application", "firehose"}
 
+// unset is what attributes are that nobody gave.
+var unset = map[string]string{"RawMessageDelivery": "false", "FilterPolicyScope": string(pattern.Attributes)}
+
 // SubscriptionOf returns the subscription of a topic that a protocol, an
 // endpoint and attributes of the API describe, with an ID, and a token when it
 // has to be confirmed. What is wrong is told as the API tells it.
 func SubscriptionOf(p catalog.Place, t *topic.Topic, protocol, endpoint string, attributes map[string]string) (topic.Subscription, error) {
-	s := topic.Subscription{ID: daruma.NewID(), Topic: t.Name, Protocol: protocol, Labels: map[string]string{}}
+	s := topic.Subscription{ID: daruma.NewID(), Topic: t.Name, Protocol: protocol, Labels: maps.Clone(unset)}
 	if err := setEndpoint(p, t, &s, endpoint); err != nil {
 		return s, err
 	}
@@ -81,6 +85,9 @@ func setEndpoint(p catalog.Place, t *topic.Topic, s *topic.Subscription, endpoin
 	return nil
 }
 
+// wellFormed is what a token looks like, here and at the service.
+var wellFormed = regexp.MustCompile(`^[0-9a-f]{64,}$`)
+
 // newToken is a token nobody can guess.
 func newToken() string {
 	return strings.ReplaceAll(daruma.NewID()+daruma.NewID()+daruma.NewID(), "-", "")
@@ -116,9 +123,6 @@ func setSubscriptionAttribute(p catalog.Place, t *topic.Topic, s *topic.Subscrip
 		if s.Filter != "" {
 			if _, err := pattern.CompilePolicy(s.Filter, scopeOf(s)); err != nil {
 				return fromError(err)
-			}
-			if s.Labels["FilterPolicyScope"] == "" {
-				s.Labels["FilterPolicyScope"] = string(pattern.Attributes)
 			}
 		}
 	case "DeliveryPolicy":
@@ -184,6 +188,9 @@ func (d *Door) subscribe(c *call) *wire.Error {
 		return err
 	}
 	delete(attributes, "ReplayPolicy")
+	for name := range attributes {
+		attributes[name] = s.Labels[name] // as it is kept: "True" is "true"
+	}
 	s.Owner = c.Caller.ARN
 	is, failed := d.cfg.Topics.Subscribe(c.HTTP.Context(), s, attributes)
 	if errors.Is(failed, topic.ErrAttributes) {
@@ -210,8 +217,11 @@ func (d *Door) confirm(c *call) *wire.Error {
 		return invalidParameter("Token")
 	}
 	s, failed := d.cfg.Topics.Confirm(c.HTTP.Context(), name, token, c.form.Get("AuthenticateOnUnsubscribe") == "true")
-	if errors.Is(failed, topic.ErrToken) {
+	switch {
+	case failed != nil && !wellFormed.MatchString(token):
 		return refusal(400, "InvalidParameter", "Invalid token")
+	case errors.Is(failed, topic.ErrToken), errors.Is(failed, topic.ErrNoTopic):
+		return invalidParameter("Token")
 	}
 	if failed != nil {
 		return fromError(failed)
@@ -297,6 +307,9 @@ func (d *Door) getSubscription(c *call) *wire.Error {
 	}
 	if s.Endpoint.Kind == topic.Post {
 		all["EffectiveDeliveryPolicy"] = effectiveFor(t, s)
+	}
+	if delete(all, "FilterPolicyScope"); all["FilterPolicy"] != "" {
+		all["FilterPolicyScope"] = string(scopeOf(s))
 	}
 	d.showReplay(s, all)
 	c.result.entries("Attributes", slices.Sorted(maps.Keys(all)), func(k string) string { return all[k] })

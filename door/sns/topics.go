@@ -28,12 +28,7 @@ var fifoDefaults = map[string]string{"ContentBasedDeduplication": "false"}
 func TopicOf(name string, attributes map[string]string) (topic.Topic, error) {
 	t := topic.Topic{Name: name, FIFO: attributes["FifoTopic"] == "true", Labels: maps.Clone(defaults)}
 	plain, isFIFO := strings.CutSuffix(name, ".fifo")
-	switch {
-	case !topicName.MatchString(plain) || len(name) > 256:
-		return t, invalidParameter("Topic Name")
-	case t.FIFO && !isFIFO:
-		return t, invalidParameter("Fifo Topic names must end with .fifo and must be made up of only uppercase and lowercase ASCII letters, numbers, underscores, and hyphens, and must be between 1 and 256 characters long.")
-	case !t.FIFO && isFIFO:
+	if !topicName.MatchString(plain) || len(name) > 256 || t.FIFO != isFIFO {
 		return t, invalidParameter("Topic Name")
 	}
 	if t.FIFO {

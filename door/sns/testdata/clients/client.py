@@ -29,8 +29,8 @@ assert [s["SubscriptionArn"] for s in sns.list_subscriptions_by_topic(TopicArn=a
 assert sns.publish(TopicArn=arn, Message="grüße <&>", Subject="S", MessageAttributes={
     "color": {"DataType": "String", "StringValue": "blue"}, "raw": {"DataType": "Binary", "BinaryValue": b"\x01\x02"}})["MessageId"]
 batch = sns.publish_batch(TopicArn=arn, PublishBatchRequestEntries=[
-    {"Id": "1", "Message": "a"}, {"Id": "2", "Message": "b", "MessageAttributes": {"n": {"DataType": "Number", "StringValue": "x"}}}])
-assert [s["Id"] for s in batch["Successful"]] == ["1"] and batch["Failed"][0]["Code"] == "ParameterValueInvalid", batch
+    {"Id": "1", "Message": "a"}, {"Id": "2", "Message": "b", "Subject": ""}])
+assert [s["Id"] for s in batch["Successful"]] == ["1"] and batch["Failed"][0]["Code"] == "InvalidParameter", batch
 assert refused("NotFound", sns.publish, TopicArn=arn + "x", Message="m") == "Topic does not exist"
 assert refused("InvalidParameter", sns.publish, TopicArn=arn, Message="") == "Invalid parameter: Empty message"
 assert "line: 1, column: 31" in refused("InvalidParameter", sns.set_subscription_attributes, SubscriptionArn=sub, AttributeName="FilterPolicy", AttributeValue='{"key":[{"wrong-operator":true}]}')

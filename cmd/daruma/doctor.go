@@ -98,11 +98,15 @@ app could not be read. Rules: docs/doctor.md.`,
 	return c
 }
 
+// showFindings prints findings; neighbours with the same advice are given it once, after the last.
 func showFindings(out io.Writer, app string, found []doctor.Finding) {
 	count := map[doctor.Severity]int{}
-	for _, f := range found {
+	for i, f := range found {
 		count[f.Severity]++
 		fmt.Fprintf(out, "%s: %s: %s [%s]\n", f.Position, f.Severity, f.Message, f.Rule)
+		if i+1 < len(found) && advice(found[i+1]) == advice(f) {
+			continue
+		}
 		fmt.Fprintf(out, "    why    %s\n    fix    %s\n", f.Why, f.Fix)
 		if f.Experiment != "" {
 			fmt.Fprintf(out, "    prove  %s\n", filepath.Join(experimentsDir, f.Experiment))
@@ -113,6 +117,11 @@ func showFindings(out io.Writer, app string, found []doctor.Finding) {
 		return
 	}
 	fmt.Fprintf(out, "\n%s: %d errors, %d warnings, %d notes\n", app, count[doctor.Error], count[doctor.Warning], count[doctor.Note])
+}
+
+// advice is what a finding tells beside its place and what was found there.
+func advice(f doctor.Finding) doctor.Finding {
+	return doctor.Finding{Rule: f.Rule, Why: f.Why, Fix: f.Fix, Experiment: f.Experiment}
 }
 
 // exercises are the faults that an app's experiments inject; files that cannot be read inject none.

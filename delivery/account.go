@@ -68,21 +68,26 @@ func (d *Deliveries) Accounts(ctx context.Context) (all Account, each []Account,
 }
 
 // Account returns the account of one function; all zero when it never had an event.
-func (d *Deliveries) Account(ctx context.Context, function string) (Account, error) {
-	a := Account{Function: function}
-	err := d.view(ctx, "read account", func(r *cell.Reader) error {
-		record, ok := r.Get(accountKey(function))
-		if !ok {
-			return nil
-		}
-		got, err := decodeAccount(record)
-		if err == nil {
-			a = *got
-			a.Function = function
-		}
+func (d *Deliveries) Account(ctx context.Context, function string) (a Account, err error) {
+	err = d.view(ctx, "read account", func(r *cell.Reader) (err error) {
+		a, _, err = readAccount(r, function)
 		return err
 	})
+	a.Function = function
 	return a, err
+}
+
+// readAccount returns the account of a function, and whether it has one.
+func readAccount(s cell.State, function string) (a Account, ok bool, err error) {
+	record, ok := s.Get(accountKey(function))
+	if !ok {
+		return Account{}, false, nil
+	}
+	is, err := decodeAccount(record)
+	if err != nil {
+		return Account{}, false, err
+	}
+	return *is, true, nil
 }
 
 func (a *Account) encode() []byte {

@@ -28,8 +28,12 @@ type world struct {
 	sink    *sink
 }
 
-// sink takes what is put to a destination, and keeps it in the cell.
-type sink struct{ refuse bool }
+// sink takes what is put to a destination, and keeps it in the cell. What it is
+// told it hands on to a function, as a topic does, if it knows one.
+type sink struct {
+	refuse bool
+	hands  string
+}
 
 func (*sink) Name() string { return "sink" }
 
@@ -42,7 +46,14 @@ func (s *sink) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 		n++
 	}
 	tx.Set(fmt.Appendf(nil, "%06d", n), cmd.Body)
-	return nil, nil
+	if s.hands == "" {
+		return nil, nil
+	}
+	on, err := delivery.AcceptCommand(delivery.Event{Request: tx.NewID(), Target: daruma.Target{Function: s.hands}, Payload: []byte("{}")})
+	if err != nil {
+		return nil, err
+	}
+	return tx.Do(on)
 }
 
 func arn(t daruma.Target) string {

@@ -339,8 +339,7 @@ func (w *work) put(h Handover) error {
 		if sink == nil {
 			return &daruma.Error{Kind: daruma.KindUnsupported, Ref: h.To.String(), Err: errNoSink(h.To.Kind)}
 		}
-		_, err := w.tx.Do(sink(h))
-		return err
+		return w.within(sink(h))
 	}
 	switch {
 	case h.Depth+1 >= DepthMax:

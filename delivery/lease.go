@@ -436,7 +436,7 @@ func (m *Machine) Due(tx *cell.Tx, key []byte, _ time.Time) error {
 	if string(key) != timerLeases {
 		return &daruma.Error{Kind: daruma.KindInternal, Ref: string(key), Err: cell.ErrCut}
 	}
-	w := &work{m: m, tx: tx}
+	w := m.begin(tx)
 	n := 0
 	next := untilKey(tx.Now(), "", 0) // what is given from now on runs out later
 	for k := range tx.Scan(cell.Range{Lower: later(m.until), Upper: []byte{spaceUntil + 1}}) {
@@ -451,7 +451,7 @@ func (m *Machine) Due(tx *cell.Tx, key []byte, _ time.Time) error {
 		}
 		n++
 	}
-	w.finish()
+	w.write()
 	tx.Then(func() { m.until = next })
 	return nil
 }

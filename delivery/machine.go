@@ -104,13 +104,21 @@ type lineChange struct {
 
 // Apply takes one step.
 func (m *Machine) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
-	w := &work{m: m, tx: tx}
+	w := m.begin(tx)
 	answer, err := commands.Apply(w, cmd)
 	if err != nil {
 		return nil, err
 	}
-	w.finish()
+	w.write()
 	return answer, nil
+}
+
+// begin begins a step. What becomes known of lines in it is noted before what the
+// steps inside it have to note, which know of events that came later.
+func (m *Machine) begin(tx *cell.Tx) *work {
+	w := &work{m: m, tx: tx}
+	tx.Then(w.remember)
+	return w
 }
 
 // commands is what deliveries can be asked for.
@@ -140,35 +148,49 @@ func with[A any](f func(*work, A, []byte) (any, error)) func(*work, cell.Command
 	})
 }
 
-// finish writes the accounts, and brings what is in memory up to date once the step is taken.
-func (w *work) finish() {
+// write writes the accounts.
+func (w *work) write() {
 	for _, name := range slices.Sorted(maps.Keys(w.accounts)) {
 		if b := w.accounts[name]; b.changed {
 			w.tx.Set(accountKey(name), b.encode())
 		}
 	}
-	if len(w.lines) == 0 && w.until == nil {
-		return
+}
+
+// within has another machine take a step inside this one. That may bring events in
+// itself: so the accounts are in the state meanwhile, and are read again after.
+func (w *work) within(cmd cell.Command) error {
+	w.write()
+	_, err := w.tx.Do(cmd)
+	for _, name := range slices.Sorted(maps.Keys(w.accounts)) {
+		is, _, broken := readAccount(w.tx, name)
+		if broken != nil {
+			return broken
+		}
+		w.accounts[name].Account = is
 	}
-	m, lines, until, rang := w.m, w.lines, w.until, w.rang
-	w.tx.Then(func() {
-		for name, c := range lines {
-			old, known := m.lines[name]
-			if !known {
-				at, _ := slices.BinarySearch(m.names, name)
-				m.names = slices.Insert(m.names, at, name)
-			}
-			if c.raised || old == nil || bytes.Compare(c.first, old) < 0 {
-				m.lines[name] = c.first
-			}
+	return err
+}
+
+// remember brings what is in memory up to date once the step is taken.
+func (w *work) remember() {
+	m := w.m
+	for name, c := range w.lines {
+		old, known := m.lines[name]
+		if !known {
+			at, _ := slices.BinarySearch(m.names, name)
+			m.names = slices.Insert(m.names, at, name)
 		}
-		if until != nil && bytes.Compare(until, m.until) < 0 {
-			m.until = until
+		if c.raised || old == nil || bytes.Compare(c.first, old) < 0 {
+			m.lines[name] = c.first
 		}
-		if rang {
-			m.wake.Ring()
-		}
-	})
+	}
+	if w.until != nil && bytes.Compare(w.until, m.until) < 0 {
+		m.until = w.until
+	}
+	if w.rang {
+		m.wake.Ring()
+	}
 }
 
 // account returns the account of a function, which is written when the command ends.
@@ -186,15 +208,12 @@ func (w *work) read(function string) (*book, error) {
 	if b := w.accounts[function]; b != nil {
 		return b, nil
 	}
-	b := new(book)
-	record, ok := w.tx.Get(accountKey(function))
-	if ok {
-		a, err := decodeAccount(record)
-		if err != nil {
-			return nil, err
-		}
-		b.Account = *a
-	} else if len(w.m.names)+len(w.accounts) >= FunctionsMax {
+	is, ok, err := readAccount(w.tx, function)
+	if err != nil {
+		return nil, err
+	}
+	b := &book{Account: is}
+	if !ok && len(w.m.names)+len(w.accounts) >= FunctionsMax {
 		return nil, &daruma.Error{Kind: daruma.KindThrottled, Ref: function, Err: fmt.Errorf("%d functions have had events, more are not counted", FunctionsMax)}
 	}
 	if w.accounts == nil {

@@ -142,6 +142,31 @@ func TestABodyThatFailsToArriveIsABadRequest(t *testing.T) {
 	}
 }
 
+func TestABodyThatNobodyReadsKeepsNoConnectionWhenItDoesNotCome(t *testing.T) {
+	api := httpAPIOf("Api", "GET /a")
+	api.CORS = &catalog.CORS{Origins: []string{"https://a.example"}}
+	url, stop := serve(t, doorOf(answering(plain), Limits{BodyTime: 50 * time.Millisecond}, api))
+	defer stop()
+	for text, want := range map[string]int{
+		"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc":                                                                 404,
+		"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc":                                                    404,
+		"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n":                                            404,
+		"OPTIONS /a HTTP/1.1\r\nHost: x\r\nOrigin: https://a.example\r\nAccess-Control-Request-Method: GET\r\nContent-Length: 10\r\n\r\nabc": 204,
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		io.WriteString(conn, text)
+		got, err := io.ReadAll(conn) // to the connection's end
+		conn.Close()
+		if err != nil || !strings.HasPrefix(string(got), fmt.Sprintf("HTTP/1.1 %d ", want)) {
+			t.Errorf("%q: got %q, %v, want %d and the connection closed", text, got, err, want)
+		}
+	}
+}
+
 func TestHeadersThatDoNotArriveInTimeEndTheConnection(t *testing.T) {
 	url, stop := serve(t, doorOf(answering(plain), Limits{HeaderTime: 50 * time.Millisecond}, httpAPIOf("Api", "ANY /{proxy+}")))
 	defer stop()

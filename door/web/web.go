@@ -126,6 +126,9 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	spelled, sound := witnessed(r.Context())
 	c.spelled = spelled
 	c.begin(r, d.cfg.Clock.Now())
+	if r.ContentLength != 0 { // also where nobody reads it: net/http waits for what is left of a body
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(d.cfg.Limits.BodyTime)) // the handler alone has no connection to bound
+	}
 
 	site := d.now()
 	c.place = site.view.Place
@@ -254,8 +257,6 @@ func (d *Door) take(w http.ResponseWriter, c *call, p product) (refusal, bool) {
 		limit = urlBodyBytesMax
 	}
 	if c.r.ContentLength != 0 {
-		ctrl := http.NewResponseController(w)
-		ctrl.SetReadDeadline(time.Now().Add(d.cfg.Limits.BodyTime)) // the handler alone has no connection to bound
 		err := c.read(limit)
 		if err != nil {
 			w.Header().Set("Connection", "close")
@@ -264,7 +265,7 @@ func (d *Door) take(w http.ResponseWriter, c *call, p product) (refusal, bool) {
 			}
 			return badRequest[p], false
 		}
-		ctrl.SetReadDeadline(time.Time{})
+		http.NewResponseController(w).SetReadDeadline(time.Time{}) // the function may run for longer
 	}
 	if p == functionURL && c.to.url.Auth != catalog.AuthNone {
 		if d.cfg.Verify == nil {

@@ -57,7 +57,8 @@ func (a *answer) readWithin(t time.Time) {
 }
 
 // body reads the request's body, of a length that was announced. Memory grows
-// with what arrives, not with what was promised.
+// with what arrives, not with what was promised. The time for it is unbounded
+// once it is whole.
 func (x *exchange) body(bytesMax int64, tooLarge *Error) ([]byte, *Error) {
 	n := x.req.HTTP.ContentLength
 	if n == 0 {
@@ -72,7 +73,6 @@ func (x *exchange) body(bytesMax int64, tooLarge *Error) ([]byte, *Error) {
 		}
 		return nil, tooLarge
 	}
-	x.answer.readWithin(time.Now().Add(bodyTimeMax))
 	buf := make([]byte, min(n, 64<<10))
 	var have int64
 	for {
@@ -92,7 +92,8 @@ func (x *exchange) body(bytesMax int64, tooLarge *Error) ([]byte, *Error) {
 	return buf, nil
 }
 
-// drain throws a body away that nobody read.
+// drain throws a body away that nobody read. The time for it stays bounded:
+// net/http reads on what does not come.
 func (x *exchange) drain() {
 	r := x.req.HTTP
 	if x.req.Body != nil || r.ContentLength <= 0 || r.ContentLength > 4*drainBytesMax || r.Header.Get("Expect") != "" {
@@ -100,7 +101,6 @@ func (x *exchange) drain() {
 	}
 	x.answer.readWithin(time.Now().Add(headerTimeMax))
 	_, _ = io.CopyN(io.Discard, r.Body, drainBytesMax) // what is cut short ends with its connection
-	x.answer.readWithin(time.Time{})
 }
 
 // stack is the text of a panic's stack, bounded.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -208,6 +209,51 @@ func TestABodyAboveTheLimitIsRefusedWithAReasonTheClientGetsToSee(t *testing.T) 
 	defer resp.Body.Close()
 	if resp.StatusCode != 413 || resp.Header.Get("x-amzn-ErrorType") != "RequestEntityTooLarge" {
 		t.Errorf("got %d %v", resp.StatusCode, resp.Header)
+	}
+}
+
+// pipes is a listener for connections within a bubble.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestABodyThatNobodyReadsKeepsNoConnectionWhenItDoesNotCome(t *testing.T) {
+	for name, text := range map[string]string{
+		"unsigned":         "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
+		"chunks":           "POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+		"waits to be told": "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n",
+		"a public page":    "GET /page HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
+		"its own address":  "GET / HTTP/1.1\r\nHost: " + checkIPHost + "\r\nContent-Length: 10\r\n\r\nabc",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := live(t, &seen{}, nil)
+				f.Public(func(r *http.Request) bool { return r.URL.Path == "/page" }, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+				ctx, cancel := context.WithCancel(t.Context())
+				ln, done := make(pipes), make(chan error, 1)
+				go func() { done <- f.Serve(ctx, ln) }()
+				c, server := net.Pipe()
+				ln <- server
+				began := time.Now()
+				c.SetDeadline(began.Add(time.Hour))
+				go io.WriteString(c, text)
+				got, err := io.ReadAll(c)
+				if took := time.Since(began); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 ") || took > bodyTimeMax+idleTimeMax {
+					t.Errorf("got %q, %v after %v", got, err, took)
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }
 

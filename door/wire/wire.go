@@ -175,6 +175,9 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.id[0] = x.req.ID
 	w.Header()["X-Amzn-Requestid"] = x.id[:]
 	defer x.recovered()
+	if r.ContentLength != 0 { // also where nobody reads it: net/http waits for what is left of a body
+		x.answer.readWithin(time.Now().Add(bodyTimeMax))
+	}
 	if isCheckIP(r) {
 		tellAddress(&x.answer, r)
 		return

@@ -3,6 +3,7 @@ package daruma
 import (
 	"context"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -47,15 +48,23 @@ const TimeScaleMax = 1000
 // A ScaledClock runs a whole number of times as fast as the machine's clock.
 // While it runs it goes by elapsed time alone: a machine's clock that is set
 // does not move it. At a scale of one, unless it is ahead, it is the machine's.
+// While it is held it goes as the machine's does.
 //
 // Its methods may be called from any goroutine.
 type ScaledClock struct {
 	scale  int64
 	anchor atomic.Pointer[anchor]
+
+	mu      sync.Mutex                // guards the rest, and who holds the clock or lets it go
+	waiting map[*time.Timer]time.Time // timers that were set while it was held, and when they are due by its time
 }
 
-// An anchor is where a clock's own time and the machine's are tied together.
-type anchor struct{ machine, own time.Time }
+// An anchor is where a clock's own time and the machine's are tied together,
+// and how many times as fast it goes from there.
+type anchor struct {
+	machine, own time.Time
+	pace         int64
+}
 
 // NewScaledClock returns a clock that shows the machine's time now and runs
 // scale times as fast from there. A scale below one counts as one, and one
@@ -63,8 +72,32 @@ type anchor struct{ machine, own time.Time }
 func NewScaledClock(scale int) *ScaledClock {
 	c := &ScaledClock{scale: int64(max(1, min(scale, TimeScaleMax)))}
 	now := time.Now()
-	c.anchor.Store(&anchor{now, now.Round(0)})
+	c.anchor.Store(&anchor{now, now.Round(0), c.scale})
 	return c
+}
+
+// Hold has the clock go as the machine's does, until LetGo. It is for the time
+// in which an app comes up: what that takes is real, and nothing of the app
+// should grow old by it. It is called before the clock's first timer is set.
+func (c *ScaledClock) Hold() { c.setPace(1) }
+
+// LetGo has a clock that is held run as fast as it should. What waits for its
+// time from before waits for what is left of it, at that pace.
+func (c *ScaledClock) LetGo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.setPace(c.scale)
+	for t, due := range c.waiting {
+		if t.Stop() {
+			t.Reset(c.machine(max(0, due.Sub(c.Now()))))
+		}
+	}
+	c.waiting = nil
+}
+
+func (c *ScaledClock) setPace(pace int64) {
+	now := time.Now()
+	c.anchor.Store(&anchor{now, c.At(now).Round(0), pace})
 }
 
 // Scale is how many times as fast as the machine's the clock runs.
@@ -74,7 +107,7 @@ func (c *ScaledClock) Scale() int { return int(c.scale) }
 // up to then, perhaps on a clock that ran faster, stays in the past.
 func (c *ScaledClock) GoOnFrom(last time.Time) {
 	if now := time.Now(); last.After(c.At(now)) {
-		c.anchor.Store(&anchor{now, last.Round(0)})
+		c.anchor.Store(&anchor{now, last.Round(0), c.anchor.Load().pace})
 	}
 }
 
@@ -86,8 +119,10 @@ func (c *ScaledClock) Ahead() time.Duration {
 
 // While returns how far this clock goes while the machine's goes d. It is for
 // waits that protect something real, by code that knows this clock only.
-func (c *ScaledClock) While(d time.Duration) time.Duration {
-	return min(d, time.Duration(math.MaxInt64/c.scale)) * time.Duration(c.scale)
+func (c *ScaledClock) While(d time.Duration) time.Duration { return times(d, c.scale) }
+
+func times(d time.Duration, n int64) time.Duration {
+	return min(d, time.Duration(math.MaxInt64/n)) * time.Duration(n)
 }
 
 // Now returns the clock's time.
@@ -96,8 +131,8 @@ func (c *ScaledClock) Now() time.Time { return c.At(time.Now()) }
 // At is the clock's time when the machine's is now, a time that time.Now has returned.
 func (c *ScaledClock) At(now time.Time) time.Time {
 	a := c.anchor.Load()
-	own := a.own.Add(c.While(now.Sub(a.machine)))
-	if c.scale == 1 && !own.After(now.Round(0)) {
+	own := a.own.Add(times(now.Sub(a.machine), a.pace))
+	if a.pace == 1 && !own.After(now.Round(0)) {
 		return now
 	}
 	return own
@@ -105,12 +140,39 @@ func (c *ScaledClock) At(now time.Time) time.Time {
 
 // AfterFunc runs f once d of the clock's time has passed, never before.
 func (c *ScaledClock) AfterFunc(d time.Duration, f func()) func() bool {
-	return SystemClock{}.AfterFunc(c.machine(d), f)
+	if !c.held() {
+		return SystemClock{}.AfterFunc(c.machine(d), f)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.held() { // it was let go meanwhile
+		return SystemClock{}.AfterFunc(c.machine(d), f)
+	}
+	t := time.AfterFunc(d, f)
+	if c.waiting == nil {
+		c.waiting = map[*time.Timer]time.Time{}
+	}
+	c.waiting[t] = c.Now().Add(d)
+	return t.Stop
 }
+
+// held says whether the clock goes slower than it should.
+func (c *ScaledClock) held() bool { return c.anchor.Load().pace != c.scale }
 
 // Sleep waits for d of the clock's time, never less, or for the end of ctx.
 func (c *ScaledClock) Sleep(ctx context.Context, d time.Duration) error {
-	return SystemClock{}.Sleep(ctx, c.machine(d))
+	if !c.held() {
+		return SystemClock{}.Sleep(ctx, c.machine(d))
+	}
+	over := make(chan struct{})
+	stop := c.AfterFunc(d, func() { close(over) })
+	defer stop()
+	select {
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // machine is how long the machine's clock takes for d of this one, rounded up.

@@ -120,6 +120,73 @@ func TestAClockOfScaleOneIsTheMachinesUnlessItIsAhead(t *testing.T) {
 	})
 }
 
+// TestAClockThatIsHeldGoesAsTheMachinesAndItsTimersAreNeverEarly has timers set
+// before and after a clock is let go, and some stopped.
+func TestAClockThatIsHeldGoesAsTheMachinesAndItsTimersAreNeverEarly(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		scale := rapid.IntRange(1, daruma.TimeScaleMax).Draw(rt, "scale")
+		held := time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(rt, "held"))
+		ahead := time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(rt, "ahead"))
+		waits := rapid.SliceOfN(rapid.Int64Range(0, int64(2*time.Hour)), 1, 20).Draw(rt, "waits")
+		synctest.Test(t, func(t *testing.T) {
+			c := daruma.NewScaledClock(scale)
+			c.Hold()
+			c.GoOnFrom(time.Now().Add(ahead))
+			began, machine := c.Now(), time.Now()
+			// at is where the clock should be when the machine has gone on so far.
+			at := func(d time.Duration) time.Duration { return min(d, held) + max(0, d-held)*time.Duration(scale) }
+			rung := make(chan struct{})
+			wait := func(d time.Duration, f func()) { c.AfterFunc(d, f) }
+			set := func(waits []int64) {
+				for i, d := range waits {
+					due := c.Now().Add(time.Duration(d))
+					wait(time.Duration(d), func() {
+						now, real := c.Now(), time.Since(machine)
+						if late := now.Sub(due); late < 0 || late >= time.Duration(scale) {
+							t.Errorf("a timer for %v rang at %v", due, now)
+						}
+						if got, want := now.Sub(began), at(real); got != want {
+							t.Errorf("after %v the clock has gone %v, want %v", real, got, want)
+						}
+						rung <- struct{}{}
+					})
+					if i%2 == 0 {
+						wait = func(d time.Duration, f func()) {
+							go func() {
+								if err := c.Sleep(context.WithoutCancel(t.Context()), d); err != nil {
+									t.Error(err)
+								}
+								f()
+							}()
+							synctest.Wait()
+						}
+					} else {
+						wait = func(d time.Duration, f func()) { c.AfterFunc(d, f) }
+					}
+				}
+			}
+			stopped := c.AfterFunc(time.Minute, func() {
+				if held < time.Minute {
+					t.Error("a timer that was stopped rang")
+				}
+			})
+			set(waits)
+			go func() {
+				time.Sleep(held)
+				if held < time.Minute && !stopped() {
+					t.Error("a timer could not be stopped")
+				}
+				c.LetGo()
+				set(waits)
+				rung <- struct{}{}
+			}()
+			for range 2*len(waits) + 1 {
+				<-rung
+			}
+		})
+	})
+}
+
 func TestAScaledClockEndsBeforeItsNumbersDo(t *testing.T) {
 	c := daruma.NewScaledClock(daruma.TimeScaleMax)
 	if d := c.While(math.MaxInt64); d <= 0 || c.While(time.Minute) != daruma.TimeScaleMax*time.Minute {

@@ -140,6 +140,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, clock: daruma.NewScaledClock(cfg.TimeScale), ready: make(chan struct{}), stop: make(chan struct{}), ending: make(chan struct{})}
+	n.clock.Hold() // what it takes to come up is real: until Run nothing grows old faster
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.close())

@@ -31,6 +31,7 @@ func (n *Node) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	n.clock.LetGo()
 	// The log goes on until everything that writes to it has ended.
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()

@@ -32,6 +32,20 @@ var numeric = map[string]struct{ least, most, unset int }{
 	"VisibilityTimeout":             {0, 43200, 30},
 }
 
+// flags are the attributes that are true or false, in any case.
+var flags = []string{"FifoQueue", "ContentBasedDeduplication", managedSSE}
+
+// lowered returns attributes with flags in lower case, as they are told.
+func lowered(attributes map[string]string) map[string]string {
+	attributes = maps.Clone(attributes)
+	for _, name := range flags {
+		if v, ok := attributes[name]; ok {
+			attributes[name] = strings.ToLower(v)
+		}
+	}
+	return attributes
+}
+
 // defaultHide is the visibility time-out of a queue for which none is given.
 const defaultHide = 30 * time.Second
 
@@ -79,7 +93,7 @@ func apply(s *queue.Settings, place catalog.Place, attributes map[string]string,
 		switch {
 		case fail != nil:
 			return fail
-		case created && !is: // a standard queue says so by saying nothing
+		case created && !is, !created && !s.FIFO: // a standard queue says so by saying nothing
 			return fault(invalidName, "Unknown Attribute FifoQueue.")
 		case !created && is != s.FIFO:
 			return fault(invalidValue, "Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.")
@@ -102,6 +116,9 @@ func apply(s *queue.Settings, place catalog.Place, attributes map[string]string,
 
 func set(s *queue.Settings, place catalog.Place, name, value string) *failure {
 	if !s.FIFO && slices.Contains(fifoOnly, name) {
+		if name == "DeduplicationScope" || name == "FifoThroughputLimit" {
+			return fault(invalidName, "You can specify the "+name+" only when FifoQueue is set to true.")
+		}
 		return fault(invalidName, "Unknown Attribute "+name+".")
 	}
 	if n, ok := numeric[name]; ok {

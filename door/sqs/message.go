@@ -24,7 +24,7 @@ const (
 )
 
 // message makes a message of an entry, for a queue.
-func (c *call) message(is *queue.Queue, e *entry, batch bool) (m queue.Message, fail *failure) {
+func (c *call) message(is *queue.Queue, e *entry) (m queue.Message, fail *failure) {
 	if e.MessageBody == nil || *e.MessageBody == "" {
 		return m, missing("MessageBody")
 	}
@@ -48,7 +48,7 @@ func (c *call) message(is *queue.Queue, e *entry, batch bool) (m queue.Message, 
 	if fail = c.delay(is, e, &m); fail != nil {
 		return m, fail
 	}
-	return m, grouped(is, e, &m, batch)
+	return m, grouped(is, e, &m)
 }
 
 // trace is the trace header that goes with a message: that of its system
@@ -94,30 +94,35 @@ func (c *call) delay(is *queue.Queue, e *entry, m *queue.Message) *failure {
 }
 
 // grouped reads the group of a message and what it is known by.
-func grouped(is *queue.Queue, e *entry, m *queue.Message, batch bool) *failure {
-	if e.MessageGroupID != nil {
-		if m.Group = *e.MessageGroupID; !identifier(m.Group) {
-			return faultf(invalidParameter, "MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.")
+func grouped(is *queue.Queue, e *entry, m *queue.Message) *failure {
+	for _, p := range []struct {
+		name string
+		from *string
+		to   *string
+	}{{"MessageGroupId", e.MessageGroupID, &m.Group}, {"MessageDeduplicationId", e.MessageDeduplicationID, &m.Once}} {
+		if p.from == nil {
+			continue
+		}
+		if *p.to = *p.from; !identifier(*p.to) {
+			return badValue(*p.to, p.name, p.name+" can only include alphanumeric and punctuation characters. 1 to 128 in length.")
 		}
 	}
-	if e.MessageDeduplicationID != nil {
-		if m.Once = *e.MessageDeduplicationID; !identifier(m.Once) {
-			return faultf(invalidParameter, "MessageDeduplicationId can only include alphanumeric and punctuation characters. 1 to 128 in length.")
-		}
-	}
-	switch {
-	case !is.FIFO && m.Once != "":
+	if !is.FIFO && m.Once != "" {
 		return badValue(m.Once, "MessageDeduplicationId", "The request include parameter that is not valid for this queue type.")
-	case !is.FIFO:
-		return nil
-	case m.Group == "" && batch:
-		return fault(invalidParameter, "The request must contain the parameter MessageGroupId.")
-	case m.Group == "":
-		return missing("MessageGroupId")
-	case m.Once == "" && !is.OnceByBody:
-		return fault(invalidParameter, "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly")
-	case m.Once == "":
+	}
+	if is.FIFO && m.Once == "" {
 		m.Once = bodyHash(m.Body)
+	}
+	return required(is, e)
+}
+
+// required says what an entry lacks that a FIFO queue requires.
+func required(is *queue.Queue, e *entry) *failure {
+	switch {
+	case is.FIFO && e.MessageGroupID == nil:
+		return missing("MessageGroupId")
+	case is.FIFO && e.MessageDeduplicationID == nil && !is.OnceByBody:
+		return fault(invalidParameter, "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly")
 	}
 	return nil
 }

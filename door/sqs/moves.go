@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/daruma-io/daruma/queue"
@@ -13,8 +14,12 @@ const movesMax = 10
 
 // A handle names a move: what AWS's handles have in them, in base64.
 type handle struct {
-	Number int64  `json:"taskId"`
+	Task   string `json:"taskId"`
 	Source string `json:"sourceArn"`
+}
+
+func handleOf(m *queue.Move, source string) handle {
+	return handle{strconv.FormatInt(m.Number, 10), source}
 }
 
 func (h handle) String() string {
@@ -25,6 +30,8 @@ func (h handle) String() string {
 func noResource() *failure {
 	return fault(resourceNotFound, "The resource that you specified for the SourceArn parameter doesn't exist.")
 }
+
+func noTask() *failure { return fault(resourceNotFound, "Task does not exist.") }
 
 // source returns the queue an ARN names.
 func (d *Door) source(arn string) (*queue.Queue, *failure) {
@@ -67,11 +74,11 @@ func (d *Door) startMessageMoveTask(c *call) (any, *failure) {
 	case errors.Is(err, queue.ErrNoDeadLetters):
 		return nil, fault(invalidParameter, "Source queue must be configured as a Dead Letter Queue.")
 	case errors.Is(err, queue.ErrMoving):
-		return nil, fault(unsupported, "There is already a task running. Only one active task is allowed for a source queue arn at a given time.")
+		return nil, fault(invalidParameter, "There is already a task running. Only one active task is allowed for a source queue arn at a given time.")
 	case err != nil:
 		return nil, failureOf(err)
 	}
-	return taskHandle{handle{m.Number, c.in.SourceARN}.String()}, nil
+	return taskHandle{handleOf(m, c.in.SourceARN).String()}, nil
 }
 
 type cancelled struct {
@@ -85,16 +92,20 @@ func (d *Door) cancelMessageMoveTask(c *call) (any, *failure) {
 	var h handle
 	raw, err := base64.StdEncoding.DecodeString(c.in.TaskHandle)
 	if err != nil || json.Unmarshal(raw, &h) != nil {
-		return nil, badValue(c.in.TaskHandle, "TaskHandle", "It is no handle of a task.")
+		return nil, fault(invalidParameter, "Value for parameter TaskHandle is invalid.")
 	}
 	is, fail := d.source(h.Source)
 	if fail != nil {
 		return nil, fail
 	}
-	m, err := d.queues.CancelMove(c.ctx, is.Name, h.Number)
+	number, err := strconv.ParseInt(h.Task, 10, 64)
+	if err != nil {
+		return nil, noTask()
+	}
+	m, err := d.queues.CancelMove(c.ctx, is.Name, number)
 	switch {
 	case errors.Is(err, queue.ErrNoMove):
-		return nil, fault(resourceNotFound, "Task does not exist.")
+		return nil, noTask()
 	case err != nil:
 		return nil, failureOf(err)
 	}
@@ -135,7 +146,7 @@ func (d *Door) listMessageMoveTasks(c *call) (any, *failure) {
 	for _, m := range list[:min(most, len(list))] {
 		t := task{Status: strings.ToUpper(m.State), SourceARN: c.in.SourceARN, Rate: m.Rate, Moved: m.Moved, ToMove: m.Count, FailureReason: m.Failure, Started: m.Started.UnixMilli()}
 		if m.State == queue.MoveRunning {
-			t.TaskHandle = handle{m.Number, c.in.SourceARN}.String()
+			t.TaskHandle = handleOf(m, c.in.SourceARN).String()
 		}
 		if m.To != "" {
 			t.DestinationARN = ARN(d.place, m.To)

@@ -51,7 +51,7 @@ func (d *Door) addPermission(c *call) (any, *failure) {
 	}
 	s.Principal, s.Action = map[string]any{"AWS": oneOrMany(principals)}, oneOrMany(actions)
 	return nil, d.change(c, is.Name, "", func(q *queue.Settings) *failure {
-		doc := document{Version: "2012-10-17", ID: ARN(d.place, is.Name) + "/SQSDefaultPolicy"}
+		doc := document{Version: "2008-10-17", ID: ARN(d.place, is.Name) + "/SQSDefaultPolicy"}
 		if text := q.Labels[policy]; text != "" {
 			if err := json.Unmarshal([]byte(text), &doc); err != nil {
 				return fault(invalidValue, "Invalid value for the parameter Policy.")
@@ -83,7 +83,10 @@ func (d *Door) removePermission(c *call) (any, *failure) {
 				return fault(invalidValue, "Invalid value for the parameter Policy.")
 			}
 		}
-		if !slices.ContainsFunc(doc.Statement, labelled(c.in.Label)) {
+		switch {
+		case q.Labels[policy] == "":
+			return badValue(c.in.Label, "Label", "can't find label.")
+		case !slices.ContainsFunc(doc.Statement, labelled(c.in.Label)):
 			return badValue(c.in.Label, "Label", "can't find label on existing policy.")
 		}
 		doc.Statement = slices.DeleteFunc(doc.Statement, labelled(c.in.Label))

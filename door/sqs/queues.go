@@ -26,6 +26,7 @@ func (d *Door) createQueue(c *call) (any, *failure) {
 	if name == "" {
 		return nil, missing("QueueName")
 	}
+	c.in.Attributes = lowered(c.in.Attributes)
 	if fail := nameFault(name, c.in.Attributes["FifoQueue"]); fail != nil {
 		return nil, fail
 	}
@@ -207,6 +208,7 @@ func (d *Door) setQueueAttributes(c *call) (any, *failure) {
 	if len(c.in.Attributes) == 0 {
 		return nil, missing("Attributes")
 	}
+	c.in.Attributes = lowered(c.in.Attributes)
 	return nil, d.change(c, is.Name, c.in.Attributes[redrivePolicy], func(s *queue.Settings) *failure {
 		return apply(s, d.place, c.in.Attributes, false)
 	})

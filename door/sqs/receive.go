@@ -197,11 +197,11 @@ func described(a queue.Attribute) attribute {
 
 // matches says whether a name is asked for: by itself, as one of all, or by how it begins.
 func matches(asked, name string) bool {
-	if asked == "All" || asked == ".*" || asked == name {
+	if asked == "All" || asked == "*" || asked == name {
 		return true
 	}
-	prefix, ok := strings.CutSuffix(asked, ".*")
-	return ok && strings.HasPrefix(name, prefix+".")
+	prefix, ok := strings.CutSuffix(asked, ".*") // of "foo.*" the names that begin with "foo", a dot behind it or not
+	return ok && strings.HasPrefix(name, prefix)
 }
 
 // systemOf is the system attributes of a message.

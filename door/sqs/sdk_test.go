@@ -1,6 +1,7 @@
 package sqs
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -91,7 +92,7 @@ func TestTheChecksumOfAttributesCoversWhatIsReturned(t *testing.T) {
 	for _, c := range []struct {
 		names []string
 		want  []string
-	}{{nil, nil}, {[]string{"foo.*"}, []string{"foo.a"}}, {[]string{"bar"}, []string{"bar"}}, {[]string{".*"}, []string{"bar", "foo.a"}}, {[]string{"nope"}, nil}, {[]string{"fo.*"}, nil}} {
+	}{{nil, nil}, {[]string{"foo.*"}, []string{"foo.a"}}, {[]string{"bar"}, []string{"bar"}}, {[]string{".*"}, []string{"bar", "foo.a"}}, {[]string{"nope"}, nil}, {[]string{"fo.*"}, []string{"foo.a"}}, {[]string{"*"}, []string{"bar", "foo.a"}}} {
 		out, err := w.sdk.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url, MessageAttributeNames: c.names, VisibilityTimeout: 0})
 		if err != nil || len(out.Messages) != 1 {
 			t.Fatal(err, out)
@@ -130,6 +131,23 @@ func TestABatchAnswersEachOfItsEntries(t *testing.T) {
 		_, err := w.sdk.SendMessageBatch(t.Context(), &sqs.SendMessageBatchInput{QueueUrl: url, Entries: entries})
 		w.refused(err, want)
 	}
+	fifo := w.create("q.fifo", map[string]string{"FifoQueue": "true"})
+	complete := entry("a", "1")
+	complete.MessageGroupId, complete.MessageDeduplicationId = aws.String("g"), aws.String("d")
+	known := entry("b", "1")
+	known.MessageDeduplicationId = aws.String("e")
+	grouped := entry("b", "1")
+	grouped.MessageGroupId = aws.String("g")
+	for want, e := range map[string]types.SendMessageBatchRequestEntry{
+		"InvalidParameterValue: The request must contain the parameter MessageGroupId.": known,
+		"InvalidParameterValue: The queue should either have ContentBasedDeduplication": grouped,
+	} {
+		_, err := w.sdk.SendMessageBatch(t.Context(), &sqs.SendMessageBatchInput{QueueUrl: fifo, Entries: []types.SendMessageBatchRequestEntry{complete, e}})
+		w.refused(err, want)
+	}
+	if got := w.receive(fifo, 10); len(got) > 0 {
+		t.Errorf("of batches that were refused got %+v", got)
+	}
 	got := w.receive(url, 10)
 	deleted, err := w.sdk.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: []types.DeleteMessageBatchRequestEntry{{Id: aws.String("x"), ReceiptHandle: got[0].ReceiptHandle}, {Id: aws.String("y"), ReceiptHandle: aws.String("rubbish")}}})
 	if err != nil || len(deleted.Successful) != 1 || len(deleted.Failed) != 1 || *deleted.Failed[0].Code != "ReceiptHandleIsInvalid" {
@@ -167,29 +185,32 @@ func TestWhatIsWrongIsRefusedInTheWordsOfTheService(t *testing.T) {
 	}
 	body := aws.String("x")
 	for want, err := range map[string]error{
-		"AWS.SimpleQueueService.NonExistentQueue: The specified queue does not exist.":                                                        send(sqs.SendMessageInput{QueueUrl: gone, MessageBody: body}),
-		"MissingParameter: The request must contain the parameter MessageBody.":                                                               send(sqs.SendMessageInput{MessageBody: aws.String("")}),
-		"InvalidMessageContents: Invalid characters found.":                                                                                   send(sqs.SendMessageInput{MessageBody: aws.String("\x01")}),
-		"InvalidParameterValue: One or more parameters are invalid. Reason: Message must be shorter than 1048576 bytes.":                      send(sqs.SendMessageInput{MessageBody: aws.String(strings.Repeat("x", 1<<20+1))}),
-		"InvalidParameterValue: Value 901 for parameter DelaySeconds is invalid.":                                                             send(sqs.SendMessageInput{MessageBody: body, DelaySeconds: 901}),
-		"InvalidParameterValue: Value 11 for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.":        receive(sqs.ReceiveMessageInput{MaxNumberOfMessages: 11}),
-		"InvalidParameterValue: Value 21 for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided.":              receive(sqs.ReceiveMessageInput{WaitTimeSeconds: 21}),
-		"InvalidParameterValue: Message (user) attribute 'X' must contain a non-empty value of type 'String'.":                                attribute("X", "String", ""),
-		"InvalidParameterValue: Can't cast the value of message (user) attribute 'n' to a number.":                                            attribute("n", "Number", "one"),
-		"InvalidParameterValue: The type of message (user) attribute 't' is invalid.":                                                         attribute("t", "Text", "x"),
-		"InvalidParameterValue: You cannot use message attribute names beginning with 'AWS.'":                                                 attribute("AWS.x", "String", "x"),
-		"InvalidParameterValue: Invalid message attribute name beginning with character '.'":                                                  attribute("x.", "String", "x"),
-		"MissingParameter: The request must contain the parameter MessageGroupId.":                                                            send(sqs.SendMessageInput{QueueUrl: fifo, MessageBody: body}),
-		"InvalidParameterValue: The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly": send(sqs.SendMessageInput{QueueUrl: fifo, MessageBody: body, MessageGroupId: aws.String("g")}),
-		"InvalidParameterValue: MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.":                 send(sqs.SendMessageInput{QueueUrl: fifo, MessageBody: body, MessageGroupId: aws.String("a b")}),
-		"The request include parameter that is not valid for this queue type.":                                                                send(sqs.SendMessageInput{QueueUrl: fifo, MessageBody: body, MessageGroupId: aws.String("g"), MessageDeduplicationId: aws.String("d"), DelaySeconds: 1}),
-		"QueueAlreadyExists: A queue already exists with the same name and a different value for attribute DelaySeconds":                      create("q", map[string]string{"DelaySeconds": "5"}),
-		"InvalidParameterValue: Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length":                         create("a b", nil),
+		"AWS.SimpleQueueService.NonExistentQueue: The specified queue does not exist.":                                                                                                   send(sqs.SendMessageInput{QueueUrl: gone, MessageBody: body}),
+		"MissingParameter: The request must contain the parameter MessageBody.":                                                                                                          send(sqs.SendMessageInput{MessageBody: aws.String("")}),
+		"InvalidMessageContents: Invalid characters found.":                                                                                                                              send(sqs.SendMessageInput{MessageBody: aws.String("\x01")}),
+		"InvalidParameterValue: One or more parameters are invalid. Reason: Message must be shorter than 1048576 bytes.":                                                                 send(sqs.SendMessageInput{MessageBody: aws.String(strings.Repeat("x", 1<<20+1))}),
+		"InvalidParameterValue: Value 901 for parameter DelaySeconds is invalid.":                                                                                                        send(sqs.SendMessageInput{MessageBody: body, DelaySeconds: 901}),
+		"InvalidParameterValue: Value 11 for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and 10, if provided.":                                                   receive(sqs.ReceiveMessageInput{MaxNumberOfMessages: 11}),
+		"InvalidParameterValue: Value 21 for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= 20, if provided.":                                                         receive(sqs.ReceiveMessageInput{WaitTimeSeconds: 21}),
+		"InvalidParameterValue: Message (user) attribute 'X' must contain a non-empty value of type 'String'.":                                                                           attribute("X", "String", ""),
+		"InvalidParameterValue: Can't cast the value of message (user) attribute 'n' to a number.":                                                                                       attribute("n", "Number", "one"),
+		"InvalidParameterValue: The type of message (user) attribute 't' is invalid.":                                                                                                    attribute("t", "Text", "x"),
+		"InvalidParameterValue: You cannot use message attribute names beginning with 'AWS.'":                                                                                            attribute("AWS.x", "String", "x"),
+		"InvalidParameterValue: Invalid message attribute name beginning with character '.'":                                                                                             attribute("x.", "String", "x"),
+		"MissingParameter: The request must contain the parameter MessageGroupId.":                                                                                                       send(sqs.SendMessageInput{QueueUrl: fifo, MessageBody: body}),
+		"InvalidParameterValue: The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly":                                            send(sqs.SendMessageInput{QueueUrl: fifo, MessageBody: body, MessageGroupId: aws.String("g")}),
+		"InvalidParameterValue: Value a b for parameter MessageGroupId is invalid. Reason: MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.": send(sqs.SendMessageInput{QueueUrl: fifo, MessageBody: body, MessageGroupId: aws.String("a b")}),
+		"The request include parameter that is not valid for this queue type.":                                                                                                           send(sqs.SendMessageInput{QueueUrl: fifo, MessageBody: body, MessageGroupId: aws.String("g"), MessageDeduplicationId: aws.String("d"), DelaySeconds: 1}),
+		"QueueAlreadyExists: A queue already exists with the same name and a different value for attribute DelaySeconds":                                                                 create("q", map[string]string{"DelaySeconds": "5"}),
+		"InvalidParameterValue: Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length":                                                                    create("a b", nil),
 		"must end with .fifo suffix":                                                                                       create("nofifo", map[string]string{"FifoQueue": "true"}),
 		"InvalidAttributeName: Unknown Attribute Foo.":                                                                     create("q2", map[string]string{"Foo": "1"}),
 		"InvalidAttributeValue: Invalid value for the parameter VisibilityTimeout.":                                        create("q2", map[string]string{"VisibilityTimeout": "43201"}),
-		"InvalidAttributeValue: Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.": set(url, "FifoQueue", "true"),
-		"InvalidAttributeName: Unknown Attribute DeduplicationScope.":                                                      set(url, "DeduplicationScope", "queue"),
+		"InvalidAttributeValue: Invalid value for the parameter FifoQueue. Reason: Modifying queue type is not supported.": set(fifo, "FifoQueue", "false"),
+		"InvalidAttributeName: Unknown Attribute FifoQueue.":                                                               set(url, "FifoQueue", "true"),
+		"InvalidAttributeName: Unknown Attribute ContentBasedDeduplication.":                                               set(url, "ContentBasedDeduplication", "true"),
+		"InvalidAttributeName: You can specify the DeduplicationScope only when FifoQueue is set to true.":                 set(url, "DeduplicationScope", "queue"),
+		"InvalidParameterValue: Value  for parameter MessageDeduplicationId is invalid.":                                   send(sqs.SendMessageInput{QueueUrl: fifo, MessageBody: body, MessageGroupId: aws.String("g"), MessageDeduplicationId: aws.String("")}),
 		"perMessageGroupId is allowed only when the value for DeduplicationScope is messageGroup":                          set(fifo, "FifoThroughputLimit", "perMessageGroupId"),
 		"Dead letter target does not exist.":                                                                               set(url, "RedrivePolicy", `{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:nope","maxReceiveCount":"5"}`),
 		"Dead-letter queue must be same type of queue as the source.":                                                      set(url, "RedrivePolicy", `{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:q.fifo","maxReceiveCount":5}`),
@@ -396,7 +417,27 @@ func TestAMessageReceivedTooOftenIsInTheDeadLetterQueueAndComesBack(t *testing.T
 		t.Errorf("got %+v, %v", list.Results, err)
 	}
 	_, err = w.sdk.CancelMessageMoveTask(t.Context(), &sqs.CancelMessageMoveTaskInput{TaskHandle: task.TaskHandle})
-	w.refused(err, "ResourceNotFoundException")
+	w.refused(err, "ResourceNotFoundException: Task does not exist.")
+	for handle, want := range map[string]string{
+		"rubbish": "InvalidParameterValue: Value for parameter TaskHandle is invalid.",
+		base64.StdEncoding.EncodeToString([]byte(`{"taskId":"10f57157-fc38-4da9-a113-4de7e12d05aa","sourceArn":"arn:aws:sqs:us-east-1:000000000000:dead"}`)): "ResourceNotFoundException: Task does not exist.",
+		base64.StdEncoding.EncodeToString([]byte(`{"taskId":"1","sourceArn":"arn:aws:sqs:us-east-1:000000000000:nope"}`)):                                    "ResourceNotFoundException: The resource that you specified for the SourceArn parameter doesn't exist.",
+	} {
+		_, err := w.sdk.CancelMessageMoveTask(t.Context(), &sqs.CancelMessageMoveTaskInput{TaskHandle: &handle})
+		w.refused(err, want)
+	}
+	for range 3 {
+		w.send(dead, "x")
+	}
+	slowly := &sqs.StartMessageMoveTaskInput{SourceArn: aws.String("arn:aws:sqs:us-east-1:000000000000:dead"), DestinationArn: aws.String("arn:aws:sqs:us-east-1:000000000000:q"), MaxNumberOfMessagesPerSecond: aws.Int32(1)}
+	if task, err = w.sdk.StartMessageMoveTask(t.Context(), slowly); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.sdk.StartMessageMoveTask(t.Context(), slowly)
+	w.refused(err, "InvalidParameterValue: There is already a task running.")
+	if _, err := w.sdk.CancelMessageMoveTask(t.Context(), &sqs.CancelMessageMoveTaskInput{TaskHandle: task.TaskHandle}); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestQueuesAreListedTaggedChangedAndRemoved(t *testing.T) {
@@ -444,8 +485,24 @@ func TestQueuesAreListedTaggedChangedAndRemoved(t *testing.T) {
 		a["QueueArn"] != "arn:aws:sqs:us-east-1:000000000000:b1" || !strings.Contains(a["Policy"], `"Sid":"l"`) || a["RedrivePolicy"] != "" || a["FifoQueue"] != "" {
 		t.Errorf("got %v", a)
 	}
-	if _, err := w.sdk.RemovePermission(t.Context(), &sqs.RemovePermissionInput{QueueUrl: url, Label: aws.String("l")}); err != nil {
+	permission := func(label string) error {
+		_, err := w.sdk.RemovePermission(t.Context(), &sqs.RemovePermissionInput{QueueUrl: url, Label: &label})
+		return err
+	}
+	w.refused(permission("odd"), "InvalidParameterValue: Value odd for parameter Label is invalid. Reason: can't find label on existing policy.")
+	if err := permission("l"); err != nil {
 		t.Fatal(err)
+	}
+	w.refused(permission("l"), "InvalidParameterValue: Value l for parameter Label is invalid. Reason: can't find label.")
+	for _, same := range []map[string]string{{"FifoQueue": "True", "ContentBasedDeduplication": "True"}, {"FifoQueue": "true", "ContentBasedDeduplication": "TRUE"}} { // as str(True) has it in Python
+		fifo, err := w.sdk.CreateQueue(t.Context(), &sqs.CreateQueueInput{QueueName: aws.String("c.fifo"), Attributes: same})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.sdk.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: fifo.QueueUrl, AttributeNames: []types.QueueAttributeName{"All"}})
+		if err != nil || got.Attributes["FifoQueue"] != "true" || got.Attributes["ContentBasedDeduplication"] != "true" {
+			t.Errorf("got %+v, %v", got, err)
+		}
 	}
 	some, err := w.sdk.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{QueueUrl: url, AttributeNames: []types.QueueAttributeName{"DelaySeconds", "Policy"}})
 	if err != nil || len(some.Attributes) != 1 {

@@ -64,7 +64,7 @@ func (d *Door) sendMessage(c *call) (any, *failure) {
 	if fail != nil {
 		return nil, fail
 	}
-	m, fail := c.message(is, &c.in.entry, false)
+	m, fail := c.message(is, &c.in.entry)
 	if fail != nil {
 		return nil, fail
 	}
@@ -162,7 +162,11 @@ func (d *Door) sendMessageBatch(c *call) (any, *failure) {
 	for i := range c.in.Entries {
 		e := &c.in.Entries[i]
 		size += e.size()
-		m, fail := c.message(is, e, true)
+		if fail := required(is, e); fail != nil { // of one entry, it refuses the batch
+			fail.kind = invalidParameter
+			return nil, fail
+		}
+		m, fail := c.message(is, e)
 		if fail != nil {
 			out.Failed = append(out.Failed, e.failed(fail))
 			continue

@@ -231,6 +231,9 @@ func (r *reader) experiment(n *tree.Node) {
 		if one.Provider.Kill != nil {
 			r.wrong(a.Pos, "put it into the method", "the rollback %q kills the platform, which puts nothing back", one.Name)
 		}
+		if one.Provider.Fault != nil {
+			r.wrong(a.Pos, "put it into the method: faults end before rollbacks run", "the rollback %q puts a fault in force, and nothing would end it", one.Name)
+		}
 		e.Rollbacks = append(e.Rollbacks, one)
 	}
 	for _, g := range r.list(n, "guards") {

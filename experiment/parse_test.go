@@ -104,6 +104,7 @@ func TestWhatCannotBeHonouredIsRefusedWithItsPlace(t *testing.T) {
 		{"a platform that is down for too long", "{ type: wait, for: 30s }", "{ type: platform-killed, down: 1h }", "down must be seconds or a duration"},
 		{"a probe that kills", "provider: { type: metric, metric: error-share, of: orders }", "provider: { type: platform-killed }", "which changes things"},
 		{"a rollback that kills", "guards:", "rollbacks: [{ name: again, type: action, provider: { type: platform-killed } }]\nguards:", `the rollback "again" kills the platform`},
+		{"a rollback that breaks something", "guards:", "rollbacks: [{ ref: slow }]\nguards:", `the rollback "slow" puts a fault in force`},
 		{"how long nobody was killed", "metric: error-share, of: orders", "metric: platform-down", "needs a platform that is killed"},
 		{"no tolerance", "tolerance: [0, 0.01], ", "", "has no tolerance"},
 		{"a bad duration", "during: 1m", "during: soon", "during must be seconds or a duration"},

@@ -1,9 +1,12 @@
 package conduct
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/daruma-io/daruma/experiment"
 )
 
 // Counts is what a platform counts at one moment. All numbers but the states only grow.
@@ -115,6 +118,17 @@ func (c Counts) known(of string) bool {
 	_, q := c.Queues[of]
 	_, t := c.Tables[of]
 	return f || q || t
+}
+
+// missing says that what a metric names is not there; "" when it is. Loads and faults are those of the experiment.
+func (c Counts) missing(m experiment.Metric) string {
+	switch kind, _ := experiment.MeasureNamed(m.Name); {
+	case kind.Of != "load" && kind.Of != "fault" && m.Of != "" && !c.known(m.Of):
+		return fmt.Sprintf("there is no %s called %q", kind.Of, m.Of)
+	case kind.Per == "function" && m.Per != "" && !c.known(m.Per):
+		return fmt.Sprintf("there is no function called %q", m.Per)
+	}
+	return ""
 }
 
 // durations adds the runs of functions between two moments up, by bucket.

@@ -53,12 +53,13 @@ func (r *run) weigh(ctx context.Context, a experiment.Activity, j *Judgement) {
 		if i >= 0 {
 			before = r.out.Judged[i].Value
 		} else if m := a.Provider.Metric; m != nil && r.edges[experiment.Before] != nil {
-			if was := r.windowOf(experiment.Before, "phase").measure(*m); was.none == "" {
+			was := r.windowOf(experiment.Before, "phase").measure(*m)
+			if kind, _ := experiment.MeasureNamed(m.Name); was.none == "" && (!kind.Share || was.of >= int64(r.e.Samples)) {
 				before = was.value
 			}
 		}
 		if _, ok := experiment.Number(before); !ok {
-			j.Outcome, j.Why = Unknown, "before anything was broken there was nothing to set it against"
+			j.Outcome, j.Why = Unknown, "before anything was broken there was nothing, or too little, to set it against"
 			return
 		}
 	}

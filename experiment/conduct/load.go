@@ -53,7 +53,7 @@ func (d *driver) run(ctx context.Context) {
 		}
 		if waiting > d.load.Max {
 			d.waiting.Add(-1)
-			d.note(sample{at: time.Now()}, fmt.Sprintf("not sent: %d were waiting for their answers", d.load.Max))
+			d.note(sample{at: time.Now(), unsent: true}, fmt.Sprintf("not sent: %d were waiting for their answers", d.load.Max))
 			continue
 		}
 		r := d.request(n)
@@ -99,7 +99,7 @@ func (d *driver) note(s sample, what string) {
 	if s.ok {
 		return
 	}
-	if s.took == 0 {
+	if s.unsent {
 		d.missed++
 	}
 	if len(what) > 160 {

@@ -1,7 +1,6 @@
 package conduct
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -15,6 +14,8 @@ type sample struct {
 	took time.Duration
 	ok   bool
 	late bool // its time was over before its answer
+
+	unsent bool // too many waited: it has no time
 }
 
 // A window is what happened between two moments.
@@ -49,13 +50,10 @@ type measured struct {
 
 // measure works out a metric.
 func (w window) measure(m experiment.Metric) measured {
+	if why := w.to.missing(m); why != "" {
+		return measured{none: why}
+	}
 	kind, _ := experiment.MeasureNamed(m.Name)
-	if kind.Of != "load" && kind.Of != "fault" && m.Of != "" && !w.to.known(m.Of) {
-		return measured{none: fmt.Sprintf("there is no %s called %q", kind.Of, m.Of)}
-	}
-	if kind.Per == "function" && m.Per != "" && !w.to.known(m.Per) {
-		return measured{none: fmt.Sprintf("there is no function called %q", m.Per)}
-	}
 	switch kind.Of {
 	case "load":
 		return w.ofLoad(m)
@@ -72,6 +70,14 @@ func (w window) measure(m experiment.Metric) measured {
 }
 
 func plain(n int64) measured { return measured{value: float64(n), of: -1} }
+
+// among is how many of all there were: of nothing nothing is known, and 0 would look well.
+func among(part, all int64) measured {
+	if all <= 0 {
+		return share(part, all)
+	}
+	return plain(part)
+}
 
 func share(part, all int64) measured {
 	if all <= 0 {
@@ -135,7 +141,7 @@ func (w window) ofFunction(m experiment.Metric) measured {
 	case "runs":
 		return plain(grown(runs))
 	case "run-errors":
-		return plain(grown(bad))
+		return among(grown(bad), grown(runs))
 	case "run-error-share":
 		return share(grown(bad), grown(runs))
 	case "run-p50":
@@ -154,22 +160,24 @@ func (w window) ofLoad(m experiment.Metric) measured {
 		if !s.ok {
 			bad++
 		}
-		took = append(took, s.took)
+		if !s.unsent {
+			took = append(took, s.took)
+		}
 	}
 	slices.Sort(took)
 	n := int64(len(all))
 	at := func(q float64) measured {
-		if n == 0 {
+		if len(took) == 0 {
 			return share(0, 0)
 		}
-		i := min(len(took)-1, int(math.Ceil(q*float64(n)))-1)
-		return measured{value: float64(took[max(0, i)].Microseconds()) / 1000, of: n}
+		i := min(len(took)-1, int(math.Ceil(q*float64(len(took))))-1)
+		return measured{value: float64(took[max(0, i)].Microseconds()) / 1000, of: int64(len(took))}
 	}
 	switch m.Name {
 	case "requests":
 		return plain(n)
 	case "errors":
-		return plain(bad)
+		return among(bad, n)
 	case "p50":
 		return at(0.50)
 	case "p95":

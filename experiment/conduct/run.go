@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/experiment"
 )
 
@@ -59,6 +60,11 @@ func Run(ctx context.Context, e *experiment.Experiment, cfg Config) (*Result, er
 	first, err := cfg.Platform.Count(ctx)
 	if err != nil {
 		return nil, err
+	}
+	for _, g := range e.Guards {
+		if m := g.Provider.Metric; m != nil && first.missing(*m) != "" { // it would never trip
+			return nil, &daruma.Error{Op: "run the experiment", Ref: e.File, Kind: daruma.KindInvalid, Err: fmt.Errorf("the guard %s: %s", g.Name, first.missing(*m))}
+		}
 	}
 	r.base = map[string]int64{}
 	for name, f := range first.Functions {
@@ -108,7 +114,7 @@ func (r *run) conduct(ctx context.Context, first Counts) error {
 		r.loading.Go(func() { d.run(loads) })
 	}
 	first.real, first.base, first.acked, first.faults = r.start, r.base, map[string]int64{}, map[string]Injected{}
-	r.phaseFrom = first
+	r.phaseFrom, r.frames = first, []Counts{first}
 	r.loading.Go(func() { r.watch(loads, abort) })
 	if r.cfg.Beat != nil {
 		r.loading.Go(func() { r.feel(loads) })
@@ -211,20 +217,23 @@ func (r *run) phase(ctx context.Context, p experiment.Phase, least time.Duration
 	return ctx.Err()
 }
 
-// now reads what is counted; when the platform does not answer, what it said last.
+// now reads what is counted. When the platform does not answer for as long as one that is gone it is what it said last.
 func (r *run) now(ctx context.Context) Counts {
 	for _, in := range r.inForce() {
 		r.ask(ctx, in)
 	}
-	c, err := r.frame(ctx)
+	var c Counts
+	var err error
+	r.until(ctx, goneAfter, func() bool {
+		c, err = r.frame(ctx)
+		return err == nil
+	})
 	if err == nil {
 		return c
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.frames) > 0 {
-		c = r.frames[len(r.frames)-1]
-	}
+	c = r.frames[len(r.frames)-1]
 	c.real = time.Now()
 	return c
 }
@@ -323,9 +332,13 @@ func (r *run) settle(ctx context.Context, most time.Duration) bool {
 }
 
 // method does what the experiment is about.
-func (r *run) method(ctx context.Context) error {
+func (r *run) method(ctx context.Context) (err error) {
 	var behind sync.WaitGroup
-	defer behind.Wait()
+	var failed []error // of actions that nobody waits for; r.mu guards it
+	defer func() {
+		behind.Wait()
+		err = errors.Join(err, errors.Join(failed...))
+	}()
 	do := func(a experiment.Activity) ActivityRun {
 		if err := r.cfg.Clock.Sleep(ctx, a.Pauses[0]); err != nil {
 			return ActivityRun{Name: a.Name, Status: "failed", Error: err.Error(), Document: a.Document}
@@ -334,23 +347,30 @@ func (r *run) method(ctx context.Context) error {
 		_ = r.cfg.Clock.Sleep(ctx, a.Pauses[1]) // the run has ended, and says so itself
 		return done
 	}
-	add := func(done ActivityRun) {
+	add := func(a experiment.Activity, done ActivityRun) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.out.Method = append(r.out.Method, done)
+		if done.Status != "failed" || a.Probe {
+			return nil
+		}
+		wrong := fmt.Errorf("%s: %s", a.Name, done.Error)
+		if a.Background {
+			failed = append(failed, wrong)
+		}
+		return wrong
 	}
 	for _, a := range r.e.Method {
 		if a.Background {
-			behind.Go(func() { add(do(a)) })
+			behind.Go(func() { _ = add(a, do(a)) }) // it is told when the method has ended
 			continue
 		}
-		done := do(a)
-		add(done)
+		wrong := add(a, do(a))
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if done.Status == "failed" && !a.Probe {
-			return fmt.Errorf("%s: %s", a.Name, done.Error)
+		if wrong != nil {
+			return wrong
 		}
 	}
 	return nil

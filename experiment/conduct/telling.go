@@ -17,7 +17,9 @@ func (r *run) tell(ctx context.Context) {
 		if w := r.edges[p]; w != nil {
 			to := w.to
 			if !to.real.After(w.from.real) { // it was cut short
-				to = r.frames[len(r.frames)-1]
+				if last := r.frames[len(r.frames)-1]; last.real.After(to.real) {
+					to = last
+				}
 			}
 			o.Phases = append(o.Phases, PhaseTime{p, since(w.from.real), since(to.real), r.lateness(w.from.real, to.real)})
 		}

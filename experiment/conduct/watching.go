@@ -34,12 +34,15 @@ func (r *run) frame(ctx context.Context) (Counts, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, in := range r.injections {
-		c.faults[in.name] = in.last
+		one, before := in.last, c.faults[in.name] // a fault may be put in force more than once
+		one.Seen, one.Met = one.Seen+before.Seen, one.Met+before.Met
+		c.faults[in.name] = one
 	}
 	c.down = r.down()
-	if len(r.frames) < framesMax {
-		r.frames = append(r.frames, c)
+	if len(r.frames) >= framesMax {
+		r.frames = r.frames[:framesMax-1] // the last one is what accounts are closed by
 	}
+	r.frames = append(r.frames, c)
 	return c, nil
 }
 

@@ -270,9 +270,12 @@ type Redriven struct {
 // the place of the event. Doing it twice is harmless.
 //
 // Errors: KindNotFound when the ledger has no such failure, KindConflict when it
-// is resolved, KindInvalid when sensitive
-// fields of the event were not kept and no payload is given.
+// is resolved, KindInvalid when sensitive fields of the event were not kept and
+// no payload is given, and when the payload is no JSON.
 func (d *Deliveries) Redrive(ctx context.Context, id ledger.ID, payload []byte) (Redriven, error) {
+	if payload != nil && !json.Valid(payload) {
+		return Redriven{}, &daruma.Error{Op: "redrive", Ref: id.String(), Kind: daruma.KindInvalid, Err: errors.New("what is to take the place of the event is no JSON"), Hint: "an event is JSON"}
+	}
 	got, err := d.doWith(ctx, commandRedrive, redrive{ID: id, Edited: payload != nil}, payload)
 	if err != nil {
 		return Redriven{}, daruma.Wrap("redrive", id.String(), err)

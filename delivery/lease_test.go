@@ -243,6 +243,9 @@ func TestARedriveKeepsTheRequestAndIsDoneOnce(t *testing.T) {
 	if len(f) != 2 || f[0].State != ledger.Redriven || f[0].To != second || f[1].From != first {
 		t.Fatalf("got %+v", f)
 	}
+	if _, err := w.d.Redrive(t.Context(), second, []byte(`{"n":`)); daruma.KindOf(err) != daruma.KindInvalid || daruma.HintOf(err) == "" {
+		t.Fatalf("got %v, want what is no event refused", err)
+	}
 	if _, err := w.d.Redrive(t.Context(), second, []byte(`{"n":2}`)); err != nil {
 		t.Fatal(err)
 	}

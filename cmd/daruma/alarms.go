@@ -62,7 +62,7 @@ func condition(a *alarm.Alarm) string {
 }
 
 func alarmsShowCommand(w world) *cobra.Command {
-	c := &cobra.Command{Use: "show ALARM", Short: "Show one alarm, by its name or logical ID, with what happened to it", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{Use: "show ALARM", Short: "Show one alarm, by its name or logical ID, with its history", Args: cobra.ExactArgs(1)}
 	data, asJSON := dataFlag(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		at, err := node.Find(w.dir, *data)

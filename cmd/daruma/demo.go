@@ -55,8 +55,8 @@ type demoFlags struct {
 func (f demoFlags) run(ctx context.Context, w world, root *cobra.Command) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if f.scale < 1 || f.scale > daruma.TimeScaleMax {
-		return errUsage{fmt.Errorf("--time-scale %d is not a number from 1 to %d", f.scale, daruma.TimeScaleMax)}
+	if err := checkScale(f.scale); err != nil {
+		return err
 	}
 	if _, err := exec.LookPath("go"); err != nil {
 		return &daruma.Error{Op: "demo", Kind: daruma.KindUnsupported, Err: err, Hint: "the demonstration compiles Go functions: install Go from https://go.dev/dl"}

@@ -12,12 +12,13 @@ import (
 func envCommand(w world) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "env",
-		Short: "Print the variables that point AWS SDKs and the AWS CLI at the node",
+		Short: "Print the variables that point AWS SDKs and CLI at the node",
 		Long: `Print the variables that point AWS SDKs and the AWS CLI at the node.
 
 Version 1 of the AWS CLI, which many distributions bring, asks for queues on AWS
 all the same ("Could not connect to the endpoint URL", "InvalidClientTokenId"):
-aws sqs --endpoint-url "$AWS_ENDPOINT_URL" …`,
+
+  aws sqs --endpoint-url "$AWS_ENDPOINT_URL" …`,
 		Example: `  eval "$(daruma env)"
   aws lambda list-functions
   aws sqs list-queues --endpoint-url "$AWS_ENDPOINT_URL"   version 1 of the AWS CLI`,

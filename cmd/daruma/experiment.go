@@ -120,6 +120,9 @@ func (f experimentFlags) run(ctx context.Context, w world, args []string) (int, 
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	s := &session{experimentFlags: f, w: w}
+	if err := checkScale(f.scale); err != nil {
+		return 0, err
+	}
 	if !slices.Contains([]string{"", "strict", "resilient", "both"}, f.semantics) {
 		return 0, errUsage{fmt.Errorf("--semantics %q is none of strict, resilient and both", f.semantics)}
 	}
@@ -401,7 +404,7 @@ func (s *session) report(pairs []report.Pair) error {
 func experimentStopCommand(w world) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "stop",
-		Short: "End the experiment under way, and every fault, and put everything back",
+		Short: "End the experiment under way and every fault",
 		Long: `End every fault at once and have the experiment under way play its rollbacks. One
 whose process is gone has its rollbacks played by this command.`,
 		Args: cobra.NoArgs,

@@ -104,8 +104,8 @@ func (f *failureFlags) none() string {
 	return "no such failure"
 }
 
-// names returns the failures that args name, or those that f chooses.
-func (f *failureFlags) names(ctx context.Context, a node.Address, args []string) ([]string, error) {
+// names returns the failures that args name, or those that f chooses; it says so when that is none.
+func (f *failureFlags) names(ctx context.Context, w world, a node.Address, args []string) ([]string, error) {
 	if len(args) > 0 {
 		return args, nil
 	}
@@ -115,6 +115,9 @@ func (f *failureFlags) names(ctx context.Context, a node.Address, args []string)
 	list, err := f.find(ctx, a, 1<<20)
 	for _, x := range list {
 		args = append(args, x.Number.String())
+	}
+	if err == nil && len(list) == 0 {
+		fmt.Fprintln(w.err, f.none())
 	}
 	return args, err
 }
@@ -183,8 +186,8 @@ func failuresShowCommand(w world) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		var f console.Failure
-		if err := get(c.Context(), a, "/api/failure?id="+url.QueryEscape(args[0]), &f); err != nil {
+		f, err := failure(c.Context(), a, args[0])
+		if err != nil {
 			return err
 		}
 		switch {
@@ -199,6 +202,11 @@ func failuresShowCommand(w world) *cobra.Command {
 		return nil
 	}
 	return c
+}
+
+// failure asks the node for one failure.
+func failure(ctx context.Context, a node.Address, id string) (f console.Failure, err error) {
+	return f, get(ctx, a, "/api/failure?id="+url.QueryEscape(id), &f)
 }
 
 func showFailure(out io.Writer, f console.Failure) {
@@ -224,7 +232,12 @@ func showFailure(out io.Writer, f console.Failure) {
 	}
 	line("faults", "%s", strings.Join(f.Faults, ", "))
 	line("did", "%s", f.Did)
-	line("next", "%s", f.Next)
+	switch f.State {
+	case ledger.Open:
+		line("next", "%s", f.Next)
+	case ledger.Redriven:
+		line("next", "it was sent back: daruma trace %s tells what came of it", f.Number)
+	}
 	if reproduce.Can(f.Failure) {
 		line("again", "daruma reproduce %s  (with what is deployed now: --current)", f.Number)
 	}
@@ -262,35 +275,78 @@ that was sent back already is not sent again.`,
 	rate := c.Flags().Float64("rate", 0, "at most so many a second (default: as fast as they are taken)")
 	edit := c.Flags().String("edit", "", "a file with the event to send instead; with one failure only")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if *edit != "" && len(args) != 1 {
+		switch {
+		case *edit != "" && len(args) != 1:
 			return errUsage{errors.New("--edit goes with one failure")}
+		case *rate < 0 || c.Flags().Changed("rate") && *rate == 0:
+			return errUsage{fmt.Errorf("--rate %v is not a number above 0", *rate)}
+		}
+		var payload []byte
+		var err error
+		if *edit != "" {
+			if payload, err = readEdited(w, *edit); err != nil {
+				return err
+			}
 		}
 		a, err := node.Find(w.dir, *data)
 		if err != nil {
 			return err
 		}
-		if args, err = f.names(c.Context(), a, args); err != nil {
+		if args, err = f.names(c.Context(), w, a, args); err != nil {
 			return err
 		}
 		if *dry {
-			for _, id := range args {
-				fmt.Fprintf(w.out, "%s would be sent back\n", id)
-			}
-			return nil
-		}
-		var payload []byte
-		if *edit != "" {
-			path := *edit
-			if !filepath.IsAbs(path) {
-				path = filepath.Join(w.dir, path)
-			}
-			if payload, err = os.ReadFile(path); err != nil {
-				return &daruma.Error{Op: "read the event", Ref: *edit, Kind: daruma.KindInvalid, Err: err}
-			}
+			return tellEach(w, args, func(id string) (string, error) {
+				f, err := failure(c.Context(), a, id)
+				switch {
+				case err != nil:
+					return "", err
+				case f.State == ledger.Redriven:
+					return "was sent back before", nil
+				case f.State == ledger.Resolved:
+					return "is resolved, and would not be sent back", nil
+				}
+				return "would be sent back", nil
+			})
 		}
 		return redriveAll(c.Context(), w, a, args, payload, *rate, *asJSON)
 	}
 	return c
+}
+
+// readEdited reads the event that is to take the place of a failure's. Whether it is
+// one, who knows what the failure was to be handed to decides.
+func readEdited(w world, path string) ([]byte, error) {
+	name := path
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(w.dir, path)
+	}
+	b, err := os.ReadFile(path)
+	if err == nil && len(b) == 0 {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return nil, &daruma.Error{Op: "read the event", Ref: name, Kind: daruma.KindInvalid, Err: err}
+	}
+	return b, nil
+}
+
+// tellEach prints what say says of each failure, goes on after one of which it cannot, and fails at the end then.
+func tellEach(w world, ids []string, say func(id string) (string, error)) error {
+	failed := false
+	for _, id := range ids {
+		text, err := say(id)
+		if err != nil {
+			failed = true
+			showError(w.err, err)
+			continue
+		}
+		fmt.Fprintf(w.out, "%s %s\n", id, text)
+	}
+	if failed {
+		return errShown
+	}
+	return nil
 }
 
 // redriveAll goes on after a failure that cannot be sent back, and fails at the end then.
@@ -314,7 +370,7 @@ func redriveAll(ctx context.Context, w world, a node.Address, ids []string, payl
 		switch {
 		case err != nil:
 			failed = true
-			fmt.Fprintln(w.err, err)
+			showError(w.err, err)
 		case asJSON:
 			if err := printJSON(w.out, map[string]any{"failure": id, "request": done.Request, "already": done.Already}); err != nil {
 				return err
@@ -361,26 +417,23 @@ func failuresDiscardCommand(w world) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if args, err = f.names(c.Context(), a, args); err != nil {
+		if args, err = f.names(c.Context(), w, a, args); err != nil {
 			return err
 		}
-		failed := false
-		for _, id := range args {
+		return tellEach(w, args, func(id string) (string, error) {
 			if *dry {
-				fmt.Fprintf(w.out, "%s would be discarded\n", id)
-				continue
+				f, err := failure(c.Context(), a, id)
+				switch {
+				case err != nil:
+					return "", err
+				case f.State != ledger.Open:
+					return "is " + string(f.State) + ", and would stay so", nil
+				}
+				return "would be discarded", nil
 			}
-			if _, err := post[struct{}](c.Context(), a, "/api/discard?id="+url.QueryEscape(id)+"&reason="+url.QueryEscape(*reason), nil); err != nil {
-				failed = true
-				fmt.Fprintln(w.err, err)
-				continue
-			}
-			fmt.Fprintf(w.out, "%s discarded\n", id)
-		}
-		if failed {
-			return errShown
-		}
-		return nil
+			_, err := post[struct{}](c.Context(), a, "/api/discard?id="+url.QueryEscape(id)+"&reason="+url.QueryEscape(*reason), nil)
+			return "discarded", err
+		})
 	}
 	return c
 }

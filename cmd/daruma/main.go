@@ -111,35 +111,10 @@ Falls seven times, stands up eight.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),
-		Args:          cobra.ArbitraryArgs,
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return c.Help()
-			}
-			text := fmt.Sprintf("unknown command %q", args[0])
-			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-				text += "; did you mean " + strings.Join(near, " or ") + "?"
-			}
-			return errUsage{fmt.Errorf("%s\nSee: daruma --help", text)}
-		},
 	}
 	root.AddCommand(breakersCommand(w), mappingsCommand(w), alarmsCommand(w))
-	root.SuggestionsMinimumDistance = 2
-	root.SetVersionTemplate("daruma {{.Version}}\n")
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return errUsage{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
-	})
 	root.AddCommand(upCommand(w), demoCommand(w), doctorCommand(w), downCommand(w), envCommand(w), experimentCommand(w), failuresCommand(w), faultCommand(w), healingCommand(w), invokeCommand(w), logsCommand(w), notifyCommand(w), psCommand(w), queuesCommand(w), reproduceCommand(w), tablesCommand(w), topicsCommand(w), traceCommand(w), validateCommand(w), versionCommand(w))
-	for _, c := range root.Commands() {
-		if args := c.Args; args != nil {
-			c.Args = func(c *cobra.Command, given []string) error {
-				if err := args(c, given); err != nil {
-					return errUsage{fmt.Errorf("%w\nSee: %s --help", err, c.CommandPath())}
-				}
-				return nil
-			}
-		}
-	}
+	settle(root)
 	return root
 }
 

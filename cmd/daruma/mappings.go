@@ -20,7 +20,7 @@ import (
 func mappingsCommand(w world) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "mappings",
-		Short: "Show which functions are handed the records of which queues and streams, and switch that on and off",
+		Short: "Show which functions are handed the records of what",
 		Long: `An event source mapping hands the messages of a queue, or the changes of a table, to a
 function, in batches. It comes from the template, or was made through the Lambda API.
 While its function is held (daruma breakers) nothing is handed out: messages and

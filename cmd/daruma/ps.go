@@ -16,7 +16,7 @@ import (
 func psCommand(w world) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "ps",
-		Short: "Show functions, environments, endpoints and what functions reach outside",
+		Short: "Show functions, environments, endpoints and hosts outside",
 		Args:  cobra.NoArgs,
 	}
 	data, asJSON := dataFlag(c), jsonFlag(c)

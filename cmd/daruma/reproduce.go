@@ -25,7 +25,7 @@ import (
 func reproduceCommand(w world) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "reproduce F-N|BUNDLE",
-		Short: "Run the event of a failure again, as it ran, and say what is different",
+		Short: "Run the event of a failure again, as it ran, and compare",
 		Long: `Run the event of a failure again: with the code and configuration it failed
 with, in a fresh environment, with the answers that hosts outside gave at the time
 if they were recorded (daruma up --record FUNCTION). A reproduction is no attempt:

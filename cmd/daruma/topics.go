@@ -98,7 +98,7 @@ func topicNamed(list []console.Topic, name string) (console.Topic, error) {
 }
 
 func topicsPublishCommand(w world) *cobra.Command {
-	c := &cobra.Command{Use: "publish TOPIC MESSAGE", Short: "Publish a message; - reads it from standard input, @FILE from a file", Args: cobra.ExactArgs(2),
+	c := &cobra.Command{Use: "publish TOPIC MESSAGE", Short: "Publish a message, given, in a @FILE, or on standard input (-)", Args: cobra.ExactArgs(2),
 		Example: "  daruma topics publish orders @order.json --subject 'A new order'\n  daruma topics publish orders.fifo hello --group g --once 7"}
 	data, asJSON := dataFlag(c), jsonFlag(c)
 	var p console.Publication

@@ -81,6 +81,9 @@ Ctrl-C stops: running invocations may end; a second Ctrl-C does not wait.`,
 		if err != nil {
 			return err
 		}
+		if err := checkScale(f.cfg.TimeScale); err != nil {
+			return err
+		}
 		f.cfg.Template, f.cfg.Params, f.cfg.Watch = templatePath(w, args), params, !f.noWatch
 		if f.detach {
 			return upDetached(c.Context(), w, f)

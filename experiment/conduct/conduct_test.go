@@ -288,6 +288,7 @@ func TestNothingIsGreenInSilence(t *testing.T) {
 		{"a fault that met nothing", &app{blind: true}, nil, "met nothing"},
 		{"a fault that met nothing while something deviated", &app{blind: true, loses: true}, nil, "met nothing"},
 		{"no steady state", &app{}, []string{"tolerance: 0,", "tolerance: 1,"}, "the state was not steady before anything was broken: "},
+		{"a load that nobody answers well", &app{}, []string{"rate: 500,", "rate: 500, expect: [204],"}, "the load events, Charge (asynchronously), had status 202 "},
 		{"a metric of nothing", &app{}, []string{"of: Orders", "of: Others"}, `no table called "Others"`},
 		{"a method that fails", &app{}, []string{"{ type: fault, fault: { kind: error, target: { function: Charge } } }", "{ type: process, path: /nowhere }"}, "/nowhere"},
 	} {
@@ -295,6 +296,9 @@ func TestNothingIsGreenInSilence(t *testing.T) {
 			r := conducted(t, t.Context(), c.app, c.change...)
 			if r.Outcome != Unknown || r.Outcome.ExitCode() != 2 || !strings.Contains(strings.Join(r.Reasons, "; "), c.want) {
 				t.Errorf("got %s: %v, want unknown: %s", r.Outcome, r.Reasons, c.want)
+			}
+			if told := slices.ContainsFunc(r.Chain, func(s string) bool { return strings.HasPrefix(s, "On purpose") }); told && len(r.Phases) == 1 {
+				t.Errorf("it ended before anything was done on purpose, and that is told: %q", r.Chain)
 			}
 		})
 	}

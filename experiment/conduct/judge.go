@@ -202,6 +202,9 @@ func (r *run) outcome(ended error) (Outcome, []string) {
 			text, unknown = text+": "+unknown[0], unknown[1:]
 		}
 		unknown = append([]string{text}, unknown...)
+		if errors.Is(ended, errNotSteady) {
+			unknown = append(unknown, r.unanswered()...)
+		}
 	}
 	broken := true
 	for _, f := range r.out.Faults {
@@ -235,6 +238,22 @@ func (r *run) outcome(ended error) (Outcome, []string) {
 	return Held, nil
 }
 
+// unanswered says of each load most of whose requests were not answered well what it asks for, and what
+// came instead: a proposed path may be one that the app has not.
+func (r *run) unanswered() []string {
+	var all []string
+	for _, d := range r.drivers {
+		d.mu.Lock()
+		for what, times := range d.failures {
+			if 2*times > len(d.samples) {
+				all = append(all, fmt.Sprintf("the load %s, %s, had %s %d times of %d: change what it asks for, or which statuses are well (expect)", d.load.Name, d.load.Target(), what, times, len(d.samples)))
+			}
+		}
+		d.mu.Unlock()
+	}
+	return all
+}
+
 // chain tells what led to what, in words.
 func (r *run) chain() {
 	o := r.out
@@ -248,7 +267,7 @@ func (r *run) chain() {
 		}
 		o.Chain = append(o.Chain, fmt.Sprintf("On purpose, %s: kill -9 of the platform, process %d. %s", k.Name, k.PID, text))
 	}
-	if len(o.Faults) == 0 {
+	if len(o.Faults) == 0 && !r.broken.real.IsZero() { // nothing else tells of the method, and it began
 		for _, a := range r.e.Method {
 			if !a.Probe && a.Provider.Wait == 0 && a.Provider.Kill == nil {
 				o.Chain = append(o.Chain, fmt.Sprintf("On purpose, %s.", a.Name))

@@ -20,6 +20,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -345,6 +346,8 @@ func (d *Definition) Validate() error {
 		return daruma.Invalidf("a period, and from 1 to %d of them, are judged", PeriodsMax)
 	case d.ToAlarm < 0 || d.ToAlarm > d.Periods:
 		return daruma.Invalidf("of %d periods, %d cannot be beyond the threshold", d.Periods, d.ToAlarm)
+	case math.IsNaN(d.Threshold) || math.IsInf(d.Threshold, 0):
+		return daruma.Invalidf("a threshold is a finite number")
 	case comparisons[d.Comparison].beyond == nil:
 		return daruma.Invalidf("%q is no comparison", d.Comparison)
 	case !slices.Contains([]string{"", AsMissing, AsBreaching, AsNotBreaching, AsBefore}, d.Missing):

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
@@ -269,6 +270,8 @@ func TestWhatMeansNothingHereIsRefusedByName(t *testing.T) {
 		"a band's end": {func(in *sdk.PutMetricAlarmInput) {
 			in.ComparisonOperator = types.ComparisonOperatorGreaterThanUpperThreshold
 		}, value, "Anomaly detection"},
+		"no number":    {func(in *sdk.PutMetricAlarmInput) { in.Threshold = aws.Float64(math.NaN()) }, value, "a threshold is a finite number"},
+		"no end":       {func(in *sdk.PutMetricAlarmInput) { in.Threshold = aws.Float64(math.Inf(1)) }, value, "a threshold is a finite number"},
 		"two":          {func(in *sdk.PutMetricAlarmInput) { in.ExtendedStatistic = aws.String("p99") }, together, "Exactly one"},
 		"trimmed":      {func(in *sdk.PutMetricAlarmInput) { in.Statistic, in.ExtendedStatistic = "", aws.String("tm99") }, value, "tm99 is no percentile"},
 		"a period":     {func(in *sdk.PutMetricAlarmInput) { in.Period = aws.Int32(45) }, value, "Period must be 10, 20, 30 or a multiple of 60"},

@@ -241,7 +241,7 @@ func (s *Deliveries) Settle(ctx context.Context, i Item, o daruma.Outcome, start
 	entry := s.keys[heldOf(i)]
 	s.mu.Unlock()
 	_, err := route.Settle(ctx, s.d, heldOf(i), o, s.facts(i.Invocation.Target, o), started, entry)
-	if err == nil || !daruma.KindOf(err).Retryable() {
+	if err == nil || final(err) {
 		s.let(heldOf(i))
 	}
 	return err

@@ -46,6 +46,12 @@ type Source interface {
 	Wake() <-chan struct{}
 }
 
+// final says whether an error of Settle is the last word: nobody asks again.
+func final(err error) bool {
+	kind := daruma.KindOf(err)
+	return kind == daruma.KindConflict || !kind.Retryable()
+}
+
 // A Want says what a source may hand out.
 type Want struct {
 	N      int

@@ -17,6 +17,9 @@ func (s *Mappings) gather(ctx context.Context, m *mapping.Mapping, k Kind, f *fl
 	if s.cfg.Strict {
 		hold = 0
 	}
+	s.mu.Lock()
+	criteria := f.criteria
+	s.mu.Unlock()
 	look := most
 	for range filterRounds {
 		taken, fates, err := s.choose(ctx, m, k, w, hold, look)
@@ -26,7 +29,7 @@ func (s *Mappings) gather(ctx context.Context, m *mapping.Mapping, k Kind, f *fl
 		var wanted []Record
 		for _, r := range taken {
 			switch {
-			case f.criteria == nil || f.criteria.Match(k.View(m, r)):
+			case criteria == nil || criteria.Match(k.View(m, r)):
 				wanted = append(wanted, r)
 			case plantedUnwantedStays():
 				fates = append(fates, Fate{Record: r, Do: Untried})

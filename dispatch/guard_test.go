@@ -168,6 +168,39 @@ func TestAnEventThatFailedKeepsNoKeyAndRunsAgain(t *testing.T) {
 	})
 }
 
+func TestAnEventWhoseLeaseWasLostDoesNotKeepItsKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := delivery.NewMachine(delivery.Config{ARN: func(t daruma.Target) string { return t.Function }})
+		c, err := cell.Open(t.Context(), cell.Config{Journal: &memory.Medium{}, CanaryEvery: time.Hour, Machines: []cell.Machine{ledger.Machine{}, once.Machine{}, m}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		d, clock := delivery.New(c, m), daruma.SystemClock{}
+		source := dispatch.NewDeliveries(d, func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} }, ledger.New(c)).Guarded(
+			dispatch.NewGuard(once.New(c), func(string) (once.Rule, bool) { return byID, true }, clock))
+		if _, err := d.Accept(t.Context(), delivery.Event{Target: daruma.Target{Function: "F"}, Payload: []byte(`{"id":1}`)}); err != nil {
+			t.Fatal(err)
+		}
+		lease := func() dispatch.Item {
+			t.Helper()
+			got, err := source.Lease(t.Context(), dispatch.Want{N: 1, For: time.Second})
+			if err != nil || len(got.Items) != 1 {
+				t.Fatalf("got %+v, %v; want one event", got, err)
+			}
+			return got.Items[0]
+		}
+		first := lease()
+		pass(t, 10*time.Second) // nobody extends its lease
+		if err := source.Settle(t.Context(), first, answered("1"), time.Now()); daruma.KindOf(err) != daruma.KindConflict {
+			t.Fatalf("got %v, want that its lease is lost", err)
+		}
+		if err := source.Settle(t.Context(), lease(), answered("2"), time.Now()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestAKeyIsForgottenWhenItsTimeIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := guarded(t)

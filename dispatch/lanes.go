@@ -330,8 +330,11 @@ func (s *Streams) Settle(ctx context.Context, i Item, o daruma.Outcome, started 
 		step.Ending, step.Window = shard.Done, b.windowAfter(o.Payload)
 	}
 	if err := s.settle(ctx, k, b, step, o, started); err != nil {
-		if daruma.KindOf(err) == daruma.KindConflict {
+		switch {
+		case daruma.KindOf(err) == daruma.KindConflict:
 			s.lose(b)
+		case final(err):
+			s.putOff(b, now.Add(problemPause), "PROBLEM: "+err.Error())
 		}
 		return err
 	}
@@ -354,13 +357,18 @@ func (s *Streams) unready(b *batch, o daruma.Outcome, now time.Time) {
 	case o.Kind == daruma.Refused:
 		pause = problemPause
 	}
+	s.putOff(b, now.Add(pause), said(o))
+}
+
+// putOff has a batch of which nothing is kept tried again at a time, and says why.
+func (s *Streams) putOff(b *batch, until time.Time, why string) {
 	s.cfg.Guard.let(b.keys...)
 	s.mu.Lock()
 	b.track.unready++
-	b.track.due = now.Add(pause)
+	b.track.due = until
 	s.count(b, -1)
 	s.mu.Unlock()
-	s.cfg.Store.Note(b.mapping.UUID, mapping.Result{At: now, Text: said(o)})
+	s.cfg.Store.Note(b.mapping.UUID, mapping.Result{At: s.clock.Now(), Text: why})
 }
 
 // lose forgets what is known of a way whose lane somebody else has moved on.

@@ -68,19 +68,20 @@ func (s *Mappings) Settle(ctx context.Context, i Item, o daruma.Outcome, started
 			fates[i].Once = l.keys[i]
 		}
 	}
-	if err := s.kind(l).Settle(ctx, l.mapping, fates); err != nil {
-		if !daruma.KindOf(err).Retryable() {
-			s.cfg.Guard.let(l.keys...)
-		}
+	err := s.kind(l).Settle(ctx, l.mapping, fates)
+	if err != nil && !final(err) {
 		return err
 	}
 	s.cfg.Guard.let(l.keys...)
 	s.mu.Lock()
-	s.count(l, -1)
-	if o.Kind == daruma.Refused {
+	s.count(l, -1) // what cannot be kept is not out any more either: its records come back when their leases end
+	if err == nil && o.Kind == daruma.Refused {
 		s.flow(l.mapping).pause = now.Add(problemPause)
 	}
 	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	s.cfg.Store.Note(l.mapping.UUID, mapping.Result{At: now, Text: said(o)})
 	if l.mapping.Ends() || s.cfg.Store.Mapping(l.mapping.UUID) != l.mapping {
 		s.wake.Ring() // it may have waited for that

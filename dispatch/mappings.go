@@ -188,14 +188,15 @@ func (s *Mappings) prepare(ctx context.Context, m *mapping.Mapping, k Kind) erro
 	return s.cfg.Store.Advance(ctx, m.UUID, m.State)
 }
 
-// flow returns what is known of a mapping. s.mu is held.
+// flow returns what is known of a mapping. What it was before it was changed, as
+// a batch under way knows it, changes nothing. s.mu is held.
 func (s *Mappings) flow(m *mapping.Mapping) *flow {
 	f := s.flows[m.UUID]
 	if f == nil {
 		f = &flow{}
 		s.flows[m.UUID] = f
 	}
-	if f.revision != m.Revision {
+	if f.revision < m.Revision {
 		f.revision = m.Revision
 		f.pause, f.window = time.Time{}, time.Time{}
 		f.criteria, _ = pattern.CompileCriteria(m.Filters...) // they were compiled when they were given

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,16 +29,18 @@ import (
 // A mapped is one queue "Q" with a dead-letter queue "D", mapped to a function, in a bubble.
 type mapped struct {
 	*testing.T
-	q      *queue.Queues
-	m      *mapping.Mappings
-	l      *ledger.Ledger
-	source *dispatch.Mappings
-	strict bool
-	rule   *once.Rule                           // of the function; nil: it has none
-	path   string                               // to what its events depend on
-	answer func(bodies []string) daruma.Outcome // what the function does
-	refuse func(daruma.Invocation) *daruma.Failure
-	lasts  time.Duration
+	q       *queue.Queues
+	m       *mapping.Mappings
+	l       *ledger.Ledger
+	source  *dispatch.Mappings
+	strict  bool
+	rule    *once.Rule                           // of the function; nil: it has none
+	path    string                               // to what its events depend on
+	answer  func(bodies []string) daruma.Outcome // what the function does
+	refuse  func(daruma.Invocation) *daruma.Failure
+	lasts   time.Duration
+	looks   func()                      // is called when it is asked what waits, if given
+	refuses func([]dispatch.Fate) error // why fates are not kept, if given
 
 	g       *heal.Governor
 	tallies *once.Records
@@ -179,28 +182,44 @@ func (x *mapped) config(guard *dispatch.Guard, clock daruma.Clock) dispatch.Mapp
 			defer x.mu.Unlock()
 			x.misread = append(x.misread, m)
 		}, Guard: guard, Heal: x.g, Clock: clock, Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} },
-		Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {JSON: messageJSON, Origin: &bounded{Origin: dispatch.NewQueues(x.q, clock), t: x.T}, Encode: bodiesOf, View: viewOf, Report: reportOf}}}
+		Kinds: map[string]dispatch.Kind{dispatch.QueueKind: {JSON: messageJSON, Origin: &bounded{Origin: dispatch.NewQueues(x.q, clock), mapped: x}, Encode: bodiesOf, View: viewOf, Report: reportOf}}}
 }
 
 // A bounded origin is taken from so often at one moment. Then it refuses, and
 // time goes on: a loop that would never end fails its test.
 type bounded struct {
 	dispatch.Origin
-	t     *testing.T
+	*mapped
 	at    time.Time
-	taken int
+	times int
 }
 
 func (o *bounded) Take(ctx context.Context, m *mapping.Mapping, n int, hold time.Duration) ([]dispatch.Record, error) {
 	const most = 1000
 	if now := time.Now(); !now.Equal(o.at) {
-		o.at, o.taken = now, 0
+		o.at, o.times = now, 0
 	}
-	if o.taken++; o.taken > most {
-		o.t.Errorf("records are taken more than %d times at one moment", most)
+	if o.times++; o.times > most {
+		o.Errorf("records are taken more than %d times at one moment", most)
 		return nil, errors.New("taken too often")
 	}
 	return o.Origin.Take(ctx, m, n, hold)
+}
+
+func (o *bounded) Waiting(ctx context.Context, m *mapping.Mapping) (int, error) {
+	if o.looks != nil {
+		o.looks()
+	}
+	return o.Origin.Waiting(ctx, m)
+}
+
+func (o *bounded) Settle(ctx context.Context, m *mapping.Mapping, fates []dispatch.Fate) error {
+	if o.refuses != nil {
+		if err := o.refuses(fates); err != nil {
+			return err
+		}
+	}
+	return o.Origin.Settle(ctx, m, fates)
 }
 
 func bodiesOf(_ *mapping.Mapping, records []dispatch.Record) ([]byte, int, error) {
@@ -354,6 +373,45 @@ func TestWhatAFilterDoesNotWantIsDeleted(t *testing.T) {
 		}
 		if got := fmt.Sprint(x.ran()); got != `[[{"n":9}]]` {
 			x.Fatalf("handed out: %s", got)
+		}
+	})
+}
+
+func TestWhatRunsAsItWasBegunDoesNotBringTheFiltersOfThenBack(t *testing.T) {
+	var changed atomic.Bool
+	x := &mapped{answer: done, lasts: 10 * time.Second, looks: func() {
+		if changed.Load() {
+			time.Sleep(20 * time.Second) // meanwhile the batch of before ends
+		}
+	}}
+	flow(t, queue.Settings{}, mapping.Settings{Batch: 1, Filters: []string{`{"body":{"n":[{"numeric":[">",5]}]}}`}}, x, func(x *mapped) {
+		x.send(`{"n":9}`)
+		pass(x.T, time.Second)
+		changed.Store(true)
+		x.change(func(s *mapping.Settings) { s.Filters = []string{`{"body":{"n":[{"numeric":["<",5]}]}}`} })
+		x.send(`{"n":1}`)
+		pass(x.T, 5*time.Minute)
+		if got := fmt.Sprint(x.ran()); got != `[[{"n":9}] [{"n":1}]]` {
+			x.Fatalf("handed out: %s", got)
+		}
+	})
+}
+
+func TestWhatCameOfABatchAndCannotBeKeptDoesNotHinderOthers(t *testing.T) {
+	refuses := func(fates []dispatch.Fate) error {
+		if strings.HasPrefix(string(fates[0].Body.(queue.Received).Body), "bad") {
+			return &daruma.Error{Kind: daruma.KindTooLarge, Err: errors.New("it is too much")}
+		}
+		return nil
+	}
+	flow(t, queue.Settings{Hide: time.Hour}, mapping.Settings{Batch: 1, AtOnce: 2}, &mapped{answer: done, refuses: refuses}, func(x *mapped) {
+		x.send("bad1", "bad2", "bad3", "a")
+		pass(x.T, 10*time.Minute)
+		if got := len(x.ran()); got != 4 {
+			x.Fatalf("%d batches ran, want 4", got)
+		}
+		if f := x.source.Flow(x.m.All()[0]); f.Batches != 0 || f.Records != 0 {
+			x.Fatalf("batches are out that do not run any more: %+v", f)
 		}
 	})
 }

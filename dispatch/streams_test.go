@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,6 +107,7 @@ type flowing struct {
 	l     *ledger.Ledger
 	told  []string
 	keys  *once.Records
+	lost  atomic.Bool // there is no such destination
 
 	mu   sync.Mutex
 	runs []string // the records of each run, "1 2 3"
@@ -152,6 +154,9 @@ func streaming(t *testing.T, s mapping.Settings, answer func(run int, records []
 	}, daruma.SystemClock{})
 	w.src = dispatch.NewStreams(dispatch.StreamsConfig{Store: w.store, Guard: guard, Readers: shard.New(c), Kinds: map[string]dispatch.StreamKind{"tape": kind}, Facts: func(daruma.Target, daruma.Outcome) route.Facts { return route.Facts{} },
 		ARN: func(t daruma.Target) string { return t.String() }, Destination: func(arn string) (*delivery.Destination, error) {
+			if w.lost.Load() {
+				return nil, daruma.Invalidf("there is no %s", arn)
+			}
 			return &delivery.Destination{Kind: "shelf", Name: "S", ARN: arn}, nil
 		}})
 	r := runner(func(_ context.Context, inv daruma.Invocation) daruma.Outcome {
@@ -291,6 +296,30 @@ func TestABatchThatFailsBlocksItsShardUntilItsRetriesAreSpent(t *testing.T) {
 		}
 		if len(w.told) != 1 || w.told[0] != "RetryAttemptsExhausted 1-2 of 2 after 2, failed true" {
 			t.Errorf("the destination was told %q", w.told)
+		}
+	})
+}
+
+func TestABatchThatCannotBeGivenUpNowIsGivenUpLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := streaming(t, mapping.Settings{Batch: 2, Stream: &mapping.Stream{Retries: 0, OnFailure: "arn:shelf"}}, breaksAt(1))
+		w.lost.Store(true)
+		w.tape.add("k", "x")
+		w.tape.add("k", "x")
+		pass(t, time.Minute)
+		w.lost.Store(false)
+		w.tape.add("k", "x")
+		pass(t, time.Minute)
+		if got := w.failures(); len(got) != 1 {
+			t.Errorf("the ledger has %q", got)
+		}
+		if len(w.told) != 1 {
+			t.Errorf("the destination was told %q", w.told)
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if n := len(w.runs); n == 0 || w.runs[n-1] != "3" {
+			t.Errorf("the runs had %q, and the last one what is behind the batch", w.runs)
 		}
 	})
 }

@@ -179,12 +179,14 @@ func (r *record) state() *state {
 	return s
 }
 
-// conceal hides a message until a time.
-func (w *work) conceal(q *live, n int64, s *state, until int64) {
+// conceal hides a message until a time, and returns how many bytes are known of it.
+func (w *work) conceal(q *live, n int64, s *state, until int64) (bytes int) {
 	s.due = until
-	w.tx.Set(at(spaceState, q.is.ID, uint64(n)), s.encode())
+	is := s.encode()
+	w.tx.Set(at(spaceState, q.is.ID, uint64(n)), is)
 	w.tx.Set(timed(spaceDue, q.is.ID, until, uint64(n)), nil)
 	q.due = min(q.due, until)
+	return len(is)
 }
 
 // reveal makes a hidden message visible, in its place.

@@ -11,6 +11,7 @@ import (
 const (
 	passMax         = 128      // messages one command looks at that it does not give out
 	receiveBytesMax = 24 << 20 // bodies and attributes in one answer, unless it is one message
+	writeBytesMax   = 16 << 20 // what one command writes of the messages it looks at, and one message more
 )
 
 // received is what a receive command answers.
@@ -42,6 +43,7 @@ type receiving struct {
 	looked   int // messages and lines looked at
 	passed   int // messages looked at and not given out
 	bytes    int
+	wrote    int // bytes: what is known of messages, and dead letters twice, which are in their queue and in the ledger
 	answer   received
 }
 
@@ -78,7 +80,7 @@ func (w *work) receive(body []byte) (any, error) {
 	if err := r.pick(); err != nil {
 		return nil, err
 	}
-	r.answer.more = r.passed >= passMax
+	r.answer.more = r.passed >= passMax || r.wrote >= writeBytesMax
 	if again != "" && len(r.answer.messages) > 0 {
 		w.knowReceive(q, again, r.answer.messages)
 	}
@@ -95,7 +97,7 @@ func (q *live) repeats(again string) string {
 
 // enough says whether a command has done its part.
 func (r *receiving) enough() bool {
-	return r.left <= 0 || r.passed >= passMax || r.bytes >= receiveBytesMax
+	return r.left <= 0 || r.passed >= passMax || r.bytes >= receiveBytesMax || r.wrote >= writeBytesMax
 }
 
 // pick gives out messages: of the plain line and of each line in the ring the
@@ -259,6 +261,7 @@ func (r *receiving) give(n int64, rec *record, s *state) (bool, error) {
 		done, err := r.letter(q, n, rec, s, nil)
 		if err != nil || done {
 			r.passed++
+			r.wrote += 2 * s.size
 			return false, err
 		}
 	}
@@ -275,7 +278,7 @@ func (r *receiving) give(n int64, rec *record, s *state) (bool, error) {
 	if s.first == 0 {
 		s.first = r.now
 	}
-	r.conceal(q, n, s, r.until)
+	r.wrote += r.conceal(q, n, s, r.until)
 	q.InFlight++
 	q.Received++
 	r.left--

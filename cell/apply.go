@@ -34,18 +34,22 @@ func (c *Cell) apply(e journal.Entry, before journal.Reader) (journal.Changes, a
 	for i := range e.Commands {
 		s := &step{cell: c, now: e.Time, state: state, seed: [2]uint64{e.Seed, uint64(i)}}
 		out.answers[i] = c.take(s, e.Commands[i])
-		if out.answers[i].err != nil {
-			continue
+		if out.answers[i].err == nil {
+			state = s.state
+			for _, f := range s.then {
+				f()
+			}
+			for _, m := range s.touched {
+				out.touched[m] = true
+			}
+			if s.timers {
+				c.timers.noteSet(s.soonest)
+			}
 		}
-		state = s.state
-		for _, f := range s.then {
-			f()
-		}
-		for _, m := range s.touched {
-			out.touched[m] = true
-		}
-		if s.timers {
-			c.timers.noteSet(s.soonest)
+		if s.panicked {
+			if err := c.load(overlayReader{state}); err != nil {
+				c.log.Error("cell: the machines cannot load their indexes", "err", err)
+			}
 		}
 	}
 	if err := c.timers.refresh(state); err != nil {
@@ -58,14 +62,13 @@ func (c *Cell) apply(e journal.Entry, before journal.Reader) (journal.Changes, a
 // its answer is an error.
 func (c *Cell) take(s *step, cmd Command) (a answer) {
 	from := s.state.bytes
-	c.guard(cmd, s.state, &a.err, func() { a.value, a.err = c.perform(s, cmd) })
-	wrote := s.state.bytes - from
+	s.panicked = c.guard(cmd, &a.err, func() { a.value, a.err = c.perform(s, cmd) }) || s.panicked
 	switch {
 	case s.err != nil:
 		a.err = s.err
 	case a.err != nil:
-	case wrote > StepBytesMax:
-		a.err = refuse(daruma.KindTooLarge, cmd, fmt.Errorf("it writes %d bytes, at most %d are kept", wrote, StepBytesMax))
+	case s.state.bytes-from > StepBytesMax:
+		a.err = tooMuch(cmd, s.state.bytes-from)
 	case s.state.bytes > journal.EntryBytesMax:
 		a.err = refuse(daruma.KindThrottled, cmd, errors.New("too much is being written at once"))
 	}
@@ -73,6 +76,10 @@ func (c *Cell) take(s *step, cmd Command) (a answer) {
 		a.value = nil
 	}
 	return a
+}
+
+func tooMuch(cmd Command, wrote int) error {
+	return refuse(daruma.KindTooLarge, cmd, fmt.Errorf("it writes %d bytes, at most %d are kept", wrote, StepBytesMax))
 }
 
 // perform hands a command to its machine.
@@ -100,21 +107,21 @@ func (c *Cell) performOwn(s *step, cmd Command) (any, error) {
 }
 
 // guard calls f and turns a panic in it, which is a bug of a machine, into an
-// error. What the machines keep in memory may be wrong then, so they load it again.
-func (c *Cell) guard(cmd Command, before overlay, err *error, f func()) {
+// error. What the machines keep in memory may be wrong then, so they load it again
+// before the next command.
+func (c *Cell) guard(cmd Command, err *error, f func()) (panicked bool) {
 	defer func() {
 		p := recover()
 		if p == nil {
 			return
 		}
+		panicked = true
 		*err = &daruma.Error{Op: cmd.Machine + " " + cmd.Name, Kind: daruma.KindInternal, Err: fmt.Errorf("panic: %v", p)}
 		c.vitals.panicked(*err)
 		c.log.Error("cell: a machine has panicked; its command was undone", "machine", cmd.Machine, "command", cmd.Name, "panic", p, slog.String("stack", string(debug.Stack())))
-		if lost := c.load(overlayReader{before}); lost != nil {
-			c.log.Error("cell: the machines cannot load their indexes", "err", lost)
-		}
 	}()
 	f()
+	return false
 }
 
 // loadDurable has the machines build their indexes from the durable state.

@@ -94,14 +94,16 @@ func (s *step) set(machine string, key []byte, t timer) {
 	}
 }
 
-// performDue takes the timers that are due at the time in the command's body,
-// the earliest first.
+// performDue takes the timers that are due at the time in the command's body, the
+// earliest first: all together no more than one command may write, and none behind
+// one in which a machine has panicked.
 func (c *Cell) performDue(s *step, cmd Command) (any, error) {
 	if len(cmd.Body) != 8 {
 		return nil, refuse(daruma.KindInternal, cmd, errors.New("it carries no time"))
 	}
 	now := timeOf(cmd.Body)
-	for range dueMax {
+	from := s.state.bytes
+	for n := range dueMax {
 		key, record, err := c.firstDue(s.state)
 		if err != nil || key == nil {
 			return nil, err
@@ -117,10 +119,18 @@ func (c *Cell) performDue(s *step, cmd Command) (any, error) {
 		if at.After(now) {
 			return nil, nil
 		}
+		before := *s
 		s.state.delete(key)
 		s.state.delete(under(space(spaceTimer, machine), name))
 		s.timers = true
 		c.performOneDue(s, now, machine, name, t)
+		if n > 0 && (s.state.bytes-from > StepBytesMax || s.state.bytes > journal.EntryBytesMax) {
+			s.undo(before) // the next command takes it
+			return nil, nil
+		}
+		if s.panicked {
+			return nil, nil
+		}
 	}
 	return nil, nil
 }
@@ -128,21 +138,23 @@ func (c *Cell) performDue(s *step, cmd Command) (any, error) {
 // performOneDue hands one timer to its machine, and sets it again if that fails.
 func (c *Cell) performOneDue(s *step, now time.Time, machine string, key []byte, t timer) {
 	before := *s
+	cmd := Command{Machine: machine, Name: due}
 	err := fmt.Errorf("no machine called %q sets timers", machine)
 	if m, ok := c.machines[machine].(Timed); ok {
-		c.guard(Command{Machine: machine, Name: due}, before.state, &err, func() { err = m.Due(s.tx(machine, 0), key, t.at) })
+		s.panicked = c.guard(cmd, &err, func() { err = m.Due(s.tx(machine, 0), key, t.at) })
 	}
-	if err == nil && s.err == nil {
+	if wrote := s.state.bytes - before.state.bytes; s.err == nil && err == nil && wrote > StepBytesMax {
+		err = tooMuch(cmd, wrote)
+	}
+	if err = errors.Join(err, s.err); err == nil {
 		return
 	}
-	failed := s.err
-	*s = before
-	s.err = failed // a read that failed undoes the whole command
+	s.undo(before)
 	t.failures++
 	pause := min(pauseMin<<min(t.failures-1, 16), pauseMax)
 	t.due = later(now, s.now).Add(pause)
 	s.set(machine, key, t)
-	c.log.Warn("cell: a timer has failed and is tried again", "machine", machine, "failures", t.failures, "pause", pause, "err", errors.Join(err, failed))
+	c.log.Warn("cell: a timer has failed and is tried again", "machine", machine, "failures", t.failures, "pause", pause, "err", err)
 }
 
 // firstDue returns the first timer by time, or nil.

@@ -1,6 +1,7 @@
 package cell_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -44,6 +45,16 @@ func (alarm) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 func (a alarm) Due(tx *cell.Tx, key []byte, at time.Time) error {
 	n, _ := tx.Get([]byte("n"))
 	tx.Set([]byte("n"), append(n, '.'))
+	switch {
+	case bytes.HasPrefix(key, []byte("too large")):
+		tx.Set(key, make([]byte, cell.ValueBytesMax+1))
+	case bytes.HasPrefix(key, []byte("much")): // twelve of these are more than a command may write
+		tx.Set(key, make([]byte, 3<<20))
+	case bytes.HasPrefix(key, []byte("too much")):
+		for i := range 3 {
+			tx.Set(append(key[:len(key):len(key)], byte(i)), make([]byte, cell.StepBytesMax/3))
+		}
+	}
 	if a.failures[string(key)] > 0 {
 		a.failures[string(key)]-- // a test's trick: a real machine keeps nothing
 		return errors.New("not yet")
@@ -145,6 +156,46 @@ func TestATimerThatFailsLeavesNothingAndIsTriedAgain(t *testing.T) {
 		}
 		if whole["n"] != ".." {
 			t.Errorf("got %q, want the failed tries to have left nothing", whole["n"])
+		}
+		_ = c.Close()
+	})
+}
+
+func TestATimerThatCanNeverBeTakenDoesNotHinderOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := openAlarm(t, cell.Config{Journal: new(memory.Medium)}, alarm{})
+		set(t, c, 10*time.Second, "too large")
+		set(t, c, 10*time.Second, "too much")
+		set(t, c, 10*time.Second, "a")
+		set(t, c, 11*time.Second, "b")
+		time.Sleep(time.Hour)
+		got, whole := rung(t, c)
+		if diff := cmp.Diff([]string{"a at 00:00:10, 0s late", "b at 00:00:11, 0s late"}, got); diff != "" {
+			t.Error(diff)
+		}
+		if whole["n"] != ".." {
+			t.Errorf("got %q, want the others to have left nothing", whole["n"])
+		}
+		_ = c.Close()
+	})
+}
+
+func TestTimersThatTogetherWriteMoreThanACommandMayAreAllTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := openAlarm(t, cell.Config{Journal: new(memory.Medium)}, alarm{})
+		const all = 30
+		for i := range all {
+			set(t, c, 10*time.Second, fmt.Sprintf("much %02d", i))
+		}
+		time.Sleep(time.Minute)
+		got, _ := rung(t, c)
+		for i, is := range got {
+			if want := fmt.Sprintf("much %02d at 00:00:10, 0s late", i); is != want {
+				t.Errorf("got %q, want %q", is, want)
+			}
+		}
+		if len(got) != all {
+			t.Errorf("%d timers were taken, want %d", len(got), all)
 		}
 		_ = c.Close()
 	})

@@ -38,16 +38,23 @@ func Prefix(p []byte) Range { return Range{Lower: p, Upper: after(p)} }
 
 // A step is one command being applied, with those inside it.
 type step struct {
-	cell    *Cell
-	now     time.Time
-	state   overlay
-	seed    [2]uint64
-	random  *rand.Rand // made when it is first asked for
-	err     error      // the first read that failed, or limit that was passed; undoes the step
-	touched []string   // machines that wrote, each once
-	timers  bool       // a timer was set, cancelled or taken
-	soonest time.Time  // the earliest time a timer was set to
-	then    []func()   // called when the command has been applied
+	cell     *Cell
+	now      time.Time
+	state    overlay
+	seed     [2]uint64
+	random   *rand.Rand // made when it is first asked for
+	err      error      // the first read that failed, or limit that was passed; undoes the step
+	touched  []string   // machines that wrote, each once
+	timers   bool       // a timer was set, cancelled or taken
+	soonest  time.Time  // the earliest time a timer was set to
+	then     []func()   // called when the command has been applied
+	panicked bool       // a machine has, in it
+}
+
+// undo goes back to what the step was before. That a machine has panicked stays.
+func (s *step) undo(before step) {
+	before.panicked = s.panicked
+	*s = before
 }
 
 // A Tx is what a machine sees of the state while it applies a command. It is

@@ -12,9 +12,9 @@ import (
 
 const (
 	givenUpMax      = 64      // events one command gives up for their age
-	givenUpBytesMax = 4 << 20 // their sizes together
+	givenUpBytesMax = 2 << 20 // sizes of the events together that one step may give up, and one event more
 	lookAhead       = 16      // events at the head of a line that is held back
-	lostMax         = 128     // leases that ran out, in one step
+	lostMax         = 128     // leases that one step takes back
 	offMax          = 24 * time.Hour
 )
 
@@ -275,12 +275,16 @@ func (l *leasing) tooOld(function string, number uint64, key []byte, s *state) (
 	return true, expires, l.fail(ending{function: function, number: number, state: s, policy: p, condition: EventAgeExceeded})
 }
 
-// lookAt gives up what is too old at the head of a line that is held back.
+// lookAt gives up what is too old at the head of a line that is held back, and
+// notes where the rest begins.
 func (l *leasing) lookAt(function string) error {
 	looked := 0
 	for key, record := range l.tx.Scan(cell.Range{Lower: l.first(function), Upper: cell.Prefix(line(function)).Upper}) {
 		due, number := waiting(function, key)
 		if due.After(l.now) || looked == lookAhead || l.exhausted() {
+			if looked == 0 {
+				l.raise(function, key)
+			}
 			return nil
 		}
 		s, err := decodeState(record)
@@ -291,10 +295,16 @@ func (l *leasing) lookAt(function string) error {
 		if err != nil {
 			return err
 		}
-		if !old {
-			looked++
-			l.soon(expires.Add(time.Nanosecond))
+		if old {
+			continue
 		}
+		if looked++; looked == 1 {
+			l.raise(function, key)
+		}
+		l.soon(expires.Add(time.Nanosecond))
+	}
+	if looked == 0 {
+		l.raise(function, nil)
 	}
 	return nil
 }
@@ -437,19 +447,21 @@ func (m *Machine) Due(tx *cell.Tx, key []byte, _ time.Time) error {
 		return &daruma.Error{Kind: daruma.KindInternal, Ref: string(key), Err: cell.ErrCut}
 	}
 	w := m.begin(tx)
-	n := 0
+	n, bytes := 0, 0
 	next := untilKey(tx.Now(), "", 0) // what is given from now on runs out later
 	for k := range tx.Scan(cell.Range{Lower: later(m.until), Upper: []byte{spaceUntil + 1}}) {
 		at, function, number := until(k)
-		if at.After(tx.Now()) || n == lostMax {
+		if at.After(tx.Now()) || n == lostMax || bytes >= givenUpBytesMax {
 			next = k
 			tx.Schedule(at, []byte(timerLeases))
 			break
 		}
-		if err := w.lose(function, number, false); err != nil {
+		size, err := w.lose(function, number, false)
+		if err != nil {
 			return err
 		}
 		n++
+		bytes += size
 	}
 	w.write()
 	tx.Then(func() { m.until = next })
@@ -478,10 +490,16 @@ func (w *work) reclaim(r reclamation) (any, error) {
 			left++
 		}
 	}
-	for _, h := range lost {
-		if err := w.lose(h.Function, h.Number, true); err != nil {
+	bytes := 0
+	for i, h := range lost {
+		if bytes >= givenUpBytesMax {
+			return left + len(lost) - i, nil
+		}
+		size, err := w.lose(h.Function, h.Number, true)
+		if err != nil {
 			return nil, err
 		}
+		bytes += size
 	}
 	return left, nil
 }

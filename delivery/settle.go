@@ -232,23 +232,23 @@ func (w *work) again(e ending, after time.Duration) (any, error) {
 
 // lose takes a lease back from somebody who has not settled it. It is not
 // known whether the event ran, so that an event which takes the whole machine
-// down with it does not come back for ever.
-func (w *work) lose(function string, number uint64, gone bool) error {
+// down with it does not come back for ever. It returns the event's size.
+func (w *work) lose(function string, number uint64, gone bool) (size int, err error) {
 	l, err := w.heldByAnybody(function, number)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if l == nil {
-		return corrupt("lease", errors.New("it is in the order of leases and not there"))
+		return 0, corrupt("lease", errors.New("it is in the order of leases and not there"))
 	}
 	a, err := w.end(number, l)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	a.Lost++
 	p, err := w.policy(l.function, number, l.state)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	message := "its lease ran out before anybody said what came of it"
 	if gone {
@@ -262,7 +262,7 @@ func (w *work) lose(function string, number uint64, gone bool) error {
 	if s.attempts > p.retries() {
 		e.condition = RetriesExhausted
 		_, err = w.giveUp(e)
-		return err
+		return s.size, err
 	}
 	s.backoff++
 	var after time.Duration
@@ -270,7 +270,7 @@ func (w *work) lose(function string, number uint64, gone bool) error {
 		after = backoff(w.tx.Random(), s.backoff)
 	}
 	_, err = w.again(e, after)
-	return err
+	return s.size, err
 }
 
 // heldByAnybody returns the lease of an event, or nil.

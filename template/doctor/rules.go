@@ -15,6 +15,7 @@ import (
 var rules = []Rule{
 	{"visibility", "a queue's messages come back while their function is still at work", visibility},
 	{"no-dead-letter", "what is given up goes nowhere", noDeadLetter},
+	{"few-receives", "a queue's messages are given up after a bad moment of their function", fewReceives},
 	{"retries-multiply", "retries in two places multiply", retriesMultiply},
 	{"batch-all-or-nothing", "one bad message has the whole batch come again", batchAllOrNothing},
 	{"gateway-timeout", "a function may take longer than anybody waits for it", gatewayTimeout},
@@ -105,6 +106,36 @@ func noDeadLetter(p *patient) (all []Finding) {
 					Fix:     "EventInvokeConfig: { DestinationConfig: { OnFailure: { Type: SQS, Destination: !GetAtt … } } }",
 				})
 			}
+		}
+	}
+	return all
+}
+
+// receivesWanted: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html asks for at least 5.
+const receivesWanted = 5
+
+func fewReceives(p *patient) (all []Finding) {
+	for _, f := range p.Functions {
+		for _, w := range f.Ways {
+			if w.Kind != wiring.Queue {
+				continue
+			}
+			n := receivesOf(w.Queue)
+			if n == 0 || n >= receivesWanted {
+				continue
+			}
+			one := Finding{
+				Severity: Warning, Resource: w.Name, Position: p.At(w.Name, "RedrivePolicy", "maxReceiveCount"),
+				Message: fmt.Sprintf("messages of %s are given up when %s was handed them %d times; at least %d are wanted", w.Name, f.ID, n, receivesWanted),
+				Why:     "a time-out, a process that ends and on AWS a throttle each use up a receive of the whole batch: a few bad moments, and sound messages are dead letters",
+				Fix:     fmt.Sprintf("maxReceiveCount: %d", receivesWanted),
+			}
+			if n == 1 {
+				one.Message = fmt.Sprintf("messages of %s are given up when %s was handed them once", w.Name, f.ID)
+				one.Why = "a time-out, a process that ends and on AWS a throttle each use up a receive of the whole batch: one bad moment, and sound messages are dead letters"
+				one.Experiment = f.TimedOutFile(w)
+			}
+			all = append(all, one)
 		}
 	}
 	return all

@@ -98,6 +98,10 @@ func drafts(f *wiring.Function) []draft {
 			way = w
 			add(slowConsumer(f, way))
 			add(poison(f, way))
+			if d := timedOut(f, way); d.file != f.TimedOutFile(f.Ways[0]) {
+				d.title += ", with " + way.Name
+				add(d)
+			}
 		}
 	}
 	for _, w := range f.Ways {
@@ -232,7 +236,7 @@ func killed(f *wiring.Function, way wiring.Way) draft {
 }
 
 func timedOut(f *wiring.Function, way wiring.Way) draft {
-	return draft{file: wiring.FileName(f.ID, "timed-out"), title: f.ID + " does not answer in time", name: "runs time out",
+	return draft{file: f.TimedOutFile(way), title: f.ID + " does not answer in time", name: "runs time out",
 		fault:  "{ kind: timeout, target: { function: " + quote(f.ID) + " }, dose: { oneIn: 8, max: 5 } }",
 		probes: well(f, way, "[0, 0.3]"), hyp: "A run that hangs is ended, and its event is tried again"}
 }

@@ -18,6 +18,7 @@ Transform: AWS::Serverless-2016-10-31
 Globals: { Function: { Runtime: nodejs20.x, Handler: index.handler, Timeout: 40 } }
 Resources:
   Jobs: { Type: AWS::SQS::Queue, Properties: { VisibilityTimeout: 10 } }
+  Few: { Type: AWS::SQS::Queue, Properties: { RedrivePolicy: { deadLetterTargetArn: !GetAtt Jobs.Arn, maxReceiveCount: 1 } } }
   Small: { Type: AWS::Serverless::SimpleTable, Properties: { ProvisionedThroughput: { ReadCapacityUnits: 1, WriteCapacityUnits: 1 } } }
   Work:
     Type: AWS::Serverless::Function
@@ -27,6 +28,7 @@ Resources:
       Events:
         Take: { Type: HttpApi, Properties: { Path: '/work/{id}', Method: post } }
         Job: { Type: SQS, Properties: { Queue: !GetAtt Jobs.Arn } }
+        Rare: { Type: SQS, Properties: { Queue: !GetAtt Few.Arn } }
   Orders:
     Type: AWS::DynamoDB::Table
     Properties:
@@ -89,6 +91,9 @@ func TestWhatTheDoctorFindsHasAnExperimentThatProvesIt(t *testing.T) {
 		if f.Experiment != "" && !slices.Contains(files, f.Experiment) {
 			t.Errorf("%s of %s: nobody proposes %s; there are %q", f.Rule, f.Resource, f.Experiment, files)
 		}
+		if f.Rule == "few-receives" && f.Experiment != "work-few-timed-out.yaml" {
+			t.Errorf("what is given up after one receive is proved by %q", f.Experiment)
+		}
 		if f.Position == "" || f.Why == "" || f.Fix == "" {
 			t.Errorf("a finding without a place, a reason or a fix: %+v", f)
 		}
@@ -96,6 +101,31 @@ func TestWhatTheDoctorFindsHasAnExperimentThatProvesIt(t *testing.T) {
 	for _, r := range doctor.Rules() {
 		if !found[r.ID] {
 			t.Errorf("the rule %s found nothing", r.ID)
+		}
+	}
+}
+
+func TestHowOftenMessagesMayBeReceivedIsCompared(t *testing.T) {
+	for policy, want := range map[string]string{
+		"maxReceiveCount: 1":   "when Work was handed them once",
+		"maxReceiveCount: '1'": "when Work was handed them once",
+		"maxReceiveCount: 2":   "when Work was handed them 2 times; at least 5 are wanted",
+		"maxReceiveCount: 4":   "when Work was handed them 4 times; at least 5 are wanted",
+		"maxReceiveCount: 5":   "",
+		"maxReceiveCount: 100": "",
+	} {
+		got := ""
+		for _, f := range doctor.Examine(read(t, strings.Replace(app, "maxReceiveCount: 1", policy, 1)), nil) {
+			if f.Rule != "few-receives" {
+				continue
+			}
+			got = f.Message
+			if f.Resource != "Few" || f.Severity != doctor.Warning || !strings.HasPrefix(f.Position, "template.yaml:6:") || f.Fix != "maxReceiveCount: 5" || (f.Experiment != "") != strings.HasSuffix(want, "once") {
+				t.Errorf("%s: got %+v", policy, f)
+			}
+		}
+		if !strings.HasSuffix(got, want) || (got == "") != (want == "") {
+			t.Errorf("%s: got %q, want %q", policy, got, want)
 		}
 	}
 }

@@ -263,6 +263,15 @@ func (m *Map) ways(f *Function) {
 	}
 }
 
+// TimedOutFile is the file of the experiment in which runs time out that are led to by a way. The first way is the one that is meant
+// where nothing else is said.
+func (f *Function) TimedOutFile(w Way) string {
+	if w.Kind == f.Ways[0].Kind && w.Name == f.Ways[0].Name {
+		return FileName(f.ID, "timed-out")
+	}
+	return FileName(f.ID, w.Name, "timed-out")
+}
+
 // FileName is the name of the file of an experiment: what it is about, in words with dashes.
 func FileName(parts ...string) string {
 	var b strings.Builder

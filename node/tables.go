@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/door/console"
@@ -17,6 +18,7 @@ func (n *Node) openTableDoor(place catalog.Place) error {
 		return err
 	}
 	n.front.Register("dynamodb", door.Service())
+	n.front.Public(door.IsForAnybody, http.HandlerFunc(door.ServeAnybody))
 	return nil
 }
 

@@ -81,7 +81,7 @@ func New(cfg Config) (*Door, error) {
 // Service is how the door is registered at a front, under "dynamodb".
 func (d *Door) Service() wire.Service {
 	words := wire.Words{Target: "DynamoDB", Namespace: framework, Missing: "Request is missing Authentication Token", Mark: mark}
-	return wire.Service{Handler: d, BodyBytesMax: bodyBytesMax, Words: words, TooLarge: &wire.Error{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLargeException", Message: "The request is larger than 16 MB."}}
+	return wire.Service{Handler: d, BodyBytesMax: bodyBytesMax, Unpacks: true, Words: words, TooLarge: &wire.Error{Status: http.StatusRequestEntityTooLarge, Code: "RequestEntityTooLargeException", Message: "The request is larger than 16 MB."}}
 }
 
 // ServeAWS finds the operation and answers it.
@@ -102,6 +102,7 @@ func (d *Door) ServeAWS(w http.ResponseWriter, r *wire.Request) {
 	for i, name := range [...]string{"Content-Type", "X-Amzn-Requestid", "Content-Length", "X-Amz-Crc32"} {
 		h[name] = c.headers[i : i+1 : i+1]
 	}
+	share(h, r.HTTP)
 	w.WriteHeader(status)
 	w.Write(c.out)
 }
@@ -111,6 +112,7 @@ func mark(h http.Header, r *wire.Request, body []byte) {
 	h["Content-Type"] = []string{contentType(r.HTTP)}
 	h["X-Amzn-Requestid"] = []string{requestID(r.ID)}
 	h["X-Amz-Crc32"] = []string{strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10)}
+	share(h, r.HTTP)
 }
 
 // contentType is that of an answer: plain JSON to whoever does not ask in the protocol's own.

@@ -89,6 +89,7 @@ func (w *world) open() *wire.Front {
 		w.t.Fatal(err)
 	}
 	front.Register("dynamodb", door.Service())
+	front.Public(door.IsForAnybody, http.HandlerFunc(door.ServeAnybody))
 	return front
 }
 

@@ -45,7 +45,10 @@ func (x *exchange) admit() *Error {
 		return err
 	}
 	x.req.Caller = cred.Identity
-	return f.verify(&c, &x.req, cred.Secret)
+	if err = f.verify(&c, &x.req, cred.Secret); err != nil || !service.Unpacks {
+		return err
+	}
+	return x.unpack(service.BodyBytesMax)
 }
 
 // plausible checks all of a claim that can be checked without the body, and

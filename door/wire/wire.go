@@ -68,6 +68,7 @@ type Service struct {
 	Handler      Handler
 	BodyBytesMax int64  // larger requests are refused unread
 	TooLarge     *Error // how they are refused; a plain 413 when nil
+	Unpacks      bool   // bodies may come packed (Content-Encoding: gzip, deflate); the handler gets them plain
 	Words        Words  // in which the gate refuses
 }
 
@@ -152,8 +153,8 @@ type public struct {
 }
 
 // Public makes h answer those requests that is says are for anybody: nobody has
-// checked who asks, and their body is not bounded. It must be called before the
-// first request.
+// checked who asks, and their body is not bounded but in time. It must be called
+// before the first request.
 func (f *Front) Public(is func(*http.Request) bool, h http.Handler) {
 	f.public = append(f.public, public{is, h})
 }
@@ -184,6 +185,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, p := range f.public {
 		if p.is(r) {
+			x.answer.readWithin(time.Now().Add(bodyTimeMax))
 			p.handler.ServeHTTP(&x.answer, r)
 			return
 		}

@@ -33,6 +33,7 @@ func TestANodeHandlerAnswersInEveryWayItMay(t *testing.T) {
 		"done":                     {node22, `exports.handler = (e, c) => c.done(null, 'd')`, `"d"`},
 		"sync return is not used":  {node22, `exports.handler = () => 'lost'`, `null`},
 		"never settled, idle loop": {node22, `exports.handler = () => new Promise(() => {})`, `null`},
+		"16: never settled":        {"nodejs16.x", `exports.handler = async () => { await new Promise(() => {}) }`, `null`},
 		"only the first callback":  {node22, `exports.handler = (e, c, cb) => { c.callbackWaitsForEmptyEventLoop = false; cb(null, 1); cb(null, 2) }`, `1`},
 		"24: async":                {node24, `exports.handler = async (e) => e.a`, `1`},
 		"24: sync return is used":  {node24, `exports.handler = (e) => e.a`, `1`},
@@ -137,6 +138,8 @@ func TestANodeErrorIsToldAsLambdaTellsIt(t *testing.T) {
 		"circular":         {node22, `exports.handler = async () => { const a = {}; a.a = a; return a }`, "Error", "Unable to stringify response body", "stringify"},
 		"circular, cb":     {node22, `exports.handler = (e, c, cb) => { const a = {}; a.a = a; cb(null, a) }`, "Error", "Unable to stringify response body", "stringify"},
 		"bigint":           {node22, `exports.handler = async () => 1n`, "Error", "Unable to stringify response body", "stringify"},
+		"unsettled":        {node22, `exports.handler = async () => { await new Promise(() => {}) }`, "Runtime.NodeJsExit", "The Lambda runtime client detected an unexpected Node.js exit code.", "ERROR\tInvoke Error \t{\"errorType\":\"Runtime.NodeJsExit\""},
+		"24: unsettled":    {node24, `exports.handler = () => new Promise(() => {})`, "Runtime.NodeJsExit", "The Lambda runtime client detected an unexpected Node.js exit code.", "Invoke Error"},
 		"24: rejected":     {node24, `exports.handler = async () => { throw new RangeError('no') }`, "RangeError", "no", "Invoke Error"},
 		"24: thrown":       {node24, `exports.handler = () => { throw new Error('sync') }`, "Error", "sync", "Invoke Error"},
 		"24: circular":     {node24, `exports.handler = async () => { const a = {}; a.a = a; return a }`, "Runtime.JSONStringifyError", "Unable to stringify response body", "stringify"},
@@ -217,12 +220,12 @@ func TestANodeEventOfAnySizeArrivesWhole(t *testing.T) {
 }
 
 func TestANodeLogLineCarriesTimeRequestAndLevel(t *testing.T) {
-	source := `console.log('at load'); exports.handler = async () => { console.log('a %d', 1, { b: 2 }); console.error('two\nlines'); console.debug('d'); console.warn('w'); console.trace('t'); console.info('i') }`
+	source := `console.log('at load'); exports.handler = async () => { console.log('a %d', 1, { b: 2 }); console.error('two\nlines'); console.debug('d'); console.warn('w'); console.trace('t'); console.info('i'); console.log() }`
 	stamp := `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\t`
 	id := `00000000-0000-4000-8000-000000000001\t`
 	p := start(t, node(t, node22, source))
 	p.invoke(`{}`)
-	want := `^` + stamp + `undefined\tINFO\tat load\n` + stamp + id + `INFO\ta 1 { b: 2 }\n` + stamp + id + `ERROR\ttwo\nlines\n` + stamp + id + `DEBUG\td\n` + stamp + id + `WARN\tw\n` + stamp + id + `TRACE\tt\n` + stamp + id + `INFO\ti\n$`
+	want := `^` + stamp + `undefined\tINFO\tat load\n` + stamp + id + `INFO\ta 1 { b: 2 }\n` + stamp + id + `ERROR\ttwo\nlines\n` + stamp + id + `DEBUG\td\n` + stamp + id + `WARN\tw\n` + stamp + id + `TRACE\tt\n` + stamp + id + `INFO\ti\n` + stamp + id + `INFO\tundefined\n$`
 	if got := p.log(); !regexp.MustCompile(want).MatchString(got) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -22,6 +22,15 @@ class CallbackHandlerDeprecated extends runtimeError('CallbackHandlerDeprecated'
   }
 }
 
+// NodeJsExit is what became of an async handler whose promise can no longer
+// settle: nothing is left in the event loop that could settle it.
+class NodeJsExit extends runtimeError('NodeJsExit') {
+  constructor() {
+    super('The Lambda runtime client detected an unexpected Node.js exit code. This is most commonly caused by a Promise that was never settled. For more information, see https://nodejs.org/docs/latest/api/process.html#exit-codes');
+    this.stack = `${this.name}: ${this.message}`; // no line of anybody's is at fault
+  }
+}
+
 const printable = (text) => (typeof text === 'string' ? text.replace(/\x7f/g, '%7F') : text);
 
 function looksLikeError(e) {
@@ -44,6 +53,7 @@ module.exports = {
   describe,
   UnhandledPromiseRejection,
   CallbackHandlerDeprecated,
+  NodeJsExit,
   ImportModuleError: runtimeError('ImportModuleError'),
   HandlerNotFound: runtimeError('HandlerNotFound'),
   MalformedHandlerName: runtimeError('MalformedHandlerName'),

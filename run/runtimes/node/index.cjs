@@ -8,7 +8,7 @@
 'use strict';
 const net = require('net');
 const log = require('./log.cjs');
-const { describe, UnhandledPromiseRejection, CallbackHandlerDeprecated, JSONStringifyError } = require('./errors.cjs');
+const { describe, UnhandledPromiseRejection, CallbackHandlerDeprecated, NodeJsExit, JSONStringifyError } = require('./errors.cjs');
 const { load, streaming, major } = require('./load.cjs');
 
 const env = process.env;
@@ -257,7 +257,15 @@ function deliver(status, headers, body) {
   else invokeAsync(current, headers, body);
 }
 
+// unsettled fails an invocation whose promise nothing can settle any more.
+const unsettled = (invocation) => () => invocation.fail(new NodeJsExit());
+
+// isAsync says whether a handler was written as async, in which case its
+// promise is its only answer; what merely returns one may still call back.
+const isAsync = (f) => Object.prototype.toString.call(f) === '[object AsyncFunction]';
+
 async function invokeAsync(invocation, headers, body) {
+  idle = unsettled(invocation);
   try {
     invocation.succeed(await handler(JSON.parse(body), describeInvocation({}, headers)));
   } catch (error) {
@@ -267,7 +275,8 @@ async function invokeAsync(invocation, headers, body) {
 
 // invokeWithCallback follows the contract up to Node.js 22: a promise settles
 // the invocation, or callback(), or one of context's done(), succeed() and
-// fail(); and when the event loop is empty before any of them, it is null.
+// fail(); and when the event loop is empty before any of them, it is null, or,
+// of an async handler from Node.js 18 on, an error.
 function invokeWithCallback(invocation, headers, body) {
   let finished = false;
   let waits = true;
@@ -294,7 +303,7 @@ function invokeWithCallback(invocation, headers, body) {
     else if (!waits) invocation.succeed(result);
     else idle = () => invocation.settle(result);
   });
-  idle = () => invocation.settle(null);
+  idle = major >= 18 && isAsync(handler) ? unsettled(invocation) : () => invocation.settle(null);
   try {
     const result = handler(JSON.parse(body), describeInvocation(context, headers), callback);
     if (result && typeof result.then === 'function') result.then(context.succeed, context.fail).catch(context.fail);

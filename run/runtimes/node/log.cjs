@@ -55,7 +55,7 @@ function write(level, args) {
 }
 
 function at(level) {
-  return LEVELS[level] >= least ? (...args) => write(level, args) : () => {};
+  return LEVELS[level] >= least ? (message, ...args) => write(level, [message, ...args]) : () => {}; // there is always a first one
 }
 
 console.trace = at('TRACE');

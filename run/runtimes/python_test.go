@@ -222,9 +222,9 @@ def handler(e, c):
 	lines := strings.Split(strings.TrimSpace(p.log()), "\n")
 	want := []string{
 		`"level": "DEBUG", "message": "shown", "logger": "mine", "requestId": "00000000-0000-4000-8000-000000000001"}`,
-		`"level": "WARNING", "message": {"k": 1}, "logger": "mine", "requestId": "00000000-0000-4000-8000-000000000001", "order": 7, "odd": "<class 'object'>"}`,
+		`"level": "WARNING", "message": "{'k': 1}", "logger": "mine", "requestId": "00000000-0000-4000-8000-000000000001", "order": 7, "odd": "<class 'object'>"}`,
 		`"errorType": "ZeroDivisionError", "errorMessage": "division by zero"`,
-		`"level": "ERROR", "errorMessage": "'k'", "errorType": "KeyError", "requestId": "00000000-0000-4000-8000-000000000001", "stackTrace": [`,
+		`"log_level": "ERROR", "errorMessage": "'k'", "errorType": "KeyError", "requestId": "00000000-0000-4000-8000-000000000001", "stackTrace": [`,
 	}
 	if len(lines) != len(want) {
 		t.Fatalf("got %d lines %q, want %d", len(lines), lines, len(want))
@@ -233,7 +233,7 @@ def handler(e, c):
 		contains(t, lines[i], want[i])
 	}
 	contains(t, lines[2], `"location": "`)
-	if !regexp.MustCompile(`^\{"timestamp": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "level"`).MatchString(lines[3]) {
+	if !regexp.MustCompile(`^\{"timestamp": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "log_level"`).MatchString(lines[3]) {
 		t.Errorf("got %s, want it to begin with time and level", lines[3])
 	}
 }

@@ -162,7 +162,7 @@ class JSONFormatter(logging.Formatter):
         entry = {
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": logging.getLevelName(level),
-            "message": record.msg if isinstance(record.msg, dict) and not record.args else record.getMessage(),
+            "message": record.getMessage(),
             "logger": record.name,
             "stackTrace": traceback.format_tb(error[2]) if error else None,
             "errorType": error[0].__name__ if error and error[0] else None,
@@ -195,7 +195,7 @@ def set_up_logging():
 
 def log_error(error):
     if JSON_LOGS:
-        entry = {"timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "level": "ERROR"}
+        entry = {"timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "log_level": "ERROR"}
         entry.update(error)
         sys.stdout.write(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
         return

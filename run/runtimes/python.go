@@ -32,8 +32,9 @@ func (r *Runtimes) launchPython(ctx context.Context, f *catalog.Function, id id,
 	binary := i.settle(launch)
 	launch.Command = func(path func(string) string) (run.Command, error) {
 		bin := settled(path, binary)
-		// -B: code directories are shared and never change. UTF-8 whatever the machine's locale is, as on AWS.
-		c := r.command(f, path, filepath.Dir(bin), bin, "-S", "-B", "-X", "utf8", path(runtimeDir)+"/bootstrap.py")
+		// -u: what is written is there when the process is killed. -B: code directories are shared and never change.
+		// UTF-8 whatever the machine's locale is, as on AWS.
+		c := r.command(f, path, filepath.Dir(bin), bin, "-S", "-u", "-B", "-X", "utf8", path(runtimeDir)+"/bootstrap.py")
 		c.Env = append(c.Env, "PYTHONPATH="+path(runtimeDir))
 		if opt := path(optDir); opt != optDir {
 			c.Env = append(c.Env, "_DARUMA_OPT="+opt)

@@ -135,7 +135,7 @@ func TestAPythonHandlerThatExitsEndsTheProcess(t *testing.T) {
 	}{
 		"sys.exit": {"import sys\ndef handler(e, c): sys.exit(3)", 3},
 		"exit":     {"def handler(e, c): exit(4)", 4},
-		"os._exit": {"import os\ndef handler(e, c):\n    print('last words')\n    os._exit(5)", 5},
+		"os._exit": {"import os\ndef handler(e, c):\n    print('last words')\n    print('and half a line', end='')\n    os._exit(5)", 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, python(t, python311, c.source))
@@ -144,7 +144,7 @@ func TestAPythonHandlerThatExitsEndsTheProcess(t *testing.T) {
 				t.Errorf("got exit code %d, want %d", got, c.code)
 			}
 			if name == "os._exit" {
-				contains(t, p.log(), "last words\n")
+				contains(t, p.log(), "last words\nand half a line")
 			}
 			select {
 			case a := <-p.answers:

@@ -486,7 +486,7 @@ def invoke(api, handler, encoder, headers, body):
 def main():
     global _request_id, _tenant_id
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     set_up_logging()
     api = RuntimeAPI(os.environ["AWS_LAMBDA_RUNTIME_API"])
     try:

@@ -416,6 +416,37 @@ func TestWhatCameOfABatchAndCannotBeKeptDoesNotHinderOthers(t *testing.T) {
 	})
 }
 
+func TestWhatIsKnownOfABatchIsKeptHoweverMuchItIs(t *testing.T) {
+	stack, err := json.Marshal(map[string]any{"errorType": "Error", "stackTrace": []string{strings.Repeat("s", 20<<10)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fails := func([]string) daruma.Outcome {
+		return daruma.Outcome{Kind: daruma.FunctionError, Payload: stack, Failure: &daruma.Failure{Type: "Error", Message: strings.Repeat("m", 20<<10)}}
+	}
+	const all = 800
+	x := &mapped{strict: true, answer: fails}
+	flow(t, queue.Settings{Hide: time.Hour}, mapping.Settings{Batch: all, Window: time.Second}, x, func(x *mapped) {
+		messages := make([]queue.Message, all)
+		for i := range messages {
+			messages[i].Body = fmt.Appendf(nil, "%d", i)
+		}
+		if _, err := x.q.Send(x.Context(), "Q", messages...); err != nil {
+			x.Fatal(err)
+		}
+		pass(x.T, time.Minute)
+		list, err := x.q.Peek(x.Context(), "Q", 0, all)
+		if err != nil || len(list) != all {
+			x.Fatalf("%d messages, %v", len(list), err)
+		}
+		for _, m := range list {
+			if !strings.HasPrefix(m.Tried, "Error: mmm") {
+				x.Fatalf("of message %d it is known that %q", m.Number, m.Tried)
+			}
+		}
+	})
+}
+
 func TestAMessageThatIsTooLargeForAFunctionIsSetAside(t *testing.T) {
 	flow(t, queue.Settings{DeadLetter: &queue.DeadLetter{Queue: "D", After: 1}}, mapping.Settings{Batch: 1}, &mapped{answer: done}, func(x *mapped) {
 		x.send("huge", "a")

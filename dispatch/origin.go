@@ -21,8 +21,9 @@ type Origin interface {
 	// Take takes up to n records, those of one group in their order, and holds
 	// them for as long as the source says; for hold at least, when that is not 0.
 	Take(ctx context.Context, m *mapping.Mapping, n int, hold time.Duration) ([]Record, error)
-	// Settle says what becomes of records, in their order and in one atomic
-	// step. Those that are not held any more are left alone.
+	// Settle says what becomes of records, in their order and, unless much is to be
+	// said of them, in one atomic step. Those that are not held any more are left
+	// alone, so it may be said again when it ended in an error.
 	Settle(ctx context.Context, m *mapping.Mapping, fates []Fate) error
 	// Reclaim takes back what was held before this process began.
 	Reclaim(ctx context.Context, m *mapping.Mapping) error

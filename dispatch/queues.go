@@ -83,32 +83,78 @@ func (o *Queues) Take(ctx context.Context, m *mapping.Mapping, n int, hold time.
 	return records, nil
 }
 
-// Settle settles the leases of messages.
+// partBytes is about how much one command says of messages, and one message more.
+const partBytes = 1 << 20
+
+// Settle settles the leases of messages. It takes several steps where much is to be
+// said: what was said of a message before is left alone when it is said again.
 func (o *Queues) Settle(ctx context.Context, m *mapping.Mapping, fates []Fate) error {
-	each := make([]queue.Settlement, len(fates))
-	for i, f := range fates {
-		each[i] = queue.Settlement{Held: queue.Held{Number: f.Number, Lease: f.Lease}, After: f.After, Once: f.Once}
-		switch f.Do {
-		case Finished:
-			each[i].Do, each[i].After = queue.Done, 0
-		case Failed:
-			each[i].Do, each[i].Report = queue.Return, tried(f.Try)
-		case Untried:
-			each[i].Do = queue.Release
-		case Aside:
-			each[i].Do = queue.Delay
-		case Kept:
-			each[i].Do = queue.Extend
-		case GivenUp:
-			each[i].Do, each[i].Report = queue.Bury, tried(f.Try)
-			each[i].Report.Condition = each[i].Report.ErrorType
+	each, size := make([]queue.Settlement, 0, len(fates)), 0
+	for _, f := range fates {
+		is := settlement(f)
+		each = append(each, is)
+		if size += sizeOf(f, is); size < partBytes {
+			continue
 		}
+		if err := o.settle(ctx, m, each); err != nil {
+			return err
+		}
+		each, size = each[:0], 0
 	}
+	if len(each) == 0 {
+		return nil
+	}
+	return o.settle(ctx, m, each)
+}
+
+func (o *Queues) settle(ctx context.Context, m *mapping.Mapping, each []queue.Settlement) error {
 	_, err := o.q.Settle(ctx, m.Source.Name, each...)
 	if errors.Is(err, queue.ErrNoQueue) {
 		return nil // its messages are gone with it
 	}
 	return err
+}
+
+// settlement is what is done with a message.
+func settlement(f Fate) queue.Settlement {
+	is := queue.Settlement{Held: queue.Held{Number: f.Number, Lease: f.Lease}, After: f.After, Once: f.Once}
+	switch f.Do {
+	case Finished:
+		is.Do, is.After = queue.Done, 0
+	case Failed:
+		is.Do, is.Report = queue.Return, tried(f.Try)
+	case Untried:
+		is.Do = queue.Release
+	case Aside:
+		is.Do = queue.Delay
+	case Kept:
+		is.Do = queue.Extend
+	case GivenUp:
+		is.Do, is.Report = queue.Bury, tried(f.Try)
+		is.Report.Condition = is.Report.ErrorType
+	}
+	return is
+}
+
+// sizeOf is about how many bytes are said of a message. A dead letter is written
+// twice, and one command may write much more than it may say.
+func sizeOf(f Fate, is queue.Settlement) int {
+	size := 64
+	if is.Once != nil {
+		size += 256 + len(is.Once.Key)
+	}
+	if r := is.Report; r != nil {
+		size += 512 + len(r.Message)
+		for _, lines := range [...][]string{r.Stack, r.Log} {
+			for _, line := range lines {
+				size += len(line)
+			}
+		}
+	}
+	if r, ok := f.Body.(queue.Received); ok && f.Do == GivenUp {
+		size += r.Size() / 4
+	}
+	return size
 }
 
 // tried is what the ledger is told of a try, should the message be given up.
@@ -122,6 +168,7 @@ func tried(t *Try) *queue.Report {
 		r.ErrorType, r.Message, r.Alone = f.Type, f.Message, f.Alone
 	}
 	r.Stack, r.Location, r.Log = route.Where(o)
+	r.Message, r.Stack = ledger.Cut(r.Message, ledger.MessageBytesMax), ledger.Head(r.Stack, ledger.StackBytesMax) // no more is kept
 	return r
 }
 

@@ -45,7 +45,11 @@ func (w *work) expireSome(q *live) error {
 		if err != nil {
 			return err
 		}
-		if t := r.sent + keep; t > w.now || looked == lookMax || done == expireMax {
+		t := r.sent + keep
+		if t <= w.now && looked == lookMax && done == 0 {
+			t = w.now + int64(time.Second) // all of these are in flight
+		}
+		if t > w.now || looked == lookMax || done == expireMax {
 			next = min(next, t)
 			break
 		}

@@ -16,6 +16,7 @@ package hold
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"regexp"
@@ -208,8 +209,14 @@ func (h *Holds) All(ctx context.Context) ([]Hold, error) {
 	return all, nil
 }
 
+// do does a command. A hold is taken while the disk is nearly full: without it events
+// would be given up, and what is given up takes room.
 func (h *Holds) do(ctx context.Context, name string, arguments any) (any, error) {
-	return h.cell.Ask(ctx, machineName, name, arguments)
+	body, err := json.Marshal(arguments)
+	if err != nil {
+		return nil, err
+	}
+	return h.cell.Do(ctx, cell.Command{Machine: machineName, Name: name, Body: body, Frees: name != commandLearn})
 }
 
 // Machine applies the commands of holds. A ledger.Machine lies in the same cell.

@@ -142,9 +142,15 @@ func (l *Ledger) do(ctx context.Context, name string, body []byte) (any, error) 
 	return l.cell.Do(ctx, cell.Command{Machine: machineName, Name: name, Body: body, Frees: frees(name)})
 }
 
-// frees says which commands may go on while the disk is nearly full.
+// frees says which commands may go on while the disk is nearly full. What the
+// platform does about what fails is written down before it is done, and there are so
+// many repairs and no more: without them nothing would go on that makes room.
 func frees(name string) bool {
-	return name == commandDiscard || name == commandRetain || name == commandTold
+	switch name {
+	case commandDiscard, commandRetain, commandTold, commandBegin, commandComplete:
+		return true
+	}
+	return false
 }
 
 // view reads the ledger.

@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
@@ -188,6 +189,9 @@ func (n *Node) openListeners(ctx context.Context) (err error) {
 		name, addr string
 	}{{&l.aws, "aws-addr", n.cfg.AWSAddr}, {&l.web, "web-addr", n.cfg.WebAddr}, {&l.console, "console-addr", n.cfg.ConsoleAddr}} {
 		if *one.at, err = listen(ctx, one.name, one.addr); err != nil {
+			if a, runs := Find("", n.cfg.Data); runs == nil { // its own ports are the likeliest
+				return &daruma.Error{Op: "start the node", Ref: n.cfg.Data, Kind: daruma.KindLocked, Err: fmt.Errorf("it is running already, as process %d", a.PID), Hint: "daruma ps shows it, daruma down stops it"}
+			}
 			return err
 		}
 	}

@@ -125,7 +125,8 @@ func TestWrongAPIsAreRefused(t *testing.T) {
 	})
 	refused(t, []line{
 		{"authorizers", rest("Auth: { DefaultAuthorizer: X }"), "property 'Auth.DefaultAuthorizer' is not supported"},
-		{"API key", rest("Auth: { ApiKeyRequired: true }"), "the API A is open to everybody"},
+		{"API key", rest("Auth: { ApiKeyRequired: true }"), "without it: the check of API keys: the API A is open to everybody"},
+		{"usage plan", rest("Auth: { UsagePlan: { CreateUsagePlan: PER_API } }"), "without it: the quotas and the throttling of those with an API key"},
 		{"domain", http("Domain: { DomainName: x }"), "the custom domain name"},
 		{"throttling", http("DefaultRouteSettings: { ThrottlingRateLimit: 1 }"), "throttling by the gateway"},
 		{"gateway responses", rest("GatewayResponses: { DEFAULT_4XX: {} }"), "the changed answers of the gateway itself"},

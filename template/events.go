@@ -287,7 +287,7 @@ func (l *loader) auth(p *properties, what string) {
 			if f.Value.Text == "NONE" || f.Value.Text == "false" || f.Name == "InvokeRole" || f.Name == "OverrideApiAuth" {
 				continue
 			}
-			a.missing(f.Name, f.Pos, "property '"+a.full(f.Name)+"' is not supported", "the check of who calls: "+what+" is open to everybody", "")
+			a.missing(f.Name, f.Pos, "property '"+a.full(f.Name)+"' is not supported", withoutAuth(f.Name, what), "")
 		case "AddDefaultAuthorizerToCorsPreflight", "AddApiKeyRequiredToCorsPreflight":
 		default:
 			if f.Value.Kind != tree.Broken {
@@ -295,6 +295,17 @@ func (l *loader) auth(p *properties, what string) {
 			}
 		}
 	}
+}
+
+// withoutAuth says what is missing of what without a property of Auth.
+func withoutAuth(property, what string) string {
+	switch property {
+	case "UsagePlan":
+		return "the quotas and the throttling of those with an API key"
+	case "ApiKeyRequired":
+		return "the check of API keys: " + what + " is open to everybody"
+	}
+	return "the check of who calls: " + what + " is open to everybody"
 }
 
 // routeSettings accepts what only measures, and refuses throttling.

@@ -131,6 +131,9 @@ func (l *loader) configuration(r *resource, f *catalog.Function, p *properties) 
 	if f.Runtime != "" && !slices.Contains(runtimes, f.Runtime) {
 		p.fault("Runtime", p.value("Runtime").Pos, fmt.Sprintf("Value %s at 'runtime' failed to satisfy constraint: Member must satisfy enum value set", f.Runtime), tree.Near(f.Runtime, runtimes))
 	}
+	if strings.HasPrefix(f.Runtime, "ruby") || strings.HasPrefix(f.Runtime, "dotnet") || f.Runtime == "python2.7" {
+		l.warn(p.value("Runtime").Pos, "the runtime "+f.Runtime+" is not supported: the function "+f.LogicalID+" cannot be invoked", "functions in any language run when they bring their own bootstrap, with provided.al2023")
+	}
 	if (f.Runtime == "" && !p.has("Runtime")) || (f.Handler == "" && !p.has("Handler")) {
 		p.fault("Handler", r.at, "Runtime and Handler are mandatory parameters for functions created with deployment packages.", "")
 	}

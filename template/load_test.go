@@ -120,6 +120,33 @@ func TestBuildMetadataIsRead(t *testing.T) {
 	}
 }
 
+func TestNamesThatNoARNCanBeMadeOfAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		stack, region, config string
+		good                  bool
+	}{
+		{"shop-2", "eu-central-1", "", true},
+		{"", "local", "", true},
+		{"!!", "", "", false},
+		{"2shop", "", "", false},
+		{strings.Repeat("s", 129), "", "", false},
+		{"", "bla bla", "", false},
+		{"", "us-east-1.", "", false},
+		{"", "", "[default.deploy.parameters]\nstack_name = 'my stack'\n", false},
+		{"shop", "", "[default.deploy.parameters]\nstack_name = 'my stack'\n", true},
+		{"", "", "[default.deploy.parameters]\nregion = 'US East'\n", false},
+	} {
+		dir := t.TempDir()
+		if c.config != "" {
+			write(t, dir, "samconfig.toml", c.config)
+		}
+		_, err := Load(t.Context(), Options{Path: write(t, dir, "template.yaml", sam+function("F", "")), StackName: c.stack, Region: c.region})
+		if (err == nil) != c.good || err != nil && daruma.KindOf(err) != daruma.KindInvalid {
+			t.Errorf("%+v: got %v", c, err)
+		}
+	}
+}
+
 func TestSamconfigIsRead(t *testing.T) {
 	parameters := "Parameters: { A: { Type: String, Default: '' }, B: { Type: String, Default: '' }, C: { Type: CommaDelimitedList, Default: '' } }\n"
 	template := parameters + sam + function("F", "Environment: { Variables: { A1: !Ref A, B1: !Ref B, C1: !Join ['|', !Ref C], R1: !Ref AWS::Region, S1: !Ref AWS::StackName } }")

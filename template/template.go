@@ -28,11 +28,14 @@
 package template
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/catalog"
@@ -186,6 +189,9 @@ func Load(ctx context.Context, o Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkPlace(cmp.Or(o.StackName, config.StackName), cmp.Or(o.Region, config.Region)); err != nil {
+		return nil, err
+	}
 	if src.settings, err = readSettingsFile(src.dir); err != nil {
 		return nil, err
 	}
@@ -197,6 +203,22 @@ func Load(ctx context.Context, o Options) (*App, error) {
 		return nil, &daruma.Error{Op: "read template", Kind: daruma.KindInvalid, Ref: src.path, Err: problems}
 	}
 	return app, nil
+}
+
+var (
+	stackForm  = regexp.MustCompile(`^[a-zA-Z][-a-zA-Z0-9]{0,127}$`)
+	regionForm = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`) // it is a part of host names
+)
+
+// checkPlace refuses names that neither ARNs nor host names can be made of.
+func checkPlace(stack, region string) error {
+	switch {
+	case stack != "" && !stackForm.MatchString(stack):
+		return &daruma.Error{Op: "name the stack", Kind: daruma.KindInvalid, Ref: strconv.Quote(stack), Err: errors.New("a name is letters, digits and hyphens, a letter first, and 128 of them at most")}
+	case region != "" && !regionForm.MatchString(region):
+		return &daruma.Error{Op: "choose the region", Kind: daruma.KindInvalid, Ref: strconv.Quote(region), Err: errors.New("it does not look like us-east-1")}
+	}
+	return nil
 }
 
 // source is a template that was found.

@@ -69,6 +69,9 @@ Kinds of sample events: ` + strings.Join(sample.Kinds(), ", ") + ".",
 		if f.body != "" && f.sample == "" {
 			return errUsage{errors.New("--body goes with --sample")}
 		}
+		if f.context != "" && json.Unmarshal([]byte(f.context), &map[string]any{}) != nil {
+			return errUsage{errors.New("--client-context is no JSON object")}
+		}
 		event, err := f.payload(w)
 		if err != nil {
 			return err

@@ -250,7 +250,11 @@ func showResult(out io.Writer, r *reproduce.Result) {
 		now = 1
 	}
 	fmt.Fprintf(out, "%s  %s\n\n", r.Failure, verdicts[r.Verdict][now])
-	fmt.Fprintf(out, "function   %s  version %s  code %s\n", r.Function, r.Version, r.CodeSHA256)
+	fmt.Fprintf(out, "function   %s  version %s", r.Function, r.Version)
+	if r.CodeSHA256 != "" { // of a bundle nobody knows it
+		fmt.Fprintf(out, "  code %s", r.CodeSHA256)
+	}
+	fmt.Fprintln(out)
 	fmt.Fprintf(out, "request    %s\n", r.Request)
 	if r.Trace != "" {
 		fmt.Fprintf(out, "trace      %s\n", r.Trace)

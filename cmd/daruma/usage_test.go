@@ -44,6 +44,7 @@ func TestACommandLineThatIsWrongSaysHowItIs(t *testing.T) {
 		"up --bogus":                             "unknown flag: --bogus\nSee: daruma up --help",
 		"up --time-scale=0":                      "--time-scale 0 is not a number from 1 to 1000",
 		"invoke F --event {} --file f":           "--event and --file do not go together\nSee: daruma invoke --help",
+		"invoke F --client-context x":            "--client-context is no JSON object",
 		"invoke F --async --logs":                "--async and --logs do not go together",
 		"failures discard F-1":                   "--reason must be given\nSee: daruma failures discard --help",
 		"failures redrive F-1 --rate=-1":         "--rate -1 is not a number above 0",

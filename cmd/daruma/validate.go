@@ -39,7 +39,14 @@ only when something is wrong.`,
 		if err != nil && !errors.As(err, &problems) {
 			return err
 		}
-		v := verdict{Valid: err == nil, Problems: problems}
+		v := verdict{Valid: err == nil}
+		for _, p := range problems {
+			if p.Unsupported {
+				v.Unsupported = append(v.Unsupported, p)
+			} else {
+				v.Problems = append(v.Problems, p)
+			}
+		}
 		if app != nil {
 			v.Template, v.App = app.Path, app.Name
 			v.Functions, v.APIs, v.Queues, v.Topics, v.Tables = len(app.Functions), len(app.APIs), len(app.Queues), len(app.Topics), len(app.Tables)
@@ -111,7 +118,7 @@ func (v verdict) show(out io.Writer) {
 	}
 	switch {
 	case !v.Valid:
-		fmt.Fprintf(out, "%d wrong\n", len(v.Problems))
+		fmt.Fprintf(out, "%d wrong, %d not supported\n", len(v.Problems), len(v.Unsupported))
 	case len(v.Unsupported) > 0:
 		fmt.Fprintf(out, "%s: valid, with %d not supported; --allow-unsupported goes on without\n", v.App, len(v.Unsupported))
 	default:

@@ -1,9 +1,11 @@
 package run_test
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/daruma-io/daruma"
 )
@@ -42,6 +44,28 @@ func TestAnErrorIsPassedOnAndTheEnvironmentKept(t *testing.T) {
 	}
 	if n := w.maker.Resets.Load(); n != 0 {
 		t.Errorf("got %d resets, want 0", n)
+	}
+}
+
+func TestARunGoesOnAfterItsCallerLeft(t *testing.T) {
+	w := newWorld(t, nil, timeout("sleep", 20*time.Second))
+	ctx, leave := context.WithCancel(t.Context())
+	done := make(chan daruma.Outcome)
+	go func() {
+		done <- w.pool.Run(ctx, daruma.Invocation{ID: requestID, Target: daruma.Target{Function: "f"}, Payload: []byte(`"until its caller left"`)})
+	}()
+	w.awaitBusy(1)
+	leave()
+	if o := <-done; o.Kind != daruma.Unknown {
+		t.Errorf("the caller got %v, want unknown", o.Kind)
+	}
+	w.letGo("its caller left")
+	if s := w.awaitSpan(0); s.Outcome != daruma.Done {
+		t.Errorf("got a run that ended as %v, want done", s.Outcome)
+	}
+	w.awaitState("warm")
+	if text := w.obs.Text(); strings.Count(text, "INIT_START") != 1 || !strings.Contains(text, "END RequestId: "+requestID) {
+		t.Errorf("got %s, want one environment, and the end of the run", text)
 	}
 }
 

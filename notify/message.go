@@ -205,7 +205,7 @@ func (n Notice) text() string {
 	if g := n.Group; g != nil {
 		line("error", "%s: %s", g.ErrorType, g.Message)
 		line("at", "%s", g.Location)
-		line("seen", "%d times, %d open, first %s, last %s", g.Count, g.Open, g.First.UTC().Format(time.RFC3339), g.Last.UTC().Format(time.RFC3339))
+		line("seen", "%d so far, %d open, first %s, last %s", g.Count, g.Open, g.First.UTC().Format(time.RFC3339), g.Last.UTC().Format(time.RFC3339))
 	}
 	if r := n.Repair; r != nil {
 		line("evidence", "%s", r.Evidence)

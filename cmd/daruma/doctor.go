@@ -116,7 +116,7 @@ func showFindings(out io.Writer, app string, found []doctor.Finding) {
 		fmt.Fprintf(out, "%s: nothing was found\n", app)
 		return
 	}
-	fmt.Fprintf(out, "\n%s: %d errors, %d warnings, %d notes\n", app, count[doctor.Error], count[doctor.Warning], count[doctor.Note])
+	fmt.Fprintf(out, "\n%s: %s, %s, %s\n", app, counted(count[doctor.Error], "error", "errors"), counted(count[doctor.Warning], "warning", "warnings"), counted(count[doctor.Note], "note", "notes"))
 }
 
 // advice is what a finding tells beside its place and what was found there.

@@ -106,6 +106,11 @@ func (f *failureFlags) none() string {
 
 // names returns the failures that args name, or those that f chooses; it says so when that is none.
 func (f *failureFlags) names(ctx context.Context, w world, a node.Address, args []string) ([]string, error) {
+	for _, id := range args {
+		if isGroup(id) {
+			return nil, errUsage{fmt.Errorf("%s is a group of failures: choose them with --group %s", id, id)}
+		}
+	}
 	if len(args) > 0 {
 		return args, nil
 	}
@@ -204,8 +209,14 @@ func failuresShowCommand(w world) *cobra.Command {
 	return c
 }
 
+// isGroup says whether id is that of a group, which people name where a failure is meant.
+func isGroup(id string) bool { return new(ledger.GroupID).UnmarshalText([]byte(id)) == nil }
+
 // failure asks the node for one failure.
 func failure(ctx context.Context, a node.Address, id string) (f console.Failure, err error) {
+	if isGroup(id) {
+		return f, &daruma.Error{Op: "show the failure", Ref: id, Kind: daruma.KindInvalid, Err: errors.New("it is a group of failures"), Hint: "daruma failures ls --group " + id}
+	}
 	return f, get(ctx, a, "/api/failure?id="+url.QueryEscape(id), &f)
 }
 

@@ -50,7 +50,10 @@ func statusOf(err error) int {
 
 func (d *Door) reply(w http.ResponseWriter, v any, err error) {
 	if err != nil {
-		refuse(w, statusOf(err), err.Error())
+		answer(w, statusOf(err), struct {
+			Error string `json:"error"`
+			Hint  string `json:"hint,omitempty"`
+		}{err.Error(), daruma.HintOf(err)})
 		return
 	}
 	answer(w, http.StatusOK, v)

@@ -28,13 +28,17 @@ func (s *Streams) take(ctx context.Context, m *mapping.Mapping, k StreamKind, y 
 	if due := later(l.state.Due, l.due); now.Before(due) {
 		return nil, due, nil
 	}
-	for range filterRounds {
+	for round := 0; ; round++ {
 		if err := s.read(ctx, m, k, y, c, l); err != nil {
 			return nil, time.Time{}, err
 		}
 		old := s.tooOld(m, k, l, now)
 		if old == 0 {
 			break
+		}
+		if round == filterRounds {
+			s.wake.Ring() // others have their turn, and then the rest is given up
+			return nil, time.Time{}, nil
 		}
 		b := &batch{mapping: m, course: c, track: l, request: daruma.NewID(), records: l.ahead[:old], to: l.behind(old)}
 		if err := s.settle(ctx, k, b, shard.Step{Ending: shard.Aged}, daruma.Outcome{}, time.Time{}); err != nil {
@@ -162,7 +166,7 @@ func (s *Streams) lost(ctx context.Context, k StreamKind, m *mapping.Mapping, c 
 	return s.settle(ctx, k, b, shard.Step{Ending: shard.Lost}, daruma.Outcome{}, time.Time{})
 }
 
-// tooOld is how many of the records ahead are given up without being tried.
+// tooOld is how many of the records ahead are given up without being tried, at once.
 func (s *Streams) tooOld(m *mapping.Mapping, k StreamKind, l *track, now time.Time) int {
 	age := m.Stream.Age
 	if most := k.Keep - ageMargin; k.Keep > 0 && (age <= 0 || age > most) {
@@ -175,7 +179,18 @@ func (s *Streams) tooOld(m *mapping.Mapping, k StreamKind, l *track, now time.Ti
 		}
 		n++
 	}
-	return n
+	return fit(l.ahead[:n])
+}
+
+// fit is how many of the first records are in one event: one at least, if there is one.
+func fit(records []StreamRecord) int {
+	size := eventExtra
+	for n := range records {
+		if size += len(records[n].Body) + 1; n > 0 && size > daruma.PayloadBytesMax {
+			return n
+		}
+	}
+	return len(records)
 }
 
 // behind is where a batch of the first n records ahead ends: before the next

@@ -394,6 +394,52 @@ func TestRecordsThatAreTooOldAreGivenUpWithoutARun(t *testing.T) {
 	})
 }
 
+// late adds records while their mapping hands nothing out, and one more when they are
+// two minutes old and it goes on.
+func late(w *flowing, n int, text string) {
+	w.t.Helper()
+	enable := func(on bool) {
+		w.t.Helper()
+		if _, err := w.store.Change(w.t.Context(), w.store.All()[0].UUID, func(s *mapping.Settings) error { s.Disabled = !on; return nil }); err != nil {
+			w.t.Fatal(err)
+		}
+		pass(w.t, 10*time.Second)
+	}
+	enable(false)
+	for range n {
+		w.tape.add("k", text)
+	}
+	pass(w.t, 2*time.Minute)
+	w.tape.add("k", "y")
+	enable(true)
+}
+
+func TestHoweverManyRecordsAreTooOldNoneOfThemRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := streaming(t, mapping.Settings{Batch: 1, Stream: &mapping.Stream{Retries: -1, Age: time.Minute}}, ok)
+		late(w, 30, "x")
+		w.saw("31")
+		if n := len(w.failures()); n != 30 {
+			t.Errorf("the ledger has %d of the records, want 30", n)
+		}
+	})
+}
+
+func TestManyLargeRecordsThatAreTooOldAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := streaming(t, mapping.Settings{Batch: 100, Stream: &mapping.Stream{Retries: -1, Age: time.Minute}}, ok)
+		late(w, 70, strings.Repeat("x", 100_000)) // more than an event may be
+		w.saw("71")
+		kept := 0
+		for _, f := range w.failures() {
+			kept += strings.Count(f, `"key"`)
+		}
+		if kept != 70 {
+			t.Errorf("the ledger has %d of the records, want 70", kept)
+		}
+	})
+}
+
 func TestRecordsThatAreGoneBeforeTheyWereHandedOutAreInTheLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := streaming(t, mapping.Settings{Disabled: true}, ok)

@@ -193,6 +193,36 @@ func Keys(event []byte, sensitive, paths []string) []string {
 	return slices.DeleteFunc(values, func(v string) bool { return v == redactedText })
 }
 
+// Key returns all of the value that a path leads to in an event: a text, a number or
+// a boolean, the last one where there are several.
+func Key(event []byte, path string) (key string, ok bool) {
+	steps, err := parsePath(path)
+	v, is := decode(event)
+	if err != nil || !is {
+		return "", false
+	}
+	visit(v, steps, func(old any) any {
+		if text, is := plain(old); is {
+			key, ok = text, true
+		}
+		return old
+	})
+	return key, ok
+}
+
+// plain is a text, a number or a boolean as a text.
+func plain(v any) (text string, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return v.String(), true
+	case bool:
+		return strconv.FormatBool(v), true
+	}
+	return "", false
+}
+
 // correlate returns the values the paths lead to: texts, numbers and booleans.
 func correlate(event []byte, paths []string) map[string]string {
 	if len(paths) == 0 {
@@ -209,13 +239,8 @@ func correlate(event []byte, paths []string) map[string]string {
 			continue
 		}
 		visit(v, steps, func(old any) any {
-			switch x := old.(type) {
-			case string:
-				found[p] = Cut(x, indexedBytesMax)
-			case json.Number:
-				found[p] = Cut(x.String(), indexedBytesMax)
-			case bool:
-				found[p] = strconv.FormatBool(x)
+			if text, ok := plain(old); ok {
+				found[p] = Cut(text, indexedBytesMax)
 			}
 			return old
 		})

@@ -33,7 +33,7 @@ const (
 	ForMin      = time.Second
 	ForMax      = 90 * 24 * time.Hour
 	ForDefault  = time.Hour
-	keyBytesMax = 1 << 10 // of a key, for people; keys are told apart by all of it
+	keyBytesMax = 256 // of a key, for people; one that is longer is told apart by the hash of all of it
 )
 
 // A Rule says which events of a function are the same.
@@ -74,12 +74,16 @@ type Entry struct {
 
 // Of returns the entry of an event, and nil when it has no key.
 func (r Rule) Of(function string, event []byte) *Entry {
-	keys := ledger.Keys(event, nil, []string{r.Path})
-	if len(keys) == 0 {
+	key, ok := ledger.Key(event, r.Path)
+	if !ok {
 		return nil
 	}
+	if len(key) > keyBytesMax {
+		sum := sha256.Sum256([]byte(key))
+		key = ledger.Cut(key, keyBytesMax) + " " + hex.EncodeToString(sum[:])
+	}
 	sum := sha256.Sum256(event)
-	return &Entry{Function: function, Key: keys[0], Hash: hex.EncodeToString(sum[:]), For: r.For, Fate: Ran}
+	return &Entry{Function: function, Key: key, Hash: hex.EncodeToString(sum[:]), For: r.For, Fate: Ran}
 }
 
 // As is the entry with another fate.
@@ -194,7 +198,7 @@ func keep(tx *cell.Tx, t *Tally, e Entry, result []byte) {
 	if is == nil {
 		t.Kept++
 	}
-	is = &Record{Key: ledger.Cut(e.Key, keyBytesMax), Hash: e.Hash, At: tx.Now(), Until: tx.Now().Add(e.For), Result: result}
+	is = &Record{Key: e.Key, Hash: e.Hash, At: tx.Now(), Until: tx.Now().Add(e.For), Result: result}
 	records().Put(tx, key, is)
 	tx.Schedule(is.Until, key)
 }

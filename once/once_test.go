@@ -1,6 +1,7 @@
 package once_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +26,25 @@ func (settler) Apply(tx *cell.Tx, cmd cell.Command) (any, error) {
 		return nil, &daruma.Error{Kind: daruma.KindInvalid}
 	}
 	return nil, nil
+}
+
+func TestLongKeysAreToldApartByAllOfThem(t *testing.T) {
+	rule := once.Rule{Path: "$.id", For: time.Minute}
+	key := func(id string) string { return rule.Of("F", []byte(`{"id":"`+id+`"}`)).Key }
+	long := strings.Repeat("x", 100_000)
+	first := key(long + "1")
+	if key(long+"2") == first {
+		t.Error("two keys that differ at their ends are one")
+	}
+	if key(long+"1") != first {
+		t.Error("the same key is another each time")
+	}
+	if n := len(key(long)); n > 1<<10 {
+		t.Errorf("%d bytes are kept of a key", n)
+	}
+	if got := key("a"); got != "a" {
+		t.Errorf("got %q, want the key as it is", got)
+	}
 }
 
 func TestAKeyIsKeptWithTheStepOrNotAtAll(t *testing.T) {

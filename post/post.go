@@ -202,8 +202,8 @@ func (p *Poster) listen(ctx context.Context) {
 	}
 }
 
-// post posts once, and says what came of it. What ctx ends says nothing: it is
-// posted again.
+// post posts once, and says what came of it until that is kept: meanwhile it is not
+// posted again. What ctx ends says nothing: it is posted again.
 func (p *Poster) post(ctx context.Context, is topic.Posting) {
 	defer p.give(is)
 	r := topic.Report{Topic: is.Topic, Subscription: is.Subscription, Number: is.Number, Posts: is.Posts, Started: p.cfg.Clock.Now()}
@@ -215,8 +215,15 @@ func (p *Poster) post(ctx context.Context, is topic.Posting) {
 		return
 	}
 	p.tell(is, r, status, daruma.SystemClock{}.Now().Sub(began))
-	if err := p.cfg.Source.Settle(ctx, r); err != nil && ctx.Err() == nil {
-		p.cfg.Logger.Error("what came of a post cannot be kept: it will be posted again", "url", is.URL, "outcome", r.Outcome, "error", err)
+	for {
+		err := p.cfg.Source.Settle(ctx, r)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		p.cfg.Logger.Error("what came of a post cannot be kept yet", "url", is.URL, "outcome", r.Outcome, "error", err)
+		if p.cfg.Clock.Sleep(ctx, troubleAfter) != nil {
+			return
+		}
 	}
 }
 

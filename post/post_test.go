@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -23,6 +24,7 @@ type source struct {
 	mu      sync.Mutex
 	due     []topic.Posting
 	reports chan topic.Report
+	refuse  int // how many reports it does not take
 }
 
 func newSource(due ...topic.Posting) *source {
@@ -46,6 +48,10 @@ func (s *source) Due(_ context.Context, n int, skip topic.Skip) (due []topic.Pos
 func (s *source) Settle(_ context.Context, r topic.Report) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.refuse > 0 {
+		s.refuse--
+		return &daruma.Error{Kind: daruma.KindUnavailable}
+	}
 	s.due = slices.DeleteFunc(s.due, func(p topic.Posting) bool {
 		return p.Subscription == r.Subscription && p.Number == r.Number && (r.Verdict != topic.Again || r.Posts > 0)
 	})
@@ -187,6 +193,31 @@ func TestAnEndpointThatHangsDoesNotKeepOthersWaiting(t *testing.T) {
 	if n := hanging.Load(); n > post.EachMax {
 		t.Errorf("%d posts to one endpoint at once, at most %d are wanted", n, post.EachMax)
 	}
+}
+
+// A transport answers posts without a network.
+type transport func(*http.Request) *http.Response
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+func TestWhatCameOfAPostIsToldAgainAndNotPostedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		posts := 0
+		client := &http.Client{Transport: transport(func(*http.Request) *http.Response {
+			if posts++; posts > 100 {
+				_ = (daruma.SystemClock{}).Sleep(t.Context(), time.Minute) // it would go on for ever
+			}
+			return &http.Response{StatusCode: 200, Body: http.NoBody}
+		})}
+		s := newSource(to("http://example.com/", "s", 1))
+		s.refuse = 3
+		stop := run(t, s, client)
+		_ = (daruma.SystemClock{}).Sleep(t.Context(), 30*time.Second)
+		stop()
+		if len(s.reports) != 1 || posts != 1 {
+			t.Errorf("it was posted %d times and reported %d times, want once", posts, len(s.reports))
+		}
+	})
 }
 
 func TestARateIsKept(t *testing.T) {

@@ -61,7 +61,7 @@ type Mappings struct {
 	last      uint64         // number given to a lot
 	of        map[string]int // lots that are out, by function
 	turn      int
-	reclaimed map[string]bool // mappings whose earlier leases were taken back
+	reclaimed map[mapping.Source]bool // those whose earlier leases were taken back: once, or what runs would be, too
 }
 
 // A flow is what is known of one mapping at work.
@@ -96,7 +96,7 @@ type lot struct {
 
 // NewMappings returns the source of the mappings in cfg.Store. It starts nothing.
 func NewMappings(cfg MappingsConfig) *Mappings {
-	s := &Mappings{cfg: cfg, clock: cfg.Clock, log: cfg.Logger, wake: daruma.NewBell(), flows: map[string]*flow{}, lots: map[uint64]*lot{}, of: map[string]int{}, reclaimed: map[string]bool{}}
+	s := &Mappings{cfg: cfg, clock: cfg.Clock, log: cfg.Logger, wake: daruma.NewBell(), flows: map[string]*flow{}, lots: map[uint64]*lot{}, of: map[string]int{}, reclaimed: map[mapping.Source]bool{}}
 	if s.clock == nil {
 		s.clock = daruma.SystemClock{}
 	}
@@ -162,7 +162,6 @@ func (s *Mappings) forget(all []*mapping.Mapping) {
 	for uuid, f := range s.flows {
 		if f.out == 0 && !slices.ContainsFunc(all, func(m *mapping.Mapping) bool { return m.UUID == uuid }) {
 			delete(s.flows, uuid)
-			delete(s.reclaimed, uuid)
 		}
 	}
 }
@@ -172,14 +171,14 @@ func (s *Mappings) forget(all []*mapping.Mapping) {
 func (s *Mappings) prepare(ctx context.Context, m *mapping.Mapping, k Kind) error {
 	s.mu.Lock()
 	f := s.flow(m)
-	out, reclaimed := f.out, s.reclaimed[m.UUID]
+	out, reclaimed := f.out, s.reclaimed[m.Source]
 	s.mu.Unlock()
 	if !reclaimed {
 		if err := k.Reclaim(ctx, m); err != nil {
 			return err
 		}
 		s.mu.Lock()
-		s.reclaimed[m.UUID] = true
+		s.reclaimed[m.Source] = true
 		s.mu.Unlock()
 	}
 	if m.State == mapping.Enabled || m.State == mapping.Disabled || m.Ends() && out > 0 {

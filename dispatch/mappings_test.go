@@ -634,6 +634,23 @@ func TestMessagesThatWereHeldByAProcessThatIsGoneComeBack(t *testing.T) {
 	})
 }
 
+func TestASecondMappingOfAQueueLeavesWhatRunsForTheFirst(t *testing.T) {
+	flow(t, queue.Settings{}, mapping.Settings{Batch: 1}, &mapped{answer: done, lasts: 10 * time.Second}, func(x *mapped) {
+		x.send("a")
+		pass(x.T, time.Second)
+		if _, err := x.m.Create(x.Context(), mapping.Source{Kind: dispatch.QueueKind, Name: "Q", ARN: "arn:Q"}, mapping.Settings{Function: "G", Batch: 1}, nil); err != nil {
+			x.Fatal(err)
+		}
+		pass(x.T, time.Minute)
+		if got := fmt.Sprint(x.ran()); got != "[[a]]" {
+			x.Errorf("handed out: %s, want it once", got)
+		}
+		if a := x.account(); a.Deleted != 1 || a.Received != 1 {
+			x.Errorf("got %+v", a)
+		}
+	})
+}
+
 func TestARunTellsOfEveryMessageOfItsBatch(t *testing.T) {
 	const one, other = "1-5759e988-000000000000000000000001", "1-5759e988-000000000000000000000002"
 	flow(t, queue.Settings{Hide: time.Minute}, mapping.Settings{Batch: 3, Window: time.Second}, &mapped{answer: failing}, func(x *mapped) {

@@ -248,8 +248,7 @@ func (c *call) value(at, name, kind string) ([]byte, *wire.Error) {
 }
 
 func isNumber(s string) bool {
-	var n json.Number
-	return len(s) <= 64 && json.Unmarshal([]byte(strings.TrimPrefix(s, "+")), &n) == nil && s[0] != '"'
+	return len(s) <= 64 && json.Valid([]byte(strings.TrimPrefix(s, "+"))) && strings.Trim(s, "0123456789+-.eE") == ""
 }
 
 func isList(b []byte) bool {

@@ -286,6 +286,17 @@ func TestAQueueGetsARawMessageWithItsAttributes(t *testing.T) {
 	}
 }
 
+func TestANumberOfAMessageIsOne(t *testing.T) {
+	w := newWorld(t)
+	arn := w.topic("t", nil)
+	for text, ok := range map[string]bool{"7": true, "+7": true, "-1.5E3": true, "null": false, "\t\"7\"": false, "[7]": false, "NaN": false, "one": false} {
+		_, err := w.client.Publish(t.Context(), &sdk.PublishInput{TopicArn: &arn, Message: aws.String("m"), MessageAttributes: map[string]types.MessageAttributeValue{"n": {DataType: aws.String("Number"), StringValue: &text}}})
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "Could not cast message attribute 'n' value to number.") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestAFunctionGetsTheEvent(t *testing.T) {
 	w := newWorld(t)
 	arn := w.topic("t", nil)

@@ -199,7 +199,7 @@ func messageAttribute(name string, a attribute) (queue.Attribute, *failure) {
 	case !allowed(*a.StringValue):
 		return is, faultf(invalidParameter, "Invalid characters found in the value of message (user) attribute '%s'.", name)
 	case base == "Number":
-		if _, err := strconv.ParseFloat(*a.StringValue, 64); err != nil {
+		if _, err := strconv.ParseFloat(*a.StringValue, 64); err != nil || strings.Trim(*a.StringValue, "0123456789+-.eE") != "" { // NaN and 0x1p-2 are floats
 			return is, faultf(invalidParameter, "Can't cast the value of message (user) attribute '%s' to a number.", name)
 		}
 	}

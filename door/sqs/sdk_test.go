@@ -222,6 +222,14 @@ func TestWhatIsWrongIsRefusedInTheWordsOfTheService(t *testing.T) {
 	if _, ok := errors.AsType[*types.QueueDoesNotExist](send(sqs.SendMessageInput{QueueUrl: gone, MessageBody: body})); !ok {
 		t.Error("the SDK does not know the error by its type")
 	}
+	for _, none := range []string{"NaN", "-inf", "Infinity", "0x1p-2", "1e400"} {
+		w.refused(attribute("n", "Number", none), "InvalidParameterValue: Can't cast the value of message (user) attribute 'n' to a number.")
+	}
+	for _, number := range []string{"-1.5E3", "+7", "007", ".5"} {
+		if err := attribute("n", "Number", number); err != nil {
+			t.Errorf("%s: %v", number, err)
+		}
+	}
 	_, err := w.sdk.ChangeMessageVisibility(t.Context(), &sqs.ChangeMessageVisibilityInput{QueueUrl: url, ReceiptHandle: aws.String("rubbish"), VisibilityTimeout: 1})
 	w.refused(err, "ReceiptHandleIsInvalid: The input receipt handle \"rubbish\" is not a valid receipt handle.")
 }

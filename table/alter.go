@@ -154,7 +154,7 @@ func (w *work) alterIndexes(d *schema.Definition, a *schema.Alteration) error {
 			d.Attributes = append(d.Attributes, k)
 		case k.Kind:
 		default:
-			return refuse.Invalid("%sAttribute %s is defined as %s already", refuse.WrongParameters, k.Name, was)
+			return refuse.Invalid("%sAttributes cannot be redefined. Please check that your attribute has the same type as previously defined. Existing schema: Schema:[SchemaElement: key{%[2]s:%[3]s}] New schema: Schema:[SchemaElement: key{%[2]s:%[4]s}]", refuse.WrongParameters, k.Name, was, k.Kind)
 		}
 	}
 	x := *a.Add

@@ -147,6 +147,9 @@ func item(n *node, depth int) (value.Item, string) {
 		if n.kids[i].kind == nodeNull {
 			continue
 		}
+		if text := checkAttributeName(n.kids[i].key); text != "" {
+			return nil, text
+		}
 		v, text := attribute(&n.kids[i], depth)
 		if text != "" {
 			return nil, text
@@ -166,4 +169,18 @@ func item(n *node, depth int) (value.Item, string) {
 		it, _, ok = value.Sorted(all)
 	}
 	return it, ""
+}
+
+// nameBytesMax is the longest name of an attribute (Developer Guide, "Naming rules").
+const nameBytesMax = 1<<16 - 1
+
+// checkAttributeName says what is wrong with a name, "" for nothing.
+func checkAttributeName(name string) string {
+	switch {
+	case name == "":
+		return "Empty attribute name"
+	case len(name) > nameBytesMax:
+		return "1 validation error detected: Attribute name is too large, must be less than 65536 bytes"
+	}
+	return ""
 }

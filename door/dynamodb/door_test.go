@@ -125,6 +125,7 @@ func TestWhatIsMissingOrOutOfRangeIsToldTogether(t *testing.T) {
 }
 
 func TestMembersThatDoNotGoTogetherAreToldInTheServicesWords(t *testing.T) {
+	long, tooLong := strings.Repeat("n", nameBytesMax+1), "1 validation error detected: Attribute name is too large, must be less than 65536 bytes"
 	w := newWorld(t)
 	w.plain()
 	put := func(rest string) string {
@@ -139,6 +140,12 @@ func TestMembersThatDoNotGoTogetherAreToldInTheServicesWords(t *testing.T) {
 		{"UpdateItem", `{"TableName":"plain","Key":{"a":{"S":"x"}},"ExpressionAttributeValues":{}}`, "ExpressionAttributeValues can only be specified when using expressions: UpdateExpression and ConditionExpression are null"},
 		{"PutItem", put(`,"ConditionExpression":"a = :b","ExpressionAttributeNames":{}`), "ExpressionAttributeNames must not be empty"},
 		{"PutItem", put(`,"ConditionExpression":"a = :b","ExpressionAttributeNames":{"a":"b"}`), `ExpressionAttributeNames contains invalid key: Syntax error; key: "a"`},
+		{"PutItem", put(`,"ConditionExpression":"#a = :b","ExpressionAttributeNames":{"#a":""}`), "ExpressionAttributeNames contains invalid value: Empty attribute name for key #a"},
+		{"PutItem", put(`,"ConditionExpression":"#a = :b","ExpressionAttributeNames":{"#a":"` + long + `"}`), tooLong},
+		{"PutItem", `{"TableName":"plain","Item":{"a":{"S":"x"},"":{"S":"y"}}}`, "Empty attribute name"},
+		{"PutItem", `{"TableName":"plain","Item":{"a":{"S":"x"},"m":{"M":{"` + long + `":{"S":"y"}}}}}`, tooLong},
+		{"GetItem", `{"TableName":"plain","Key":{"a":{"S":"x"}},"AttributesToGet":["` + long + `"]}`, tooLong},
+		{"UpdateItem", `{"TableName":"plain","Key":{"a":{"S":"x"}},"AttributeUpdates":{"":{"Value":{"N":"1"}}}}`, "Empty attribute name"},
 		{"PutItem", put(`,"ConditionExpression":"a = :b","ExpressionAttributeValues":{":b":{}}`), "ExpressionAttributeValues contains invalid value: Supplied AttributeValue is empty, must contain exactly one of the supported datatypes for key :b"},
 		{"PutItem", put(`,"ConditionExpression":""`), "Invalid ConditionExpression: The expression can not be empty;"},
 		{"PutItem", put(`,"ReturnValues":"ALL_NEW"`), "ReturnValues can only be ALL_OLD or NONE"},

@@ -106,15 +106,15 @@ func getInput() *shape {
 }
 
 func queryInput() *shape {
-	return structure("QueryInput", tableField(), indexField(), text("Select", oneOf("SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES")),
-		attributesField(), member("Limit", &shape{typ: tInteger}, valueMin(1)), flagField("ConsistentRead"), conditionsField("KeyConditions"), conditionsField("QueryFilter"), operatorField(),
-		flagField("ScanIndexForward"), itemField("ExclusiveStartKey"), consumedField(), text("ProjectionExpression"), text("FilterExpression"), text("KeyConditionExpression"), namesField(), valuesField())
+	// Of more than ten mistakes the last are not told: the order is the service's.
+	return structure("QueryInput", text("Select", oneOf("SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES")), indexField(), consumedField(), conditionsField("QueryFilter"), tableField(), operatorField(),
+		attributesField(), member("Limit", &shape{typ: tInteger}, valueMin(1)), conditionsField("KeyConditions"), flagField("ConsistentRead"),
+		flagField("ScanIndexForward"), itemField("ExclusiveStartKey"), text("ProjectionExpression"), text("FilterExpression"), text("KeyConditionExpression"), namesField(), valuesField())
 }
 
 func scanInput() *shape {
-	return structure("ScanInput", tableField(), indexField(), attributesField(), member("Limit", &shape{typ: tInteger}, valueMin(1)), text("Select", oneOf("SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES")),
-		conditionsField("ScanFilter"), operatorField(), itemField("ExclusiveStartKey"), consumedField(),
-		member("TotalSegments", &shape{typ: tInteger}, valueMin(1), valueMax(1000000)), member("Segment", &shape{typ: tInteger}, valueMin(0), valueMax(999999)),
+	return structure("ScanInput", text("Select", oneOf("SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES")), indexField(), member("TotalSegments", &shape{typ: tInteger}, valueMin(1), valueMax(1000000)), consumedField(), tableField(), operatorField(),
+		conditionsField("ScanFilter"), member("Segment", &shape{typ: tInteger}, valueMin(0), valueMax(999999)), member("Limit", &shape{typ: tInteger}, valueMin(1)), attributesField(), itemField("ExclusiveStartKey"),
 		text("ProjectionExpression"), text("FilterExpression"), namesField(), valuesField(), flagField("ConsistentRead"))
 }
 

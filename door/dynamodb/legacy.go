@@ -53,6 +53,9 @@ func legacyProjection(n *node, text *string, names *value.Item) string {
 		if slices.Contains(all[:i], name) {
 			return wrongParameters + "Duplicate value in attribute name: " + name
 		}
+		if text := checkAttributeName(name); text != "" {
+			return text
+		}
 		parts[i] = "#p" + strconv.Itoa(i)
 		*names = names.With(parts[i], value.OfString(name))
 	}
@@ -237,6 +240,9 @@ func (r *rewriter) updates(n *node) (string, string) {
 	clauses := map[string][]string{}
 	add := func(clause, text string) { clauses[clause] = append(clauses[clause], text) }
 	for _, u := range n.elements() {
+		if text := checkAttributeName(u.key); text != "" {
+			return "", text
+		}
 		action, val := u.str("Action"), u.get("Value")
 		if val == nil {
 			if action != "DELETE" {

@@ -66,6 +66,15 @@ func checkPlaceholders(n *node) string {
 			if !placeholder(m.kids[i].key, of.mark) {
 				return of.name + ` contains invalid key: Syntax error; key: "` + m.kids[i].key + `"`
 			}
+			if of.mark != '#' || m.kids[i].kind != nodeString {
+				continue
+			}
+			switch text := checkAttributeName(m.kids[i].text); {
+			case text != "" && m.kids[i].text == "":
+				return of.name + " contains invalid value: " + text + " for key " + m.kids[i].key
+			case text != "":
+				return text
+			}
 		}
 	}
 	values := n.get("ExpressionAttributeValues")

@@ -255,7 +255,11 @@ const attributeTypes = "{B,NULL,SS,BOOL,L,BS,N,NS,S,M}"
 func (c *checker) function(known map[string]int, name string, args []*operand) {
 	n, ok := known[name]
 	if !ok {
-		c.faults.add(faultUnknownFunction, "Invalid function name; function: "+name)
+		text := "Invalid function name; function: "
+		if updateFunctions[name] > 0 {
+			text = "The function is not allowed in a condition expression; function: "
+		}
+		c.faults.add(faultUnknownFunction, text+name)
 		return
 	}
 	if n != len(args) {

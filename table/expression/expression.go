@@ -162,6 +162,7 @@ const (
 	faultUnknownFunction
 	faultMisusedFunction
 	faultReserved
+	faultPath // of one path, whatever it leads to
 	faultSection
 	faultPlaceholder
 	faultOverlap
@@ -176,10 +177,10 @@ const (
 
 // The order in which an expression's faults are told.
 var (
-	conditionFaults  = []fault{faultParens, faultUnknownFunction, faultMisusedFunction, faultReserved, faultCondition}
+	conditionFaults  = []fault{faultParens, faultUnknownFunction, faultMisusedFunction, faultReserved, faultPath, faultCondition}
 	leafFaults       = []fault{faultPlaceholder, faultOperands, faultDistinct, faultOperandType} // of one comparison or function
-	updateFaults     = []fault{faultParens, faultReserved, faultUnknownFunction, faultSection, faultPlaceholder, faultOverlap, faultConflict, faultOperator, faultOperandType}
-	projectionFaults = []fault{faultReserved, faultPlaceholder, faultOverlap, faultConflict}
+	updateFaults     = []fault{faultParens, faultReserved, faultPath, faultUnknownFunction, faultSection, faultPlaceholder, faultOverlap, faultConflict, faultOperator, faultOperandType}
+	projectionFaults = []fault{faultReserved, faultPath, faultPlaceholder, faultOverlap, faultConflict}
 )
 
 type faults [faultCount]string

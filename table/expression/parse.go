@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,8 +141,11 @@ func slot(all *[]string, placeholder string) int {
 	return len(*all) - 1
 }
 
-// indexMax is more than any list has elements.
-const indexMax = 1 << 30
+// What a path may be.
+const (
+	indexMax = math.MaxInt32
+	stepsMax = 32 // names and indexes
+)
 
 func (p *parser) path() path { return p.further(path{p.name()}) }
 
@@ -155,13 +159,17 @@ func (p *parser) further(at path) path {
 			if p.tok.kind != tokenIndex {
 				p.syntax()
 			}
-			i, err := strconv.Atoi(p.advance().text)
+			text := p.advance().text
+			i, err := strconv.Atoi(text)
 			if err != nil || i > indexMax {
-				i = indexMax
+				p.e.faults.add(faultPath, "List index is not within the allowable range; index: ["+text+"]")
 			}
 			p.expect("]")
 			at = append(at, step{slot: -1, index: i})
 		default:
+			if len(at) > stepsMax {
+				p.e.faults.add(faultPath, "The document path has too many nesting levels; nesting levels: "+strconv.Itoa(len(at)))
+			}
 			return at
 		}
 	}

@@ -261,8 +261,8 @@ func compareNumbers(a, b string) int {
 	return x.Compare(&y)
 }
 
-// Add returns the sum. Errors: ErrPrecision when it has more than 38 digits,
-// ErrOverflow, ErrUnderflow.
+// Add returns the sum. Errors: ErrOverflow, as the service says of a sum of more
+// than 38 digits, too; ErrUnderflow.
 func (d Decimal) Add(o Decimal) (Decimal, error) {
 	if x, ok := d.Int64(); ok {
 		if y, ok := o.Int64(); ok {
@@ -280,7 +280,7 @@ func (d Decimal) Add(o Decimal) (Decimal, error) {
 	r := Decimal{neg: neg, exp: len(text) + low}
 	text = strings.TrimRight(text, "0")
 	if len(text) > DigitsMax {
-		return Decimal{}, ErrPrecision
+		return Decimal{}, ErrOverflow
 	}
 	for i := range len(text) {
 		r.digits[i] = text[i] - '0'

@@ -433,3 +433,40 @@ func FuzzRequests(f *testing.F) {
 		}
 	})
 }
+
+// What is only taken away from an item that is not there makes none (API Reference,
+// UpdateItem, "AttributeUpdates": "DELETE causes nothing to happen"; of REMOVE observed).
+func TestAnUpdateThatOnlyTakesAwayMakesNoItem(t *testing.T) {
+	w := newWorld(t)
+	w.plain()
+	for rest, made := range map[string]bool{
+		`,"UpdateExpression":"REMOVE b"`: false,
+		`,"UpdateExpression":"DELETE b :s","ExpressionAttributeValues":{":s":{"SS":["x"]}}`: false,
+		`,"AttributeUpdates":{"b":{"Action":"DELETE"}}`:                                     false,
+		`,"AttributeUpdates":{"b":{"Action":"DELETE","Value":{"SS":["x"]}}}`:                false,
+		`,"AttributeUpdates":{}`: true,
+		``:                       true,
+		`,"UpdateExpression":"REMOVE b SET c = :c","ExpressionAttributeValues":{":c":{"S":"x"}}`:     true,
+		`,"UpdateExpression":"DELETE b :s ADD c :s","ExpressionAttributeValues":{":s":{"SS":["x"]}}`: true,
+		`,"UpdateExpression":"REMOVE b","ConditionExpression":"attribute_not_exists(a)"`:             false,
+	} {
+		answer := w.ok("UpdateItem", `{"TableName":"plain","Key":{"a":{"S":"x"}},"ReturnValues":"ALL_NEW"`+rest+`}`)
+		there := w.ok("GetItem", `{"TableName":"plain","Key":{"a":{"S":"x"}}}`)
+		if got := strings.Contains(answer, "Attributes"); got != made || strings.Contains(there, "Item") != made {
+			t.Errorf("%s: got %s and %s, want an item: %v", rest, answer, there, made)
+		}
+		w.ok("DeleteItem", `{"TableName":"plain","Key":{"a":{"S":"x"}}}`)
+	}
+}
+
+func TestOfMoreThanTenMistakesTheLastAreNotTold(t *testing.T) {
+	w := newWorld(t)
+	status, text := w.call("Scan", `{"TableName":"abc;","Select":"hi","ReturnConsumedCapacity":"hi","AttributesToGet":[],"IndexName":"abc;","Segment":-1,"TotalSegments":-1,"Limit":-1,"ScanFilter":{"a":{},"b":{"ComparisonOperator":""}},"ConditionalOperator":"AN"}`)
+	if status != 400 || !strings.Contains(text, "10 validation errors detected") || !strings.Contains(text, "at 'segment'") || strings.Contains(text, "attributesToGet") {
+		t.Errorf("got %d %s", status, text)
+	}
+	status, text = w.call("Query", `{"TableName":"abc;","Select":"hi","ReturnConsumedCapacity":"hi","AttributesToGet":[],"IndexName":"abc;","Limit":-1,"KeyConditions":{"a":{},"b":{"ComparisonOperator":""}},"QueryFilter":{"a":{},"b":{"ComparisonOperator":""}},"ConditionalOperator":"AN"}`)
+	if status != 400 || !strings.Contains(text, "10 validation errors detected") || !strings.Contains(text, "returnConsumedCapacity") || strings.Contains(text, "keyConditions.b") {
+		t.Errorf("got %d %s", status, text)
+	}
+}

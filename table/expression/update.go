@@ -44,6 +44,11 @@ func (b *Bound) Update(it value.Item) (value.Item, error) {
 	return out, nil
 }
 
+// RemovesOnly says whether an update takes away and gives nothing.
+func (b *Bound) RemovesOnly() bool {
+	return !slices.ContainsFunc(b.actions, func(a action) bool { return a.clause != clauseRemove && a.clause != clauseDelete })
+}
+
 // order returns the actions so that what is removed from lists goes last, from
 // their ends: so each index still means what it meant. What is put behind the
 // end of a list goes there in the order of the indexes.

@@ -44,6 +44,9 @@ func Evaluate(t *Target, record []byte, exists bool) (*Change, error) {
 	default:
 		return c, nil
 	}
+	if c.New == nil {
+		return c, nil
+	}
 	c.Record, c.NewSize = schema.EncodeItem(c.New)
 	if c.NewSize > schema.ItemBytesMax {
 		if t.Kind == Put {
@@ -68,7 +71,8 @@ func (c *Change) read() (err error) {
 	return err
 }
 
-// update works out what an update makes of the item, or of its key when there is none.
+// update works out what an update makes of the item, or of its key when there is
+// none: no item is made of what is only taken away from.
 func (c *Change) update() error {
 	c.New = c.Old
 	if !c.Exists {
@@ -85,6 +89,10 @@ func (c *Change) update() error {
 		if c.New[i].Value.Depth() > value.DepthMax {
 			return refuse.Invalid("Nesting Levels have exceeded supported limits")
 		}
+	}
+	if !c.Exists && c.Target.update.RemovesOnly() {
+		c.New = nil
+		return nil
 	}
 	return c.Schema.CheckIndexKeys(c.New, true)
 }

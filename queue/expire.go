@@ -95,8 +95,8 @@ func (w *work) expire(q *live, n int64) (again int64, err error) {
 	return never, nil
 }
 
-// Purge removes all messages of a queue, those in flight too, and says how
-// many there were. Failures of dead letters stay open in the ledger, which has their events.
+// Purge removes all messages of a queue, those in flight too, forgets what was
+// sent, and says how many there were. Failures of dead letters stay open in the ledger, which has their events.
 // KindThrottled ([ErrPurged]) when it was done less than a minute ago.
 func (q *Queues) Purge(ctx context.Context, name string) (messages int64, err error) {
 	got, err := q.do(ctx, commandPurge, named{name}, true)
@@ -122,6 +122,6 @@ func (w *work) purge(c named) (any, error) {
 	q.Purged += all
 	q.Visible, q.Delayed, q.InFlight, q.Bytes = 0, 0, 0, 0
 	q.plain, q.ring, q.head, q.end, q.oldest = 0, 0, q.Sent+1, never, q.Sent+1
-	q.due, q.expires, q.purged = never, never, w.now
+	q.due, q.expires, q.forget, q.purged = never, never, never, w.now
 	return all, nil
 }

@@ -49,8 +49,8 @@ const (
 // content is the spaces that a purge empties; remains are the others that go
 // with a queue.
 const (
-	content = "msdglrx"
-	remains = "auvk"
+	content = "msdglrxuv"
+	remains = "ak"
 )
 
 func queueKey(name string) []byte   { return append([]byte{spaceQueue}, name...) }

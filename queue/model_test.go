@@ -369,7 +369,7 @@ func (m *model) purge(rt *rapid.T, w *world) {
 	if err != nil {
 		rt.Fatal(err)
 	}
-	m.messages = nil
+	m.messages, m.once = nil, map[string]onced{}
 }
 
 // redrive sends a dead letter again.

@@ -196,6 +196,27 @@ func TestAPurgeLeavesNothingAndIsPossibleOnceAMinute(t *testing.T) {
 	w.audit()
 }
 
+func TestAPurgeForgetsWhatWasSent(t *testing.T) {
+	w := newWorld(t)
+	w.create("q", queue.Settings{FIFO: true})
+	first := w.send("q", in("g", text("a")))[0]
+	if again := w.send("q", in("g", text("a")))[0]; !again.Duplicate || again.ID != first.ID {
+		t.Fatalf("got %+v", again)
+	}
+	if _, err := w.q.Purge(t.Context(), "q"); err != nil {
+		t.Fatal(err)
+	}
+	if again := w.send("q", in("g", text("a")))[0]; again.Duplicate {
+		t.Errorf("got %+v", again)
+	}
+	if got := bodies(w.receive("q", 10)); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("got %v", got)
+	}
+	w.clock.Advance(time.Hour) // what is known is forgotten, once
+	w.send("q", in("g", text("b")))
+	w.audit()
+}
+
 func TestANameCanBeUsedAgainAMinuteAfterItsQueueWasRemoved(t *testing.T) {
 	w := newWorld(t)
 	w.create("q", queue.Settings{})

@@ -101,12 +101,16 @@ func (r *receiving) enough() bool {
 }
 
 // pick gives out messages: of the plain line and of each line in the ring the
-// same share, in turn, and then again.
+// same share, in turn, and then again. In a FIFO queue a client gets as many of
+// the group whose turn it is as there are, and leaves the others to other clients.
 func (r *receiving) pick() error {
 	q := r.q
 	for !r.enough() && (q.plain > 0 || q.ring > 0) {
 		lines, looked := q.ring+min(q.plain, 1), r.looked
 		share := int(max(1, int64(r.left)/lines))
+		if q.is.FIFO && !r.internal {
+			share = r.left
+		}
 		parts := []func(int) error{r.pickPlain, r.pickRing}
 		if q.plain > 0 && r.tx.Random().Int64N(lines) != 0 {
 			parts[0], parts[1] = parts[1], parts[0]

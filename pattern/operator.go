@@ -103,12 +103,12 @@ func (c *compiler) network() test {
 	if !ok || strings.Contains(mask, "/") {
 		bad("Malformed CIDR, one '/' required")
 	}
+	if !wholeMask.MatchString(mask) {
+		bad("Malformed CIDR, mask bits must be an integer")
+	}
 	addr, err := netip.ParseAddr(address)
 	if err != nil || addr.Zone() != "" {
 		bad("Nonstandard IP address: " + address)
-	}
-	if !wholeMask.MatchString(mask) {
-		bad("Malformed CIDR, mask bits must be an integer")
 	}
 	bits, _ := strconv.Atoi(mask) // nine digits are a number
 	switch {

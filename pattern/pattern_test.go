@@ -172,6 +172,7 @@ var refusals = []struct{ pattern, want string }{
 	{`{"key":[{"cidr":"bad-filter"}]}`, "Malformed CIDR, one '/' required"},
 	{`{"key":[{"cidr":"xx.11.xx/8"}]}`, "Nonstandard IP address: xx.11.xx"},
 	{`{"key":[{"cidr":"10.0.0.0/x"}]}`, "Malformed CIDR, mask bits must be an integer"},
+	{`{"key":[{"cidr":"bad-/filter"}]}`, "Malformed CIDR, mask bits must be an integer"},
 	{`{"key":[{"cidr":"10.0.0.0/33"}]}`, "IPv4 mask bits must be < 32"},
 	{`{"key":[{"cidr":"10.0.0.0/-1"}]}`, "Malformed CIDR, mask bits must not be negative"},
 	{`{"key":[{"numeric":[]}]}`, "Invalid member in numeric match: ]" + at(`{"key":[{"numeric":[]}]}`, 22)},

@@ -122,8 +122,8 @@ var empty = map[string]bool{"DeleteTopic": true, "SetTopicAttributes": true, "Ad
 // ServeAWS finds the action and answers it.
 func (d *Door) ServeAWS(w http.ResponseWriter, r *wire.Request) {
 	text := r.HTTP.URL.RawQuery
-	if r.HTTP.Method == http.MethodPost {
-		text = string(r.Body)
+	if r.HTTP.Method == http.MethodPost && len(r.Body) > 0 {
+		text = strings.TrimPrefix(text+"&"+string(r.Body), "&") // they may be in both
 	}
 	form, err := url.ParseQuery(text)
 	if err != nil || r.HTTP.Method != http.MethodPost && r.HTTP.Method != http.MethodGet {

@@ -329,6 +329,7 @@ func TestAFIFOTopicNumbersAndDoesNotSign(t *testing.T) {
 	ctx := context.Background()
 	arn := w.topic("t.fifo", map[string]string{"FifoTopic": "true", "ContentBasedDeduplication": "true"})
 	w.subscribe(arn, "sqs", w.queue("q.fifo"), nil)
+	w.subscribe(arn, "sqs", w.queue("plain"), nil)
 	first, err := w.client.Publish(ctx, &sdk.PublishInput{TopicArn: &arn, Message: aws.String("hello"), MessageGroupId: aws.String("g")})
 	if err != nil {
 		t.Fatal(err)
@@ -340,6 +341,9 @@ func TestAFIFOTopicNumbersAndDoesNotSign(t *testing.T) {
 	got := w.received("q.fifo")
 	if len(got) != 1 || got[0].Group != "g" || len(got[0].Once) != 64 {
 		t.Fatalf("got %+v", got)
+	}
+	if plain := w.received("plain"); len(plain) != 1 || plain[0].Group != "g" || plain[0].Once != "" {
+		t.Errorf("a queue that is not FIFO got %+v", plain)
 	}
 	if e := open(t, got[0].Body); e.SequenceNumber != *first.SequenceNumber || e.Signature != "" || e.SignatureVersion != "" || e.SigningCertURL != "" {
 		t.Errorf("got %+v", e)
@@ -722,26 +726,49 @@ func FuzzRequests(f *testing.F) {
 	f.Add("Action=Subscribe&TopicArn=arn:aws:sns:us-east-1:000000000000:t&Protocol=http&Endpoint=http://x/&Attributes.entry.1.key=DeliveryPolicy&Attributes.entry.1.value={}")
 	f.Add("Action=CreateTopic&Name=u&Tags.member.1.Key=a&Tags.member.1.Value=b")
 	f.Add("Action=PublishBatch&TopicArn=arn:aws:sns:us-east-1:000000000000:t&PublishBatchRequestEntries.member.1.Id=a&PublishBatchRequestEntries.member.1.Message=x")
-	notary, err := sns.NewNotary(time.Now())
-	if err != nil {
-		f.Fatal(err)
-	}
-	n, err := sns.OpenNotary(notary)
-	if err != nil {
-		f.Fatal(err)
-	}
-	door, err := sns.New(sns.Config{Topics: w.topics, Place: place, Notary: n})
-	if err != nil {
-		f.Fatal(err)
-	}
+	ask := w.asking()
 	f.Fuzz(func(t *testing.T, body string) {
-		r := httptest.NewRequest("POST", "/", nil)
-		a := httptest.NewRecorder()
-		door.ServeAWS(a, &wire.Request{HTTP: r, Path: "/", Body: []byte(body), ID: "id", Service: "sns"})
-		if a.Code >= 500 {
+		if a := ask("", body); a.Code >= 500 {
 			t.Errorf("%s: %d %s", body, a.Code, a.Body)
 		}
 	})
+}
+
+// asking asks a door of its own, with parameters in the URL and in the body.
+func (w *world) asking() func(query, body string) *httptest.ResponseRecorder {
+	w.Helper()
+	text, err := sns.NewNotary(time.Now())
+	if err != nil {
+		w.Fatal(err)
+	}
+	notary, err := sns.OpenNotary(text)
+	if err != nil {
+		w.Fatal(err)
+	}
+	door, err := sns.New(sns.Config{Topics: w.topics, Place: place, Notary: notary})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return func(query, body string) *httptest.ResponseRecorder {
+		a := httptest.NewRecorder()
+		door.ServeAWS(a, &wire.Request{HTTP: httptest.NewRequest("POST", "/"+query, nil), Path: "/", Body: []byte(body), ID: "id", Service: "sns"})
+		return a
+	}
+}
+
+func TestParametersAreInTheURLOrInTheBody(t *testing.T) {
+	w := newWorld(t)
+	w.topic("t", nil)
+	ask := w.asking()
+	for _, c := range [][2]string{
+		{"", "Action=Publish&TopicArn=arn:aws:sns:us-east-1:000000000000:t&Message=x"},
+		{"?Action=Publish&TopicArn=arn:aws:sns:us-east-1:000000000000:t&Message=x", ""},
+		{"?Action=Publish", "TopicArn=arn:aws:sns:us-east-1:000000000000:t&Message=x"},
+	} {
+		if a := ask(c[0], c[1]); a.Code != 200 || !strings.Contains(a.Body.String(), "<PublishResult><MessageId>") {
+			t.Errorf("%q and %q: got %d %s", c[0], c[1], a.Code, a.Body)
+		}
+	}
 }
 
 // BenchmarkPublish is many publishers of 1 KiB messages through the topics, with the signatures that queues' envelopes need.

@@ -222,16 +222,23 @@ func (o *bounded) Settle(ctx context.Context, m *mapping.Mapping, fates []dispat
 	return o.Origin.Settle(ctx, m, fates)
 }
 
+// bodiesOf makes events that have room for two messages that are large, and for none that is huge.
 func bodiesOf(_ *mapping.Mapping, records []dispatch.Record) ([]byte, int, error) {
 	var bodies []string
+	large := 0
 	for _, r := range records {
 		m := r.Body.(queue.Received)
+		if strings.HasPrefix(string(m.Body), "large") {
+			if large++; large > 2 {
+				break
+			}
+		}
 		if bodies = append(bodies, string(m.Body)); string(m.Body) == "huge" {
 			return nil, 0, nil
 		}
 	}
 	b, err := json.Marshal(bodies)
-	return b, len(records), err
+	return b, len(bodies), err
 }
 
 func viewOf(_ *mapping.Mapping, r dispatch.Record) pattern.Value {
@@ -454,6 +461,23 @@ func TestAMessageThatIsTooLargeForAFunctionIsSetAside(t *testing.T) {
 		f, err := x.l.Find(x.Context(), ledger.Query{})
 		if a := x.account(); a.Deleted != 1 || a.DeadLetters != 1 || err != nil || f.Failures[0].ErrorType != "RequestTooLargeException" {
 			x.Fatalf("%+v, %v, %v", a, f.Failures, err)
+		}
+	})
+}
+
+func TestABatchEndsWhereItsEventWouldBeTooLarge(t *testing.T) {
+	dead := &queue.DeadLetter{Queue: "D", After: 1} // of what is received twice
+	flow(t, queue.Settings{DeadLetter: dead}, mapping.Settings{Batch: 10, Disabled: true}, &mapped{answer: done}, func(x *mapped) {
+		for i := range 5 {
+			x.send(fmt.Sprint("large", i))
+		}
+		x.change(func(s *mapping.Settings) { s.Disabled = false })
+		pass(x.T, time.Minute)
+		if a := x.account(); a.Deleted != 5 || a.DeadLetters != 0 {
+			x.Fatalf("got %+v", a)
+		}
+		if len(x.ran()) != 3 || slices.ContainsFunc(x.ran(), func(bodies []string) bool { return len(bodies) > 2 }) {
+			x.Errorf("handed out: %v", x.ran())
 		}
 	})
 }

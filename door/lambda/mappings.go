@@ -299,15 +299,23 @@ func (d *Door) createMapping(c *call) (any, *wire.Error) {
 	}
 	m, failed := d.cfg.Mappings.Create(c.HTTP.Context(), source.Source, s, r.Tags)
 	if failed != nil {
-		return nil, mappingFailed(c.view.Place, source.ARN, s, failed)
+		return nil, mappingFailed(source.ARN, s, failed)
 	}
 	return accepted{d.mappingOf(c.view.Place, m)}, nil
 }
 
 // mappingFailed is the error of a mapping that could not be made or changed.
-func mappingFailed(place catalog.Place, arn string, s mapping.Settings, err error) *wire.Error {
+func mappingFailed(arn string, s mapping.Settings, err error) *wire.Error {
 	if there, ok := errors.AsType[*mapping.Exists](err); ok {
-		return conflict(`An event source mapping with event source arn (" ` + arn + ` ") and function (" ` + place.FunctionARN(s.Target()) + ` ") already exists. Please update or delete the existing mapping with UUID ` + there.UUID)
+		function := s.Function
+		if s.Qualifier != "" {
+			function += ":" + s.Qualifier
+		}
+		what := `The event source arn (" ` + arn + ` ") and function (" ` + function + ` ") provided mapping`
+		if strings.HasPrefix(arn, "arn:aws:sqs:") {
+			what = `An event source mapping with SQS arn (" ` + arn + ` ") and function (" ` + function + ` ")`
+		}
+		return conflict(what + " already exists. Please update or delete the existing mapping with UUID " + there.UUID)
 	}
 	if daruma.KindOf(err) == daruma.KindConflict {
 		return &wire.Error{Status: http.StatusBadRequest, Code: "ResourceInUseException", Message: "Cannot update the event source mapping because it is in use.", Members: user}
@@ -376,7 +384,7 @@ func (d *Door) updateMapping(c *call) (any, *wire.Error) {
 	case refused != nil:
 		return nil, refused
 	case failed != nil:
-		return nil, mappingFailed(c.view.Place, source.ARN, s, failed)
+		return nil, mappingFailed(source.ARN, s, failed)
 	}
 	return accepted{d.mappingOf(c.view.Place, changed)}, nil
 }

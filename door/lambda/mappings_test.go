@@ -146,7 +146,7 @@ func TestMappingsThatCannotBeAreRefusedInTheServicesWords(t *testing.T) {
 		code string
 		text string
 	}{
-		"twice":                  {sdk.CreateEventSourceMappingInput{}, "ResourceConflictException", "already exists. Please update or delete the existing mapping with UUID "},
+		"twice":                  {sdk.CreateEventSourceMappingInput{}, "ResourceConflictException", `An event source mapping with SQS arn (" arn:aws:sqs:us-east-1:000000000000:orders ") and function (" f ") already exists. Please update or delete the existing mapping with UUID `},
 		"no source":              {sdk.CreateEventSourceMappingInput{EventSourceArn: aws.String("arn:aws:nothing:us-east-1:000000000000:x")}, "InvalidParameterValueException", "Unrecognized event source."},
 		"no queue":               {sdk.CreateEventSourceMappingInput{EventSourceArn: arn("none")}, "InvalidParameterValueException", "SQS Error Code: AWS.SimpleQueueService.NonExistentQueue."},
 		"no function":            {sdk.CreateEventSourceMappingInput{FunctionName: aws.String("none"), EventSourceArn: arn("orders.fifo")}, "InvalidParameterValueException", "Function does not exist"},

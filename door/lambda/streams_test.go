@@ -53,6 +53,10 @@ func TestAMappingOfAStreamIsMadeAndChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, err = w.mapTo(sdk.CreateEventSourceMappingInput{EventSourceArn: aws.String(streamARN), StartingPosition: types.EventSourcePositionTrimHorizon})
+	if refused, ok := errors.AsType[smithy.APIError](err); !ok || !strings.Contains(refused.ErrorMessage(), `The event source arn (" `+streamARN+` ") and function (" f ") provided mapping already exists. Please update or delete the existing mapping with UUID `+*made.UUID) {
+		t.Errorf("a second time: %v", err)
+	}
 	if *made.BatchSize != 100 || made.StartingPosition != "TRIM_HORIZON" || *made.MaximumRetryAttempts != -1 || *made.MaximumRecordAgeInSeconds != -1 || *made.ParallelizationFactor != 1 || *made.BisectBatchOnFunctionError ||
 		*made.TumblingWindowInSeconds != 0 || *made.LastProcessingResult != "No records processed" || *made.StateTransitionReason != "User action" || made.DestinationConfig == nil || made.DestinationConfig.OnFailure == nil {
 		t.Errorf("made %+v", made)

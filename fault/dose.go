@@ -40,13 +40,13 @@ func (d *Dose) validate() []error {
 	case d.OneIn == 0 && d.Rate == 0:
 		d.Rate = 1
 	case d.Rate < 0 || d.Rate > 1 || math.IsNaN(d.Rate):
-		errs = append(errs, fmt.Errorf("dose.rate: %g is not from 0 to 1", d.Rate))
+		errs = append(errs, fmt.Errorf("dose.rate: %g is not above 0 and at most 1", d.Rate))
 	}
 	if d.For == 0 {
 		d.For = Duration(forDefault)
 	}
 	if d.For < 0 || d.For > Duration(forMax) {
-		errs = append(errs, fmt.Errorf("dose.for: %s is not from 0 to %s", d.For, forMax))
+		errs = append(errs, fmt.Errorf("dose.for: %s is not above 0 and at most %s", d.For, forMax))
 	}
 	if d.Ramp < 0 || d.Ramp > d.For {
 		errs = append(errs, fmt.Errorf("dose.ramp: %s is not from 0 to dose.for", d.Ramp))

@@ -89,7 +89,7 @@ func (f *Fault) Validate() error {
 	if f.Kind == Flag && f.With.Name == "" {
 		errs = append(errs, errors.New("with.name: a flag fault needs the flag's name"))
 	}
-	if r.needs != "" && !slices.Contains(given, r.needs) {
+	if r.needs != "" && !slices.Contains(given, r.needs) && (r.needs != "latency" || f.With.LatencyMax == 0) { // from nothing to latencyMax
 		errs = append(errs, fmt.Errorf("with.%s: a %s fault needs it", r.needs, f.Kind))
 	}
 	errs = append(errs, f.With.validate()...)

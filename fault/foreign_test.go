@@ -10,6 +10,7 @@ import (
 func TestDocumentsOfLibrariesAreRead(t *testing.T) {
 	for name, c := range map[string]struct{ document, want string }{
 		"failure-lambda 0.x latency":    {`{"isEnabled":true,"failureMode":"latency","rate":0.5,"minLatency":100,"maxLatency":400,"exceptionMsg":"x","statusCode":404,"diskSpace":100,"denylist":["s3.*.amazonaws.com"]}`, "latency of 100ms to 400ms on F, 50%"},
+		"failure-lambda 0.x at least 0": {`{"isEnabled":true,"failureMode":"latency","rate":1,"minLatency":0,"maxLatency":400}`, "latency of 0s to 400ms on F"},
 		"failure-lambda 0.x exception":  {`{"isEnabled":true,"failureMode":"exception","rate":1,"exceptionMsg":"x"}`, "error Error on F"},
 		"failure-lambda 0.x statuscode": {`{"isEnabled":true,"failureMode":"statuscode","rate":1,"statusCode":404}`, "status 404 on F"},
 		"failure-lambda 0.x diskspace":  {`{"isEnabled":true,"failureMode":"diskspace","rate":1,"diskSpace":100}`, "disk on F"},

@@ -40,7 +40,35 @@ func Parse(document []byte) (Fault, error) {
 	if err := decode(document, &f); err != nil {
 		return f, &daruma.Error{Op: "read fault", Kind: daruma.KindInvalid, Err: err}
 	}
-	return f, f.Validate()
+	return f, errors.Join(nothing(document), f.Validate())
+}
+
+// nothing refuses a dose of nothing: what is 0 would be taken for what is left out, and so for everything.
+func nothing(document []byte) error {
+	var tree map[string]any
+	if err := decode(document, &tree); err != nil {
+		return err
+	}
+	dose, _ := tree["dose"].(map[string]any)
+	var errs []error
+	for _, name := range []string{"rate", "oneIn", "for", "max"} {
+		switch v := dose[name].(type) {
+		case float64:
+			errs = append(errs, Positive(name, v == 0))
+		case string:
+			d, err := time.ParseDuration(v)
+			errs = append(errs, Positive(name, err == nil && d == 0))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Positive refuses a part of a dose that was given as 0.
+func Positive(name string, zero bool) error {
+	if !zero {
+		return nil
+	}
+	return &daruma.Error{Op: "read fault", Kind: daruma.KindInvalid, Err: fmt.Errorf("dose.%s: it is 0, and so nothing would be met; leave it out for all that there is", name)}
 }
 
 // decode reads JSON, or YAML as the JSON that it stands for, into v.

@@ -66,6 +66,57 @@ func (n *Node) records(event []byte) (b inject.Batch, ok bool) {
 	return b, true
 }
 
+// checkFunction says whether there are functions that a fault names, of the version and through the alias that it names.
+func (n *Node) checkFunction(f *fault.Fault) error {
+	t, view := &f.Target, n.catalog.View()
+	if t.Function == "" {
+		return nil
+	}
+	missing := func(format string, args ...any) error {
+		return &daruma.Error{Op: "start fault", Ref: f.String(), Kind: daruma.KindNotFound, Err: fmt.Errorf(format, args...)}
+	}
+	var met []*catalog.Function // of the version, when one is named
+	var names []string
+	found := false
+	for _, one := range view.Functions() {
+		if one.LogicalID != "" && one.LogicalID == t.Function {
+			t.Function = one.Name
+		}
+		if f.Meets(one.Name) {
+			found = true
+			if of := view.Function(one.Name, cmp.Or(t.Version, catalog.Latest)); of != nil {
+				met = append(met, of)
+			}
+		}
+		names = append(names, one.Name)
+	}
+	if !found {
+		return missing("target.function: there is no function %s; there are %s", t.Function, orNone(names))
+	}
+	if len(met) == 0 {
+		return missing("target.version: there is no version %s of %s", t.Version, t.Function)
+	}
+	aliases := slices.ContainsFunc(met, func(one *catalog.Function) bool { return view.Alias(one.Name, t.Alias) != nil })
+	if t.Alias != "" && t.Alias != catalog.Latest && !aliases {
+		return missing("target.alias: there is no alias %s of %s", t.Alias, t.Function)
+	}
+	return less(f, met)
+}
+
+// less says whether a fault leaves environments with less than they have: with more it would break nothing.
+func less(f *fault.Fault, met []*catalog.Function) error {
+	for _, one := range met {
+		field, asked, has := "memoryMB", f.With.MemoryMB, one.MemoryMB
+		if f.Kind == fault.Disk {
+			field, asked, has = "leftMB", f.With.LeftMB, one.StorageMB
+		}
+		if asked >= has && (f.Kind == fault.Memory || f.Kind == fault.Disk) {
+			return &daruma.Error{Op: "start fault", Ref: f.String(), Kind: daruma.KindInvalid, Err: fmt.Errorf("with.%s: %d is no less than the %d MB that %s has", field, asked, has, one.Name)}
+		}
+	}
+	return nil
+}
+
 // checkSources says whether the queue, the table or the API of a fault is
 // there, and puts its name in place of a logical ID.
 func (n *Node) checkSources(f *fault.Fault) error {

@@ -45,19 +45,8 @@ func (n *Node) checkFault(f *fault.Fault) error {
 		return &daruma.Error{Op: "start fault", Ref: f.String(), Kind: kind, Err: fmt.Errorf(field+": "+format, args...)}
 	}
 	t := &f.Target
-	if t.Function != "" && !strings.Contains(t.Function, "*") {
-		var names []string
-		found := false
-		for _, one := range n.catalog.View().Functions() {
-			if one.Name == t.Function || one.LogicalID != "" && one.LogicalID == t.Function {
-				t.Function, found = one.Name, true
-				break
-			}
-			names = append(names, one.Name)
-		}
-		if !found {
-			return invalid(daruma.KindNotFound, "target.function", "there is no function %s; there are %s", t.Function, strings.Join(names, ", "))
-		}
+	if err := n.checkFunction(f); err != nil {
+		return err
 	}
 	if f.Kind == fault.Secret {
 		if err := n.checkVariable(f); err != nil {

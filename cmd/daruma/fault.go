@@ -116,7 +116,16 @@ func (f *faultFlags) one(c *cobra.Command, args []string) (fault.Fault, error) {
 		return none, errUsage{err}
 	}
 	if f.of != "" {
+		if f.fault.Target.Function != "" {
+			return none, errUsage{fmt.Errorf("of: %s is a function; it is for what a function asks for or is handed: hosts, services, queues and tables", f.target)}
+		}
 		f.fault.Target.Function = f.of
+	}
+	for flag, name := range map[string]string{"rate": "rate", "one-in": "oneIn", "for": "for", "max": "max"} {
+		given := c.Flags().Lookup(flag)
+		if err := fault.Positive(name, given.Changed && strings.TrimSuffix(given.Value.String(), "s") == "0"); err != nil {
+			return none, err
+		}
 	}
 	for _, m := range f.match {
 		path, value, ok := strings.Cut(m, "=")

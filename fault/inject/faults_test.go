@@ -420,6 +420,26 @@ func BenchmarkAnEventThatNoFaultMeets(b *testing.B) {
 	})
 }
 
+func TestAPlaceThatHasNoMoreIsNotMet(t *testing.T) {
+	for document, want := range map[string]struct {
+		place, got inject.Place
+		met        uint64
+	}{
+		`{"kind":"memory","target":{"function":"F"},"with":{"memoryMB":64}}`:  {inject.Place{MemoryBytes: 128 << 20}, inject.Place{MemoryBytes: 64 << 20}, 1},
+		`{"kind":"memory","target":{"function":"F"},"with":{"memoryMB":128}}`: {inject.Place{MemoryBytes: 128 << 20}, inject.Place{MemoryBytes: 128 << 20}, 0},
+		`{"kind":"disk","target":{"function":"F"},"with":{"leftMB":10}}`:      {inject.Place{TmpBytes: 512 << 20}, inject.Place{TmpBytes: 10 << 20}, 1},
+		`{"kind":"disk","target":{"function":"F"},"with":{"leftMB":600}}`:     {inject.Place{TmpBytes: 512 << 20}, inject.Place{TmpBytes: 512 << 20}, 0},
+		`{"kind":"disk","target":{"function":"F"},"with":{"filledMB":500}}`:   {inject.Place{TmpBytes: 512 << 20}, inject.Place{TmpBytes: 12 << 20}, 1},
+	} {
+		s := inject.New(inject.Config{})
+		r := start(t, s, document)
+		if got := s.Place(inject.Who{Function: "F", Environment: "e"}, want.place); got != want.got || r.State().Met != want.met || len(s.Marks("", "e")) != int(want.met) {
+			t.Errorf("%s: got %+v, met %d, marked %v", document, got, r.State().Met, s.Marks("", "e"))
+		}
+		r.Stop()
+	}
+}
+
 func TestAClockIsWrongInOneEnvironmentOfSeveral(t *testing.T) {
 	s := inject.New(inject.Config{})
 	r := start(t, s, `{"kind":"clock-skew","target":{"function":"Charge"},"dose":{"oneIn":2},"with":{"by":"-20m"}}`)

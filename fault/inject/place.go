@@ -27,19 +27,22 @@ func (s *Faults) Place(w Who, p Place) Place {
 		if f.fault.Kind == fault.Variable || f.fault.Kind == fault.Secret || !f.meets(&w) {
 			continue
 		}
+		memory, left := int64(f.fault.With.MemoryMB)<<20, int64(f.fault.With.LeftMB)<<20
+		if filled := int64(f.fault.With.FilledMB) << 20; filled > 0 {
+			left = p.TmpBytes - filled
+		}
+		if f.fault.Kind == fault.Memory && p.MemoryBytes > 0 && memory >= p.MemoryBytes || f.fault.Kind == fault.Disk && p.TmpBytes > 0 && left >= p.TmpBytes {
+			continue // it has no more, and nothing would be broken
+		}
 		if _, met := f.meet(); !met {
 			continue
 		}
 		s.marks.addEnvironment(w.Environment, f.mark())
 		switch f.fault.Kind {
 		case fault.Memory:
-			p.MemoryBytes = int64(f.fault.With.MemoryMB) << 20
+			p.MemoryBytes = memory
 			s.note(f, w, "the environment has less memory than the function asks for")
 		case fault.Disk:
-			left := int64(f.fault.With.LeftMB) << 20
-			if filled := int64(f.fault.With.FilledMB) << 20; filled > 0 {
-				left = p.TmpBytes - filled
-			}
 			p.TmpBytes = max(pageBytes, left)
 			s.note(f, w, "the environment has less room in /tmp than the function asks for")
 		case fault.ClockSkew:

@@ -159,6 +159,39 @@ func (n *Node) checkSources(f *fault.Fault) error {
 	return nil
 }
 
+// resourceNamed is the name of the resource of a service that a target names by its logical ID, or what the target says.
+func (n *Node) resourceNamed(t *fault.Target) string {
+	found := t.Resource
+	is := func(id, name string) {
+		if id == t.Resource && id != "" {
+			found = name
+		}
+	}
+	if fault.Like(t.Service, "dynamodb") {
+		for _, name := range n.tables.Names() {
+			if one := n.tables.Definition(name); one != nil {
+				is(one.Declared, name)
+			}
+		}
+	}
+	if fault.Like(t.Service, "sqs") {
+		for _, q := range n.queues.All() {
+			is(q.LogicalID, q.Name)
+		}
+	}
+	if fault.Like(t.Service, "sns") {
+		for _, one := range n.topics.All() {
+			is(one.LogicalID, one.Name)
+		}
+	}
+	if fault.Like(t.Service, "lambda") {
+		for _, f := range n.catalog.View().Functions() {
+			is(f.LogicalID, f.Name)
+		}
+	}
+	return found
+}
+
 // checkQueue says whether a queue's messages can meet a fault.
 func (n *Node) checkQueue(f *fault.Fault, q *queue.Queue) error {
 	switch {

@@ -62,6 +62,7 @@ func (n *Node) checkFault(f *fault.Fault) error {
 	if t.Service == "" {
 		return nil
 	}
+	t.Resource = n.resourceNamed(t)
 	if f.Kind == fault.Error && !wire.Says(t.Service, f.With.Code) {
 		return invalid(daruma.KindInvalid, "with.code", "%s has no such error", t.Service)
 	}

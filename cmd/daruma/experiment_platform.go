@@ -322,11 +322,6 @@ func (l *laboratory) Break(ctx context.Context, document json.RawMessage) (condu
 		dose["for"] = faultLongest
 	}
 	d["dose"] = dose
-	if target, ok := d["target"].(map[string]any); ok {
-		if resource, ok := target["resource"].(string); ok {
-			target["resource"] = l.named(resource)
-		}
-	}
 	body, err := json.Marshal(d)
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func (l *loader) alarm(r *resource) {
 	p := l.properties(r)
 	name := l.physicalName(r, r.at)
 	p.text("AlarmName")
-	if p.has("Metrics") || p.has("ThresholdMetricId") {
+	if p.given("Metrics") || p.given("ThresholdMetricId") {
 		const missing = "the alarm and its actions"
 		p.refuse("Metrics", missing, "an alarm watches one metric, by MetricName and Namespace, and no math is done")
 		p.refuse("ThresholdMetricId", missing, "a threshold is a number")
@@ -52,7 +52,7 @@ func (l *loader) alarm(r *resource) {
 	a := Alarm{LogicalID: r.id, Description: p.text("AlarmDescription"), Namespace: p.text("Namespace"), Metric: p.text("MetricName"), Dimensions: map[string]string{},
 		Statistic: p.text("Statistic"), ExtendedStatistic: p.text("ExtendedStatistic"), Unit: p.text("Unit"),
 		PeriodS: p.integer("Period", 1, 7*24*3600, 0), Periods: p.integer("EvaluationPeriods", 1, 7*24*3600, 0), ToAlarm: p.integer("DatapointsToAlarm", 1, 7*24*3600, 0), Threshold: l.number(p, "Threshold"),
-		Comparison: p.text("ComparisonOperator"), Missing: p.text("TreatMissingData"), FewSamples: p.text("EvaluateLowSampleCountPercentile"), Muted: p.has("ActionsEnabled") && !p.boolean("ActionsEnabled"),
+		Comparison: p.text("ComparisonOperator"), Missing: p.text("TreatMissingData"), FewSamples: p.text("EvaluateLowSampleCountPercentile"), Muted: p.given("ActionsEnabled") && !p.boolean("ActionsEnabled"),
 		OnAlarm: l.actions(p, "AlarmActions"), OnOK: l.actions(p, "OKActions"), OnInsufficient: l.actions(p, "InsufficientDataActions"),
 		Tags: l.tagList(p), Retain: l.retained(r), Position: r.at.String()}
 	known := true

@@ -87,3 +87,10 @@ func TestWhoMakesAlarmsSaysWhatIsWrongWithThem(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatOfAnAlarmComesToNoValueIsAsIfItWereNotThere(t *testing.T) {
+	app := loads(t, "Conditions: { Prod: !Equals [a, b] }\n"+sam+function("F")+strings.NewReplacer("ActionsEnabled: false", "ActionsEnabled: !If [Prod, true, !Ref AWS::NoValue]\n      Metrics: !If [Prod, [{ Id: e, Expression: m1 }], !Ref AWS::NoValue]").Replace(alarmTemplate))
+	if len(app.Alarms) != 1 || app.Alarms[0].Muted {
+		t.Errorf("got %+v, want one alarm whose actions are taken", app.Alarms)
+	}
+}

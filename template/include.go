@@ -58,7 +58,7 @@ func (p *properties) definition() *tree.Node {
 	switch {
 	case uri == nil:
 		return body
-	case p.has("DefinitionBody"):
+	case p.given("DefinitionBody"):
 		p.fault("DefinitionUri", uri.Pos, "Specify either 'DefinitionUri' or 'DefinitionBody' property and not both.", "")
 	case uri.IsScalar():
 		p.l.scope.At("DefinitionUri", func() { body = p.l.include(uri.Text, uri.Pos) })

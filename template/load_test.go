@@ -155,7 +155,8 @@ func TestSamconfigIsRead(t *testing.T) {
 		{"long pairs", "samconfig.toml", "[default.deploy.parameters]\nparameter_overrides = 'ParameterKey=A,ParameterValue=x ParameterKey=C,ParameterValue=1,2'\n", "", "x//1|2"},
 		{"a list", "samconfig.toml", "[default.deploy.parameters]\nparameter_overrides = [\"A=x y\", \"B=\\\"q\\\"\"]\n", "", "x y/q/"},
 		{"a table", "samconfig.toml", "[default.deploy.parameters.parameter_overrides]\nA = 1\nC = [\"1\", \"2\"]\n", "", "1//1|2"},
-		{"global", "samconfig.toml", "[default.global.parameters]\nparameter_overrides = \"A=global B=global\"\n[default.deploy.parameters]\nparameter_overrides = \"A=deploy\"\n", "", "deploy/global/"},
+		{"global", "samconfig.toml", "[default.global.parameters]\nparameter_overrides = \"A=global B=global\"\n[default.deploy.parameters]\nparameter_overrides = \"A=deploy\"\n", "", "deploy//"},
+		{"global alone", "samconfig.toml", "[default.global.parameters]\nparameter_overrides = \"A=global\"\n[default.deploy.parameters]\nregion = \"eu-north-1\"\n", "", "global//"},
 		{"another environment", "samconfig.toml", "[default.deploy.parameters]\nparameter_overrides = \"A=x\"\n[prod.deploy.parameters]\nparameter-overrides = \"A=p\"\n", "prod", "p//"},
 		{"YAML", "samconfig.yaml", "version: 0.1\ndefault: { global: { parameters: { parameter_overrides: [A=y] } } }\n", "", "y//"},
 	} {

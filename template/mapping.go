@@ -73,10 +73,9 @@ func (l *loader) lambdaMapping(r *resource) {
 		l.streamSettings(p, &m, false)
 	}
 	for _, foreign := range foreignMappings {
-		if strings.HasPrefix(m.Source, "arn:aws:sqs:") && p.has(foreign) || isStream(m.Source) && p.has(foreign) && !slices.Contains(p.asked, foreign) {
+		if asked := slices.Contains(p.asked, foreign); p.given(foreign) && (strings.HasPrefix(m.Source, "arn:aws:sqs:") || isStream(m.Source) && !asked) {
 			p.fault(foreign, p.at(foreign), "Unsupported "+foreign+" parameter for given event source mapping type.", "")
 		}
-		p.ask(foreign)
 	}
 	p.done()
 	if known {
@@ -100,7 +99,7 @@ func (l *loader) mappingSettings(p *properties, m *Mapping) {
 		m.AtOnce = number(s, "MaximumConcurrency", 1000)
 		s.done()
 	}
-	if p.has("Enabled") {
+	if p.given("Enabled") {
 		m.Disabled = !p.boolean("Enabled")
 	}
 	for _, t := range p.texts("FunctionResponseTypes") {

@@ -26,3 +26,15 @@ func TestEventSourceMappingsAreReadFromEventsAndResources(t *testing.T) {
 		t.Fatalf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestWhatOfAMappingComesToNoValueIsAsIfItWereNotThere(t *testing.T) {
+	app := loads(t, "Conditions: { Off: !Equals [a, b] }\n"+sam+function("F")+`  Q: { Type: AWS::SQS::Queue, Properties: { SqsManagedSseEnabled: !If [Off, false, !Ref AWS::NoValue] } }
+  M: { Type: AWS::Lambda::EventSourceMapping, Properties: { FunctionName: !Ref F, EventSourceArn: !GetAtt Q.Arn, Enabled: !If [Off, false, !Ref AWS::NoValue], StartingPosition: !If [Off, LATEST, !Ref AWS::NoValue] } }
+`)
+	if len(app.Mappings) != 1 || app.Mappings[0].Disabled {
+		t.Errorf("got %+v, want one mapping that takes messages", app.Mappings)
+	}
+	if v, given := app.Queues[0].Attributes["SqsManagedSseEnabled"]; given {
+		t.Errorf("the queue is given SqsManagedSseEnabled: %s", v)
+	}
+}

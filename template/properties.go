@@ -74,6 +74,9 @@ func (p *properties) value(name string) *tree.Node {
 // has says whether a property is written down at all.
 func (p *properties) has(name string) bool { return p.node.Get(name) != nil }
 
+// given says whether a property has a value: one that comes to AWS::NoValue has none.
+func (p *properties) given(name string) bool { return p.value(name) != nil }
+
 // require complains when a property is not written down.
 func (p *properties) require(names ...string) {
 	for _, name := range names {

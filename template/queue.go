@@ -41,7 +41,7 @@ func (l *loader) queue(r *resource) {
 		}
 	}
 	for _, name := range []string{"FifoQueue", "ContentBasedDeduplication", "SqsManagedSseEnabled"} {
-		if p.has(name) {
+		if p.given(name) {
 			is := p.boolean(name)
 			if is || name == "SqsManagedSseEnabled" {
 				q.Attributes[name] = map[bool]string{true: "true", false: "false"}[is]

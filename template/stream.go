@@ -35,7 +35,7 @@ func (l *loader) streamSettings(p *properties, m *Mapping, sam bool) {
 	p.require("StartingPosition")
 	m.Stream = &StreamMapping{Start: p.one("StartingPosition", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"), Lanes: number("ParallelizationFactor", 1, 10),
 		Retries: number("MaximumRetryAttempts", -1, 10_000), Age: number("MaximumRecordAgeInSeconds", -1, 604_800), Tumble: number("TumblingWindowInSeconds", 0, 900)}
-	if m.Stream.Start == "AT_TIMESTAMP" || p.has("StartingPositionTimestamp") {
+	if m.Stream.Start == "AT_TIMESTAMP" || p.given("StartingPositionTimestamp") {
 		p.fault("StartingPosition", p.at("StartingPosition"), "Unsupported starting position for arn type: "+m.Source, "it is TRIM_HORIZON or LATEST")
 	}
 	p.ask("StartingPositionTimestamp")

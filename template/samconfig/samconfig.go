@@ -109,6 +109,7 @@ func (c *Config) take(parameters map[string]any) {
 		case "region":
 			c.Region = fmt.Sprint(v)
 		case "parameter_overrides":
+			c.Params, c.Strange = map[string]string{}, nil // those of the command take the place of the global ones, all of them
 			c.override(v)
 		}
 	}

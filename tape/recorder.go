@@ -149,8 +149,8 @@ func (r *Recorder) Take(request string) *Tape {
 
 // clean leaves secrets out of bodies.
 func (r *Recorder) clean(x Exchange) Exchange {
-	x.RequestBody = r.redact.body(x.RequestHeader.Get("Content-Type"), x.RequestBody)
-	x.Body = r.redact.body(x.Header.Get("Content-Type"), x.Body)
+	x.RequestHeader, x.RequestBody = r.redact.bodies(x.RequestHeader, x.RequestBody)
+	x.Header, x.Body = r.redact.bodies(x.Header, x.Body)
 	return x
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -158,6 +159,79 @@ func TestSecretsAreNotKept(t *testing.T) {
 	a := Ask{Scheme: "https", Host: "api.example", Port: 443, Method: "POST", URL: address("/?token=else&a=1&X-Amz-Signature=else"), Header: http.Header{}, Body: []byte(`{"card":{"pin":"hush"},"n":1}`)}
 	if _, err := NewPlayer(back, "no").Answer(a); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is named is not kept in bodies that are compressed, cut, torn, several
+// values one after another, or text within a value.
+func TestSecretsAreNotKeptWhereABodyIsNoPlainValue(t *testing.T) {
+	zipped := func(text string) string {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := z.Write([]byte(text)); err != nil || z.Close() != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	for name, c := range map[string]struct {
+		body string
+		head http.Header
+		want string // "": whatever has no secret
+	}{
+		"several values":      {body: "{\"pin\":\"hush\",\"n\":1}\n{\"pin\":\"hush\"}\n", want: "{\"n\":1,\"pin\":\"[redacted]\"}\n{\"pin\":\"[redacted]\"}"},
+		"torn":                {body: `{"n":1,"pin":"hush","rest":"`},
+		"longer than is kept": {body: `{"pin":"hush","rest":"` + strings.Repeat("x", BodyBytesMax) + `"}`},
+		"text in a value":     {body: `{"MessageBody":"{\"pin\":\"hush\"}","n":1}`, want: `{"MessageBody":"{\"pin\":\"[redacted]\"}","n":1}`},
+		"compressed":          {body: zipped(`{"pin":"hush","n":1}`), head: http.Header{"Content-Encoding": {"gzip"}}, want: `{"n":1,"pin":"[redacted]"}`},
+		"compressed and torn": {body: zipped(`{"pin":"hush","n":1,"of":"` + strings.Repeat("abc", 999) + `"}`)[:60], head: http.Header{"Content-Encoding": {"gzip"}}},
+		"compressed somehow":  {body: "\x01\"hush\"", head: http.Header{"Content-Encoding": {"zz"}, "Content-Type": {"application/json"}}},
+		"a form":              {body: "pin=hush&b=2", head: http.Header{"Content-Type": {"Application/X-WWW-Form-Urlencoded"}}, want: "pin=%5Bredacted%5D&b=2"},
+		"nothing that is one": {body: "pin: none", want: "pin: none"},
+		"no member named":     {body: `{"torn":`, want: `{"torn":`},
+	} {
+		b := newBusy("PIN")
+		k := b.Begin("https", "api.example", 443, "POST", address("/"), c.head)
+		k.Sent([]byte(c.body))
+		k.Answered(200, c.head)
+		k.Received([]byte(c.body))
+		k.End(nil, nil)
+		x := b.Take("").Exchanges[0]
+		for what, one := range map[string]struct {
+			head http.Header
+			body []byte
+		}{"request": {x.RequestHeader, x.RequestBody}, "answer": {x.Header, x.Body}} {
+			got := string(one.body)
+			if one.head.Get("Content-Encoding") == "gzip" {
+				z, err := gzip.NewReader(strings.NewReader(got))
+				if err != nil {
+					t.Errorf("%s: %s: %v", name, what, err)
+					continue
+				}
+				plain, err := io.ReadAll(z)
+				if err != nil {
+					t.Errorf("%s: %s: %v", name, what, err)
+				}
+				got = string(plain)
+			}
+			if strings.Contains(got, "hush") || c.want != "" && got != c.want {
+				t.Errorf("%s: %s: %.100q, want %q", name, what, got, c.want)
+			}
+		}
+	}
+}
+
+// An address in a header has its secrets left out like the address asked.
+func TestSecretsOfAddressesInHeadersAreNotKept(t *testing.T) {
+	b := newBusy()
+	k := b.Begin("https", "api.example", 443, "GET", address("/"), http.Header{"Referer": {"https://a.example/?code=hush"}})
+	k.Answered(302, http.Header{"Location": {"https://b.example/back?code=hush&state=1#access_token=hush"}})
+	k.End(nil, nil)
+	x := b.Take("").Exchanges[0]
+	if got, want := x.Header.Get("Location"), "https://b.example/back?code=%5Bredacted%5D&state=1#access_token=%5Bredacted%5D"; got != want {
+		t.Errorf("location %q, want %q", got, want)
+	}
+	if got, want := x.RequestHeader.Get("Referer"), "https://a.example/?code=%5Bredacted%5D"; got != want {
+		t.Errorf("referer %q, want %q", got, want)
 	}
 }
 

@@ -63,6 +63,31 @@ func TestWhatIsWrongWithADocumentIsSaidByName(t *testing.T) {
 	}
 }
 
+// A number is what it looks like, however large: the document says it as text
+// as often as not.
+func TestANumberFitsItsText(t *testing.T) {
+	for _, c := range []struct {
+		match fault.Match
+		event string
+		want  bool
+	}{
+		{fault.Match{Path: "id", Value: "12345678"}, `{"id":12345678}`, true},
+		{fault.Match{Path: "id", Value: "20000000"}, `{"id":20000000}`, true},
+		{fault.Match{Path: "id", Operator: "regex", Value: `^1234\d+$`}, `{"id":12345678}`, true},
+		{fault.Match{Path: "id", Value: "0.000001"}, `{"id":0.000001}`, true},
+		{fault.Match{Path: "id", Value: "12345678"}, `{"id":12345679}`, false},
+		{fault.Match{Path: "id", Value: "true"}, `{"id":true}`, true},
+	} {
+		l, err := (&fault.Target{Match: []fault.Match{c.match}}).Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := l.Fits([]byte(c.event)); got != c.want {
+			t.Errorf("%v of %s: %t, want %t", c.match, c.event, got, c.want)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"kind":"latency","target":{"function":"F","match":[{"path":"$.a[0]['b']","operator":"regex","value":"a+"}]},"with":{"latency":"1s"}}`))
 	f.Add([]byte("kind: error\ntarget: {service: x, operation: y}\nwith: {code: throttled}\n"))

@@ -214,7 +214,7 @@ func (m *match) holds(v any) bool {
 	case "eq":
 		switch v.(type) {
 		case string, bool, float64, nil:
-			return v == m.value || fmt.Sprint(v) == m.value
+			return v == m.value || written(v) == m.value
 		}
 		return false
 	case "startsWith":
@@ -223,10 +223,18 @@ func (m *match) holds(v any) bool {
 	default:
 		s, ok := v.(string)
 		if !ok {
-			s = fmt.Sprint(v)
+			s = written(v)
 		}
 		return m.regex.MatchString(s)
 	}
+}
+
+// written returns a value as it is written: a number without an exponent.
+func written(v any) string {
+	if n, ok := v.(float64); ok {
+		return strconv.FormatFloat(n, 'f', -1, 64)
+	}
+	return fmt.Sprint(v)
 }
 
 // Like says whether a name is what is wanted: "" and "*" want every one, and

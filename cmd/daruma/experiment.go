@@ -152,13 +152,25 @@ func (f experimentFlags) run(ctx context.Context, w world, args []string) (int, 
 	if err := s.report(pairs); err != nil {
 		return 0, err
 	}
+	asked := len(labels) * len(s.list)
+	if left := asked - len(pairs); left > 0 {
+		fmt.Fprintf(w.err, "%d of %d experiments were not run\n", left, asked)
+	}
+	return codeOf(pairs, asked), nil
+}
+
+// codeOf is the exit code of so many experiments that were asked for. Those that an interruption kept from being run are not held.
+func codeOf(pairs []report.Pair, asked int) int {
 	code := 0
 	for _, p := range pairs {
 		if c := p.Now.Outcome.ExitCode(); c == 1 || code == 0 {
 			code = c
 		}
 	}
-	return code, nil
+	if code == 0 && len(pairs) < asked {
+		return exitUnknown
+	}
+	return code
 }
 
 // open finds the template and reads every experiment before anything is begun.
@@ -225,7 +237,7 @@ func putBack(ctx context.Context, w world, data string, told bool) error {
 	if err != nil || u == nil {
 		return err
 	}
-	if syscall.Kill(u.PID, 0) == nil {
+	if u.PID != os.Getpid() && syscall.Kill(u.PID, 0) == nil { // in a container the next process often has the number of the one before
 		if told {
 			return nil
 		}
@@ -286,6 +298,8 @@ func (s *session) together(ctx context.Context, kind experiment.Node, label stri
 		}
 		defer func() { err = errors.Join(err, t.close()) }()
 		own, a = t, t.at
+	} else if i := slices.IndexFunc([]string{"param", "up"}, s.given); i >= 0 {
+		return nil, &daruma.Error{Op: "run experiments", Kind: daruma.KindInvalid, Err: fmt.Errorf("a node is running, and --%s is for one that is started", []string{"param", "up"}[i]), Hint: "leave it out, or say --fresh"}
 	} else if s.given("time-scale") && s.scale != a.TimeScale {
 		return nil, &daruma.Error{Op: "run experiments", Kind: daruma.KindInvalid, Err: fmt.Errorf("the node that is running has a clock %d times as fast", max(1, a.TimeScale)), Hint: "leave --time-scale out, or say --fresh"}
 	}

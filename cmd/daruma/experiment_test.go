@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/daruma-io/daruma/experiment"
 	"github.com/daruma-io/daruma/experiment/conduct"
+	"github.com/daruma-io/daruma/experiment/report"
 	"github.com/daruma-io/daruma/template"
 	"github.com/daruma-io/daruma/template/propose"
 	"github.com/daruma-io/daruma/template/wiring"
@@ -70,5 +72,40 @@ func TestEveryMetricIsInTheDocuments(t *testing.T) {
 		if !strings.Contains(string(text), "\n| `"+m.Name+"` |") {
 			t.Errorf("docs/experiments.md says nothing of the metric %s", m.Name)
 		}
+	}
+}
+
+func TestWhatWasNotRunIsNotHeld(t *testing.T) {
+	pair := func(o conduct.Outcome) report.Pair { return report.Pair{Now: &conduct.Result{Outcome: o}} }
+	held, deviated, unknown := pair(conduct.Held), pair(conduct.Deviated), pair(conduct.Unknown)
+	for _, c := range []struct {
+		pairs []report.Pair
+		asked int
+		want  int
+	}{
+		{[]report.Pair{held, held}, 2, 0}, {[]report.Pair{held}, 2, 2}, {nil, 1, 2}, {[]report.Pair{deviated}, 2, 1}, {[]report.Pair{unknown, deviated, held}, 3, 1}, {[]report.Pair{held, unknown}, 2, 2},
+	} {
+		if got := codeOf(c.pairs, c.asked); got != c.want {
+			t.Errorf("%d of %d: got %d, want %d", len(c.pairs), c.asked, got, c.want)
+		}
+	}
+}
+
+func TestAnExperimentOfAProcessThatHadThisNumberIsPutBack(t *testing.T) {
+	data := t.TempDir()
+	u := conduct.Underway{File: "x.yaml", Title: "x", PID: os.Getpid(), Source: "title: x\nsteady-state-hypothesis: { title: x, probes: [] }\nmethod: []\nrollbacks: [{ name: put back, type: action, provider: { type: process, path: /bin/true } }]\n"}
+	raw, err := json.Marshal(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, "experiment.json"), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	if err := putBack(t.Context(), world{dir: data, err: &said, lookup: os.LookupEnv}, data, false); err != nil {
+		t.Fatal(err)
+	}
+	if u, err := conduct.ReadUnderway(data); u != nil || err != nil || !strings.Contains(said.String(), "put back: succeeded") {
+		t.Errorf("got %+v, %v: %s", u, err, said.String())
 	}
 }

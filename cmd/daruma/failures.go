@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -289,8 +290,8 @@ that was sent back already is not sent again.`,
 		switch {
 		case *edit != "" && len(args) != 1:
 			return errUsage{errors.New("--edit goes with one failure")}
-		case *rate < 0 || c.Flags().Changed("rate") && *rate == 0:
-			return errUsage{fmt.Errorf("--rate %v is not a number above 0", *rate)}
+		case c.Flags().Changed("rate") && interval(*rate) <= 0:
+			return errUsage{fmt.Errorf("--rate %v is not a number above 0, and up to 1e+09", *rate)}
 		}
 		var payload []byte
 		var err error
@@ -360,11 +361,20 @@ func tellEach(w world, ids []string, say func(id string) (string, error)) error 
 	return nil
 }
 
+// interval is the time between two of so many a second; 0 when there is none.
+func interval(rate float64) time.Duration {
+	every := float64(time.Second) / rate
+	if !(every >= 1 && every <= float64(math.MaxInt64/2)) { // what is no number is neither
+		return 0
+	}
+	return time.Duration(every)
+}
+
 // redriveAll goes on after a failure that cannot be sent back, and fails at the end then.
 func redriveAll(ctx context.Context, w world, a node.Address, ids []string, payload []byte, rate float64, asJSON bool) error {
 	var pace <-chan time.Time
-	if rate > 0 {
-		t := time.NewTicker(time.Duration(float64(time.Second) / rate))
+	if every := interval(rate); every > 0 {
+		t := time.NewTicker(every)
 		defer t.Stop()
 		pace = t.C
 	}

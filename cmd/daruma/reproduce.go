@@ -89,12 +89,17 @@ way), 4 if it failed in another way, 1 if it could not be run.`,
 		if len(*env) > 0 || c.Flags().Changed("isolation") {
 			return errUsage{errors.New("--env and --isolation go with a bundle")}
 		}
+		for _, of := range []string{"event", "network", "timeout", "debug", "install"} {
+			if *bundle != "" && c.Flags().Changed(of) {
+				return errUsage{fmt.Errorf("--%s is of a run, and --bundle runs nothing: say it when the file is run", of)}
+			}
+		}
 		a, err := node.Find(w.dir, *data)
 		if err != nil {
 			return err
 		}
 		if *bundle != "" {
-			return fetchBundle(c.Context(), w, a, id, *bundle, o.Current)
+			return fetchBundle(c.Context(), w, a, id, *bundle, o.Current, *asJSON)
 		}
 		r, err := askReproduce(c.Context(), a, id, o, attacher(w, *asJSON))
 		if err != nil {
@@ -114,7 +119,7 @@ func (w world) path(given string) string {
 }
 
 // fetchBundle writes what is needed to reproduce a failure to a file, whole or not at all.
-func fetchBundle(ctx context.Context, w world, a node.Address, id ledger.ID, name string, current bool) (err error) {
+func fetchBundle(ctx context.Context, w world, a node.Address, id ledger.ID, name string, current, asJSON bool) (err error) {
 	body, err := ask(ctx, a, "GET", fmt.Sprintf("/api/bundle?id=%s&current=%t", url.QueryEscape(id.String()), current))
 	if err != nil {
 		return err
@@ -132,6 +137,9 @@ func fetchBundle(ctx context.Context, w world, a node.Address, id ledger.ID, nam
 	if err != nil {
 		_ = os.Remove(f.Name()) // what went wrong first is the error
 		return &daruma.Error{Op: "write the bundle", Ref: name, Err: err}
+	}
+	if asJSON {
+		return printJSON(w.out, map[string]any{"failure": id, "bundle": path, "bytes": n})
 	}
 	fmt.Fprintf(w.out, "%s is in %s (%d KB). Run it anywhere: daruma reproduce %s\n", id, name, (n+1023)>>10, name)
 	return nil

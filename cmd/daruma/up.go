@@ -85,12 +85,21 @@ Ctrl-C stops: running invocations may end; a second Ctrl-C does not wait.`,
 			return err
 		}
 		f.cfg.Template, f.cfg.Params, f.cfg.Watch = templatePath(w, args), params, !f.noWatch
-		if f.detach {
+		if f.background() {
 			return upDetached(c.Context(), w, f)
 		}
 		return up(c.Context(), w, f)
 	}
 	return c
+}
+
+// background says whether another process is to run the node. One that is told where to say that it is ready is that process.
+func (f upFlags) background() bool { return f.detach && f.readyFD == 0 }
+
+// detachedArguments are the command line of the process that runs the node, with the words of the one that starts it
+// as they are. Its own comes before them, for what follows -- is no flag.
+func detachedArguments(given []string) []string {
+	return slices.Insert(slices.Clone(given), slices.Index(given, "up")+1, "--ready-fd=3")
 }
 
 func must(err error) {
@@ -210,8 +219,7 @@ func upDetached(ctx context.Context, w world, f upFlags) error {
 		return err
 	}
 	defer ready.Close()
-	args := slices.DeleteFunc(slices.Clone(w.args), func(a string) bool { return a == "--detach" || a == "-d" || a == "--json" })
-	cmd := exec.Command(self, append(args, "--ready-fd=3")...)
+	cmd := exec.Command(self, detachedArguments(w.args)...)
 	cmd.Dir, cmd.Env = w.dir, w.environ
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{writer}

@@ -141,8 +141,12 @@ func exercises(w world, dir string) []doctor.Exercise {
 			continue
 		}
 		for _, a := range e.Method {
-			var f struct{ Target doctor.Exercise }
+			var f struct {
+				Kind   string
+				Target doctor.Exercise
+			}
 			if a.Provider.Fault != nil && json.Unmarshal(a.Provider.Fault, &f) == nil {
+				f.Target.Kind = f.Kind
 				all = append(all, f.Target)
 			}
 		}

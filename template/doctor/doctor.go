@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/daruma-io/daruma/fault"
 	"github.com/daruma-io/daruma/template/wiring"
 )
 
@@ -50,12 +51,31 @@ type Rule struct {
 	find func(*patient) []Finding
 }
 
-// An Exercise is a fault that an experiment of the app injects.
+// An Exercise is a fault that an experiment of the app injects: its kind and its target.
 type Exercise struct {
-	Function string
-	Service  string
-	Resource string
-	Host     string
+	Kind      string
+	Function  string
+	Service   string
+	Resource  string
+	Host      string
+	HostRegex string
+}
+
+// takesAway says whether the fault shows what happens without something: not
+// when it only makes it slower.
+func (x Exercise) takesAway(n wiring.Need) bool {
+	switch fault.Kind(x.Kind) {
+	case fault.Latency, fault.Slow, fault.Capacity:
+		return false
+	}
+	if n.Service != "" {
+		return x.Service != "" && fault.Like(x.Service, n.Service) && (fault.Like(x.Resource, n.ID) || fault.Like(x.Resource, n.Resource))
+	}
+	if x.HostRegex != "" {
+		host, err := regexp.Compile(x.HostRegex)
+		return err == nil && host.MatchString(n.Host)
+	}
+	return x.Host != "" && fault.Like(x.Host, n.Host)
 }
 
 // A patient is the app as rules see it.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daruma-io/daruma/fault"
 	"github.com/daruma-io/daruma/template"
 	"github.com/daruma-io/daruma/template/wiring"
 )
@@ -215,16 +216,10 @@ func batchAllOrNothing(p *patient) (all []Finding) {
 	return all
 }
 
-// Defaults and maximums: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-const gatewayDefault = 30 * time.Second
-
 func gatewayTimeout(p *patient) (all []Finding) {
 	for _, f := range p.Functions {
 		for _, r := range f.Routes {
 			limit := r.Timeout
-			if limit == 0 {
-				limit = gatewayDefault
-			}
 			if f.Timeout <= limit {
 				continue
 			}
@@ -232,7 +227,7 @@ func gatewayTimeout(p *patient) (all []Finding) {
 				Severity: Error, Resource: f.ID, Position: p.At(f.ID, "Timeout"), Experiment: wiring.FileName(f.ID, "slow"),
 				Message: fmt.Sprintf("%s may take %v, and %s %s waits for %v", f.ID, f.Timeout, r.Method, r.Path, limit),
 				Why:     "the caller is told that it failed while the function goes on, and may do its work after that, or twice when the caller tries again",
-				Fix:     fmt.Sprintf("Timeout: %d", int(limit.Seconds())-1),
+				Fix:     fmt.Sprintf("Timeout: %d", max(1, int(limit.Seconds())-1)),
 			})
 			break
 		}
@@ -331,8 +326,7 @@ func neverExercised(p *patient) (all []Finding) {
 		for _, n := range f.Needs {
 			done := false
 			for _, x := range p.exercised {
-				same := x.Host != "" && x.Host == n.Host || n.Service != "" && x.Service == n.Service && (x.Resource == "" || x.Resource == n.ID || x.Resource == n.Resource)
-				done = done || same && (x.Function == "" || x.Function == f.ID || x.Function == f.Name)
+				done = done || x.takesAway(n) && (x.Function == "" || fault.Like(x.Function, f.ID) || fault.Like(x.Function, f.Name))
 			}
 			if done {
 				continue

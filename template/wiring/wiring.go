@@ -12,8 +12,10 @@ package wiring
 import (
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/daruma-io/daruma/catalog"
 	"github.com/daruma-io/daruma/template"
@@ -33,8 +35,15 @@ type Function struct {
 	ID     string // its logical ID, or its name
 	Ways   []Way
 	Needs  []Need
-	Routes []*catalog.Route
+	Routes []*catalog.Route // with the time-outs that are in force
 }
+
+// What APIs wait for a function when nothing else is said:
+// https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+const (
+	restTimeout = 29 * time.Second
+	httpTimeout = 30 * time.Second
+)
 
 // A WayKind is how events come to a function.
 type WayKind string
@@ -133,15 +142,31 @@ func (m *Map) Function(name string) *Function {
 	return nil
 }
 
-// queue returns the queue that an ARN or a URL names, or nil.
+// queueURL is the path of a queue's URL: the account and the name.
+var queueURL = regexp.MustCompile(`^https?://[^/]+/\d{12}/([^/]+)$`)
+
+// queue returns the queue that a name, an ARN or a URL means, or nil.
 func (m *Map) queue(ref string) *template.Queue {
-	name := ref[strings.LastIndexAny(ref, ":/")+1:]
+	name := ref
+	if parts := queueURL.FindStringSubmatch(ref); parts != nil {
+		name = parts[1]
+	} else if strings.HasPrefix(ref, "arn:") {
+		name = arnName(ref, "sqs")
+	}
 	for i := range m.App.Queues {
 		if q := &m.App.Queues[i]; q.Name == name && name != "" {
 			return q
 		}
 	}
 	return nil
+}
+
+// arnName is the name that an ARN of a service ends with; "" of another service's.
+func arnName(arn, service string) string {
+	if parts := strings.Split(arn, ":"); len(parts) == 6 && parts[2] == service {
+		return parts[5]
+	}
+	return ""
 }
 
 // streamed returns the table whose changes an ARN names, or nil.
@@ -188,7 +213,6 @@ func (m *Map) named(value string) (Need, bool) {
 	if value == "" {
 		return Need{}, false
 	}
-	last := value[strings.LastIndexAny(value, ":/")+1:]
 	for _, t := range m.App.Tables {
 		if t.Name == value || strings.HasSuffix(value, ":table/"+t.Name) {
 			return Need{Kind: "table", ID: t.LogicalID, Service: "dynamodb", Resource: t.Name}, true
@@ -198,7 +222,7 @@ func (m *Map) named(value string) (Need, bool) {
 		return Need{Kind: "queue", ID: q.LogicalID, Service: "sqs", Resource: q.Name}, true
 	}
 	for _, t := range m.App.Topics {
-		if t.Name == last {
+		if t.Name == value || t.Name == arnName(value, "sns") {
 			return Need{Kind: "topic", ID: t.LogicalID, Service: "sns", Resource: t.Name}, true
 		}
 	}
@@ -219,7 +243,14 @@ func (m *Map) ways(f *Function) {
 		for i := range api.Routes {
 			if r := &api.Routes[i]; r.Target.Function == f.Name && r.Mock == nil {
 				f.Ways = append(f.Ways, Way{Kind: HTTP, Name: r.Method + " " + r.Path, Route: r, At: r.Position})
-				f.Routes = append(f.Routes, r)
+				timed := *r
+				if timed.Timeout == 0 {
+					timed.Timeout = httpTimeout
+					if api.Kind == catalog.REST {
+						timed.Timeout = restTimeout
+					}
+				}
+				f.Routes = append(f.Routes, &timed)
 			}
 		}
 	}

@@ -173,6 +173,12 @@ def handler(e, c):
 	p.answered().failed(t, "error", "Runtime.LambdaContextUnmarshalError", "Unable to parse Client Context JSON: ")
 }
 
+func TestAPythonContextShowsWhatItHolds(t *testing.T) {
+	p := start(t, python(t, python311, "def handler(e, c): return sorted(vars(c))"))
+	p.send(event{body: `{}`})
+	p.answered().want(t, "response", `["_epoch_deadline_time_in_ms", "aws_request_id", "client_context", "function_name", "function_version", "identity", "invoked_function_arn", "log_group_name", "log_stream_name", "memory_limit_in_mb", "tenant_id"]`)
+}
+
 func TestAPythonEventOfAnySizeArrivesWhole(t *testing.T) {
 	p := start(t, python(t, python312, "def handler(e, c): return e"))
 	for _, size := range []int{1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 1 << 20, 5 << 20} {

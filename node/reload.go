@@ -46,6 +46,7 @@ func (n *Node) watchSources(ctx context.Context) error {
 	w := n.sources
 	n.watchAll(w) // builds have said since what else they read
 	var quiet <-chan time.Time
+	wrong := false
 	for {
 		select {
 		case e, ok := <-w.Events:
@@ -64,7 +65,7 @@ func (n *Node) watchSources(ctx context.Context) error {
 			quiet = time.After(settle) // something was missed: look at everything
 		case <-quiet:
 			quiet = nil
-			n.reload(ctx)
+			wrong = n.reload(ctx, wrong)
 			n.watchAll(w)
 		case <-ctx.Done():
 			return nil
@@ -72,8 +73,9 @@ func (n *Node) watchSources(ctx context.Context) error {
 	}
 }
 
-// reload deploys what is there now.
-func (n *Node) reload(ctx context.Context) {
+// reload deploys what is there now, and returns whether something is wrong with
+// it. wrong says so of what was there before.
+func (n *Node) reload(ctx context.Context, wrong bool) bool {
 	before := n.catalog.View()
 	started := time.Now()
 	t, err := n.read(ctx)
@@ -83,15 +85,20 @@ func (n *Node) reload(ctx context.Context) {
 	} else if ctx.Err() == nil {
 		n.kept(ctx, "", err)()
 	}
-	switch {
-	case ctx.Err() != nil:
-	case err != nil:
-		n.cfg.Progress("not reloaded: " + err.Error())
-	default:
-		if changed := difference(before, n.catalog.View()); len(changed) > 0 {
-			n.cfg.Progress("reloaded " + strings.Join(changed, ", ") + " in " + time.Since(started).Round(time.Millisecond).String())
-		}
+	if ctx.Err() != nil {
+		return wrong
 	}
+	if err != nil {
+		n.cfg.Progress("not reloaded: " + err.Error())
+		return true
+	}
+	_, failures := n.app.get()
+	if changed := difference(before, n.catalog.View()); len(changed) > 0 {
+		n.cfg.Progress("reloaded " + strings.Join(changed, ", ") + " in " + time.Since(started).Round(time.Millisecond).String())
+	} else if wrong && len(failures) == 0 {
+		n.cfg.Progress("right again, and as what runs: nothing had to be reloaded")
+	}
+	return len(failures) > 0
 }
 
 // difference names the functions that are not the same in both views.

@@ -106,9 +106,22 @@ func table(out io.Writer, header string, rows func(row func(...any))) {
 		if n++; n == 1 {
 			fmt.Fprintf(t, "\n%s\n", header)
 		}
-		fmt.Fprintln(t, strings.TrimSuffix(fmt.Sprintf(strings.Repeat("%v\t", len(cells)), cells...), "\t"))
+		texts := make([]string, len(cells))
+		for i, cell := range cells {
+			texts[i] = oneLine(fmt.Sprint(cell))
+		}
+		fmt.Fprintln(t, strings.Join(texts, "\t"))
 	})
 	t.Flush()
+}
+
+// oneLine is what of a text fits a cell of a table: its first line, and a sign that there are more.
+func oneLine(s string) string {
+	line, _, more := strings.Cut(strings.TrimRight(s, "\r\n"), "\n")
+	if more {
+		line += " …"
+	}
+	return strings.ReplaceAll(line, "\t", " ")
 }
 
 func dash(s string) string {

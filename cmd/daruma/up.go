@@ -137,7 +137,7 @@ func up(ctx context.Context, w world, f upFlags) error {
 	cfg.Log = slog.New(tint.NewTextHandler(w.err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !w.terminal}))
 	cfg.Version = version()
 	cfg.Lookup = w.lookup
-	cfg.Progress = func(text string) { fmt.Fprintln(w.err, "  "+text) }
+	cfg.Progress = func(text string) { fmt.Fprintln(w.err, "  "+strings.ReplaceAll(text, "\n", "\n  ")) }
 	data, err := node.DataFor(cfg)
 	if err != nil {
 		return err

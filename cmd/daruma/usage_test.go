@@ -31,6 +31,18 @@ func TestHelpFitsATerminal(t *testing.T) {
 	check(newRoot(world{}))
 }
 
+func TestARowOfATableIsOneLine(t *testing.T) {
+	var out bytes.Buffer
+	table(&out, "FUNCTION\tSTATE\tRUNS", func(row func(...any)) {
+		row("Go", "failed: go: exit status 1\n# gof\n./main.go:5:9: syntax error\n", 1)
+		row("Node", "a\ttab\n", 2)
+	})
+	want := "\nFUNCTION  STATE                        RUNS\nGo        failed: go: exit status 1 …  1\nNode      a tab                        2\n"
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
 func TestACommandLineThatIsWrongSaysHowItIs(t *testing.T) {
 	for line, want := range map[string]string{
 		"foo":                                    `unknown command "foo"`,

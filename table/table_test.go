@@ -351,6 +351,8 @@ func TestAnIndexAddedToALiveTableGetsWhatThereIs(t *testing.T) {
 	}
 	w.put("users", item("id", "odd", "team", 5))
 	w.put("users", item("id", "none"))
+	w.put("users", item("id", "long", "team", strings.Repeat("t", 2049)))
+	w.put("users", item("id", "longer", "team", strings.Repeat("t", 66500)))
 	d, err := w.tables.Alter(t.Context(), schema.Alteration{Table: "users", Attributes: []schema.KeyAttribute{{Name: "team", Kind: value.String}}, Add: &schema.Index{Name: "by-team", Key: schema.KeySchema{Hash: []string{"team"}}, Projection: schema.Projection{Kind: schema.ProjectAll}}})
 	if err != nil || !d.Indexes[0].Building {
 		t.Fatalf("got %+v, %v", d, err)
@@ -364,8 +366,16 @@ func TestAnIndexAddedToALiveTableGetsWhatThereIs(t *testing.T) {
 		t.Errorf("got %d, want 400", p.Count)
 	}
 	desc, err := w.tables.Describe(t.Context(), "users")
-	if err != nil || desc.Count.Items != 1202 || desc.Indexes[0].Items != 1200 {
+	if err != nil || desc.Count.Items != 1204 || desc.Indexes[0].Items != 1200 {
 		t.Errorf("got %+v, %v", desc, err)
+	}
+	for _, id := range []string{"odd", "long", "longer"} { // they go without a trace in the index
+		if _, err := w.tables.Write(t.Context(), write.Action{Kind: write.Delete, Table: "users", Item: item("id", id)}); err != nil {
+			t.Errorf("delete %s: %v", id, err)
+		}
+	}
+	if desc, err = w.tables.Describe(t.Context(), "users"); err != nil || desc.Count.Items != 1201 || desc.Indexes[0].Items != 1200 {
+		t.Errorf("after they were deleted: got %+v, %v", desc, err)
 	}
 	if _, err := w.tables.Alter(t.Context(), schema.Alteration{Table: "users", Remove: "by-team"}); err != nil {
 		t.Fatal(err)

@@ -259,7 +259,7 @@ func (w *work) advance(d *schema.Definition, x *schema.Index, cursor []byte, don
 func (w *work) enter(s *schema.Table, x *schema.Index, it value.Item, b *book) {
 	o := s.Ordering(x.Name)
 	key := s.EntryKey(o, it)
-	if key == nil || !s.Fits(x, it) {
+	if key == nil {
 		return
 	}
 	before, was := w.tx.Get(key)

@@ -357,7 +357,7 @@ func (p *Plan) startAt() []byte {
 	if p.order.Index == nil {
 		return p.Schema.ItemKey(p.Start)
 	}
-	return p.Schema.EntryKey(p.order, p.Start)
+	return p.Schema.EntryPlace(p.order, p.Start)
 }
 
 // resume begins behind the key of the page before; narrowed says that something is

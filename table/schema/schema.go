@@ -170,6 +170,15 @@ func (s *Table) ItemKey(it value.Item) []byte {
 
 // EntryKey is where an item's entry lies in an index; nil when it has none.
 func (s *Table) EntryKey(o *Ordering, it value.Item) []byte {
+	if !s.fits(o.Index, it) {
+		return nil
+	}
+	return s.EntryPlace(o, it)
+}
+
+// EntryPlace is where an entry with the attributes of an item would lie in an
+// index; nil when the item lacks one.
+func (s *Table) EntryPlace(o *Ordering, it value.Item) []byte {
 	hash, ok := valuesOf(it, o.Key.Hash)
 	if !ok {
 		return nil
@@ -240,13 +249,19 @@ func (s *Table) HasLocals() bool {
 	return false
 }
 
-// Fits says whether an item's attributes are what an index added later is
-// ordered by; others are left out of it.
-func (s *Table) Fits(x *Index, it value.Item) bool {
-	for _, n := range x.Key.Names() {
-		if v, _ := it.Get(n); v.Kind() != s.Kind(n) || v.Kind() != value.Number && v.Text() == "" {
-			return false
+// fits says whether an item's attributes can be the key of an entry. An item
+// that was there before an index need not: it is left out.
+func (s *Table) fits(x *Index, it value.Item) bool {
+	within := func(names []string, bytesMax int) bool {
+		size := 0
+		for _, n := range names {
+			v, _ := it.Get(n)
+			if v.Kind() != s.Kind(n) || v.Kind() != value.Number && v.Text() == "" {
+				return false
+			}
+			size += len(v.Text())
 		}
+		return size <= bytesMax
 	}
-	return true
+	return within(x.Key.Hash, hashBytesMax) && within(x.Key.Range, rangeBytesMax)
 }

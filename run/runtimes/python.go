@@ -10,7 +10,7 @@ import (
 	"github.com/daruma-io/daruma/run/sandbox"
 )
 
-//go:embed python/bootstrap.py
+//go:embed python/*.py
 var pythonFiles embed.FS
 
 // launchPython starts Python on our bootstrap, without the interpreter's own

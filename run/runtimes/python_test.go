@@ -179,6 +179,12 @@ func TestAPythonContextShowsWhatItHolds(t *testing.T) {
 	p.answered().want(t, "response", `["_epoch_deadline_time_in_ms", "aws_request_id", "client_context", "function_name", "function_version", "identity", "invoked_function_arn", "log_group_name", "log_stream_name", "memory_limit_in_mb", "tenant_id"]`)
 }
 
+func TestAPythonHandlerImportsTheClassOfItsContext(t *testing.T) {
+	const source = "from awslambdaric.lambda_context import ClientContext, CognitoIdentity, LambdaContext\ndef handler(e, c: LambdaContext): return [isinstance(c, LambdaContext), isinstance(c.identity, CognitoIdentity)]"
+	start(t, python(t, python311, source)).invoke(`{}`).want(t, "response", `[true, true]`)
+	start(t, function(t, python311, "app.handler", map[string]string{"app.py": source, "awslambdaric/__init__.py": "", "awslambdaric/lambda_context.py": "ClientContext = CognitoIdentity = LambdaContext = str"})).invoke(`{}`).want(t, "response", `[false, false]`)
+}
+
 func TestAPythonEventOfAnySizeArrivesWhole(t *testing.T) {
 	p := start(t, python(t, python312, "def handler(e, c): return e"))
 	for _, size := range []int{1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 1 << 20, 5 << 20} {

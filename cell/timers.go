@@ -120,9 +120,6 @@ func (c *Cell) performDue(s *step, cmd Command) (any, error) {
 			return nil, nil
 		}
 		before := *s
-		s.state.delete(key)
-		s.state.delete(under(space(spaceTimer, machine), name))
-		s.timers = true
 		c.performOneDue(s, now, machine, name, t)
 		if n > 0 && (s.state.bytes-from > StepBytesMax || s.state.bytes > journal.EntryBytesMax) {
 			s.undo(before) // the next command takes it
@@ -135,15 +132,19 @@ func (c *Cell) performDue(s *step, cmd Command) (any, error) {
 	return nil, nil
 }
 
-// performOneDue hands one timer to its machine, and sets it again if that fails.
+// performOneDue takes one timer and hands it to its machine, and sets it again if that fails.
 func (c *Cell) performOneDue(s *step, now time.Time, machine string, key []byte, t timer) {
+	from := s.state.bytes
+	s.state.delete(dueKey(t.due, machine, key))
+	s.state.delete(under(space(spaceTimer, machine), key))
+	s.timers = true
 	before := *s
 	cmd := Command{Machine: machine, Name: due}
 	err := fmt.Errorf("no machine called %q sets timers", machine)
 	if m, ok := c.machines[machine].(Timed); ok {
 		s.panicked = c.guard(cmd, &err, func() { err = m.Due(s.tx(machine, 0), key, t.at) })
 	}
-	if wrote := s.state.bytes - before.state.bytes; s.err == nil && err == nil && wrote > StepBytesMax {
+	if wrote := s.state.bytes - from; s.err == nil && err == nil && wrote > StepBytesMax {
 		err = tooMuch(cmd, wrote)
 	}
 	if err = errors.Join(err, s.err); err == nil {

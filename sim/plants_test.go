@@ -48,7 +48,7 @@ var beds = []bed{
 		{"age forgotten", false, []string{
 			"TestTheAgeRuleIsAppliedBeforeTheNextAttempt", "TestAnOldEventIsGivenUpWithoutARun",
 			"TestAnOldEventIsGivenUpWhileItsFunctionIsHeldBack", "TestADeadLetterOfAThrottledEventSays429",
-			"TestDeliveriesAreWhatTheModelSays",
+			"TestALineThatIsHeldBackBeginsBehindWhatWasGivenUp", "TestDeliveriesAreWhatTheModelSays",
 		}},
 		{"throttle counts", false, []string{
 			"TestAThrottleSpendsNoAttempt", "TestDeliveriesAreWhatTheModelSays",
@@ -65,7 +65,7 @@ var beds = []bed{
 			"TestADeadLetterOfAThrottledEventSays429", "TestTheDeadLetterOfTheVersionThatRanCounts",
 			"TestWhatADestinationDoesNotTakeIsKeptAndCountedAndHandedOnLater", "TestAnEventWhoseLeaseKeepsRunningOutIsGivenUp",
 			"TestARedriveKeepsTheRequestAndIsDoneOnce", "TestSensitiveFieldsAreNotKeptAndMustBeGivenToRedrive",
-			"TestDeliveriesAreWhatTheModelSays",
+			"TestADestinationMayHandTheFunctionThatFailedItsNextEvent", "TestDeliveriesAreWhatTheModelSays",
 		}},
 		{"old lease settles", true, []string{
 			"TestAnOldLeaseSettlesNothing", "TestALeaseThatRanOutComesBackAndHasSpentAnAttempt",

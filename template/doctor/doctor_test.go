@@ -1,15 +1,13 @@
 package doctor_test
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/daruma-io/daruma/template"
 	"github.com/daruma-io/daruma/template/doctor"
 	"github.com/daruma-io/daruma/template/wiring"
+	"github.com/daruma-io/daruma/template/wiring/wiringtest"
 )
 
 const head = `
@@ -17,23 +15,6 @@ Transform: AWS::Serverless-2016-10-31
 Globals: { Function: { Runtime: nodejs20.x, Handler: index.handler } }
 Resources:
 `
-
-func read(t *testing.T, resources string) *wiring.Map {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "template.yaml"), []byte(head+resources), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	a, err := template.Load(t.Context(), template.Options{Path: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := wiring.Read(a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
 
 func found(m *wiring.Map, rule string, exercised ...doctor.Exercise) (all []doctor.Finding) {
 	for _, f := range doctor.Examine(m, exercised) {
@@ -57,7 +38,7 @@ func TestAnAPIWaitsForAsLongAsItsKindDoes(t *testing.T) {
 		{"HttpApi", "30", "", ""},
 		{"HttpApi", "31", "waits for 30s", "Timeout: 29"},
 	} {
-		m := read(t, `
+		m := wiringtest.Read(t, head+`
   F:
     Type: AWS::Serverless::Function
     Properties: { InlineCode: x, Timeout: `+c.timeout+`, Events: { E: { Type: `+c.kind+`, Properties: { Path: /f, Method: get } } } }
@@ -74,7 +55,7 @@ func TestAnAPIWaitsForAsLongAsItsKindDoes(t *testing.T) {
 
 // An address that ends like the name of a queue or a topic is a host.
 func TestAnAddressIsNoQueueOfItsLastName(t *testing.T) {
-	m := read(t, `
+	m := wiringtest.Read(t, head+`
   Q: { Type: AWS::SQS::Queue, Properties: { QueueName: orders } }
   T: { Type: AWS::SNS::Topic, Properties: { TopicName: prices } }
   F:
@@ -102,7 +83,7 @@ func TestAnAddressIsNoQueueOfItsLastName(t *testing.T) {
 // What an experiment takes away is what its fault means: patterns too, and not
 // what only makes it slower.
 func TestADependencyIsExercisedByWhatTakesItAway(t *testing.T) {
-	m := read(t, `
+	m := wiringtest.Read(t, head+`
   T: { Type: AWS::Serverless::SimpleTable, Properties: { TableName: things } }
   F:
     Type: AWS::Serverless::Function

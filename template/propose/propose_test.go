@@ -1,16 +1,13 @@
 package propose
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/daruma-io/daruma/template"
 	"github.com/daruma-io/daruma/template/doctor"
 	"github.com/daruma-io/daruma/template/tree"
-	"github.com/daruma-io/daruma/template/wiring"
+	"github.com/daruma-io/daruma/template/wiring/wiringtest"
 )
 
 const app = `
@@ -62,25 +59,8 @@ Resources:
       EventInvokeConfig: { MaximumRetryAttempts: 2 }
 `
 
-func read(t *testing.T, text string) *wiring.Map {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "template.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	a, err := template.Load(t.Context(), template.Options{Path: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := wiring.Read(a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 func TestWhatTheDoctorFindsHasAnExperimentThatProvesIt(t *testing.T) {
-	m := read(t, app)
+	m := wiringtest.Read(t, app)
 	var files []string
 	for _, p := range All(m, "") {
 		files = append(files, p.File)
@@ -115,7 +95,7 @@ func TestHowOftenMessagesMayBeReceivedIsCompared(t *testing.T) {
 		"maxReceiveCount: 100": "",
 	} {
 		got := ""
-		for _, f := range doctor.Examine(read(t, strings.Replace(app, "maxReceiveCount: 1", policy, 1)), nil) {
+		for _, f := range doctor.Examine(wiringtest.Read(t, strings.Replace(app, "maxReceiveCount: 1", policy, 1)), nil) {
 			if f.Rule != "few-receives" {
 				continue
 			}
@@ -136,7 +116,7 @@ func TestLoadsAreNoMoreThanTablesAreProvisionedFor(t *testing.T) {
 		"ReadCapacityUnits: 1, WriteCapacityUnits: 9":   "rate: 4 # a second, for the 9 WriteCapacityUnits of Small",
 		"ReadCapacityUnits: 1, WriteCapacityUnits: 100": "rate: 20 # a second\n",
 	} {
-		m := read(t, strings.Replace(app, "ReadCapacityUnits: 1, WriteCapacityUnits: 1", units, 1))
+		m := wiringtest.Read(t, strings.Replace(app, "ReadCapacityUnits: 1, WriteCapacityUnits: 1", units, 1))
 		if all := All(m, "Work"); len(all) == 0 || !strings.Contains(all[0].Text, want) {
 			t.Errorf("%s: got %+v, want %q", units, all, want)
 		}
@@ -144,7 +124,7 @@ func TestLoadsAreNoMoreThanTablesAreProvisionedFor(t *testing.T) {
 }
 
 func TestASlowConsumerIsThrottledForLongerThanItsTimeout(t *testing.T) {
-	m := read(t, strings.Replace(app, "Timeout: 40", "Timeout: 10", 1))
+	m := wiringtest.Read(t, strings.Replace(app, "Timeout: 40", "Timeout: 10", 1))
 	for _, p := range All(m, "Work") {
 		if p.File != "work-jobs-slow.yaml" {
 			continue
@@ -160,7 +140,7 @@ func TestASlowConsumerIsThrottledForLongerThanItsTimeout(t *testing.T) {
 }
 
 func TestProposalsAreTheSameForTheSameApp(t *testing.T) {
-	m := read(t, app)
+	m := wiringtest.Read(t, app)
 	a, b := All(m, ""), All(m, "")
 	if !slices.Equal(a, b) || len(a) < 15 {
 		t.Errorf("got %d and %d", len(a), len(b))
@@ -181,7 +161,7 @@ func TestProposalsAreTheSameForTheSameApp(t *testing.T) {
 }
 
 func TestChangesOfTablesHaveExperimentsThatWriteIntoThem(t *testing.T) {
-	m := read(t, app)
+	m := wiringtest.Read(t, app)
 	all := map[string]string{}
 	for _, p := range All(m, "Sum") {
 		all[p.File] = p.Text
@@ -225,7 +205,7 @@ func TestTheLastExperimentKillsThePlatformWhereThereIsWorkThatOutlivesIt(t *test
 		{"a table behind requests", function(orders, "Events: { Ask: { Type: HttpApi } }", "Environment: { Variables: { TABLE: !Ref Orders } }"), []string{"http: { url:", "when: [before, after]\n      tolerance: [0, 0.01]\n      provider: { type: metric, metric: error-share }"}},
 		{"requests alone", function("", "Events: { Ask: { Type: HttpApi } }"), nil},
 	} {
-		m := read(t, c.app)
+		m := wiringtest.Read(t, c.app)
 		all := All(m, "")
 		last := all[len(all)-1]
 		if (last.File == "platform-killed.yaml") != (c.want != nil) {

@@ -112,10 +112,7 @@ func (f demoFlags) place(w world) (dir string, made bool, err error) {
 		dir, err = os.MkdirTemp("", "daruma-")
 		return dir, true, err
 	}
-	dir = f.dir
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(w.dir, dir)
-	}
+	dir = w.path(f.dir)
 	return dir, false, os.MkdirAll(dir, 0o755)
 }
 

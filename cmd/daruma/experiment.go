@@ -183,8 +183,8 @@ func (s *session) open(args []string) error {
 		} else {
 			s.data = filepath.Join(s.template, node.DataDir)
 		}
-	} else if !filepath.IsAbs(s.data) {
-		s.data = filepath.Join(s.w.dir, s.data)
+	} else {
+		s.data = s.w.path(s.data)
 	}
 	files, err := s.files(args)
 	if err != nil {

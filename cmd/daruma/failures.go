@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -329,16 +328,12 @@ that was sent back already is not sent again.`,
 // readEdited reads the event that is to take the place of a failure's. Whether it is
 // one, who knows what the failure was to be handed to decides.
 func readEdited(w world, path string) ([]byte, error) {
-	name := path
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(w.dir, path)
-	}
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(w.path(path))
 	if err == nil && len(b) == 0 {
 		err = errors.New("it is empty")
 	}
 	if err != nil {
-		return nil, &daruma.Error{Op: "read the event", Ref: name, Kind: daruma.KindInvalid, Err: err}
+		return nil, &daruma.Error{Op: "read the event", Ref: path, Kind: daruma.KindInvalid, Err: err}
 	}
 	return b, nil
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -168,11 +167,7 @@ func (f *faultFlags) read(w world) ([]byte, error) {
 	if f.from == "-" {
 		return io.ReadAll(w.in)
 	}
-	name := f.from
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(w.dir, name)
-	}
-	return os.ReadFile(name)
+	return os.ReadFile(w.path(f.from))
 }
 
 func faultStartCommand(w world) *cobra.Command {

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -111,11 +110,7 @@ func (f invokeFlags) payload(w world) ([]byte, error) {
 		raw, err = io.ReadAll(io.LimitReader(w.in, daruma.PayloadBytesMax+1))
 	case f.file != "":
 		ref = f.file
-		path := f.file
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(w.dir, path)
-		}
-		raw, err = os.ReadFile(path)
+		raw, err = os.ReadFile(w.path(f.file))
 	default:
 		return []byte("{}"), nil
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -46,6 +47,14 @@ type world struct {
 	in       io.Reader
 	out, err io.Writer
 	terminal bool // out is a terminal: colours are welcome
+}
+
+// path is a path as given, seen from the working directory.
+func (w world) path(given string) string {
+	if filepath.IsAbs(given) {
+		return given
+	}
+	return filepath.Join(w.dir, given)
 }
 
 // colours says whether what is printed may have colours (https://no-color.org).

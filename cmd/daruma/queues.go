@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -97,9 +96,7 @@ func queuesSendCommand(w world) *cobra.Command {
 		}
 		body := []byte(args[1])
 		if name, ok := strings.CutPrefix(args[1], "@"); ok {
-			if !filepath.IsAbs(name) {
-				name = filepath.Join(w.dir, name)
-			}
+			name = w.path(name)
 			if body, err = os.ReadFile(name); err != nil {
 				return &daruma.Error{Op: "read the message", Ref: name, Kind: daruma.KindInvalid, Err: err}
 			}

@@ -110,14 +110,6 @@ way), 4 if it failed in another way, 1 if it could not be run.`,
 	return c
 }
 
-// path is a path as given, seen from the working directory.
-func (w world) path(given string) string {
-	if filepath.IsAbs(given) {
-		return given
-	}
-	return filepath.Join(w.dir, given)
-}
-
 // fetchBundle writes what is needed to reproduce a failure to a file, whole or not at all.
 func fetchBundle(ctx context.Context, w world, a node.Address, id ledger.ID, name string, current, asJSON bool) (err error) {
 	body, err := ask(ctx, a, "GET", fmt.Sprintf("/api/bundle?id=%s&current=%t", url.QueryEscape(id.String()), current))

@@ -171,16 +171,19 @@ func listTables(ctx context.Context, w world, a node.Address, asJSON bool) error
 	return nil
 }
 
-// tableNamed finds the table with a name or a logical ID.
-func tableNamed(ctx context.Context, a node.Address, name string) (string, error) {
+// findTable finds the node, and the name of the table with a name or a logical ID.
+func findTable(ctx context.Context, w world, data, table string) (a node.Address, name string, err error) {
+	if a, err = node.Find(w.dir, data); err != nil {
+		return a, "", err
+	}
 	var all []console.Table
 	if err := get(ctx, a, "/api/tables", &all); err != nil {
-		return "", err
+		return a, "", err
 	}
 	for _, t := range all {
-		if t.Name == name || t.LogicalID != "" && t.LogicalID == name {
-			return t.Name, nil
+		if t.Name == table || t.LogicalID != "" && t.LogicalID == table {
+			return a, t.Name, nil
 		}
 	}
-	return "", &daruma.Error{Op: "find the table", Ref: name, Kind: daruma.KindNotFound, Err: errors.New("there is no such table"), Hint: "daruma tables lists them"}
+	return a, "", &daruma.Error{Op: "find the table", Ref: table, Kind: daruma.KindNotFound, Err: errors.New("there is no such table"), Hint: "daruma tables lists them"}
 }

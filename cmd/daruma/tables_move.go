@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,17 +23,13 @@ func tablesExportCommand(w world) *cobra.Command {
 		Example: `  daruma tables export Orders orders.jsonl`}
 	data, asJSON := dataFlag(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
-		a, err := node.Find(w.dir, *data)
-		if err != nil {
-			return err
-		}
-		name, err := tableNamed(c.Context(), a, args[0])
+		a, name, err := findTable(c.Context(), w, *data, args[0])
 		if err != nil {
 			return err
 		}
 		to := w.out
 		if len(args) == 2 && args[1] != "-" {
-			file, err := os.Create(inDir(w, args[1]))
+			file, err := os.Create(w.path(args[1]))
 			if err != nil {
 				return err
 			}
@@ -48,13 +43,6 @@ func tablesExportCommand(w world) *cobra.Command {
 		return tellItems(w, *asJSON, n, "written")
 	}
 	return c
-}
-
-func inDir(w world, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(w.dir, path)
 }
 
 func tellItems(w world, asJSON bool, n int, what string) error {
@@ -95,17 +83,13 @@ func tablesImportCommand(w world) *cobra.Command {
 		Example: `  daruma tables import Orders orders.jsonl`}
 	data, asJSON := dataFlag(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		a, err := node.Find(w.dir, *data)
-		if err != nil {
-			return err
-		}
-		name, err := tableNamed(c.Context(), a, args[0])
+		a, name, err := findTable(c.Context(), w, *data, args[0])
 		if err != nil {
 			return err
 		}
 		from, ref := w.in, "standard input"
 		if len(args) == 2 && args[1] != "-" {
-			file, err := os.Open(inDir(w, args[1]))
+			file, err := os.Open(w.path(args[1]))
 			if err != nil {
 				return err
 			}

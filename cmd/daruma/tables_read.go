@@ -12,18 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daruma-io/daruma"
-	"github.com/daruma-io/daruma/node"
 )
 
 func tablesGetCommand(w world) *cobra.Command {
 	c := &cobra.Command{Use: "get TABLE KEY", Short: "Print the item with a key", Args: cobra.ExactArgs(2), Example: `  daruma tables get Orders '{"id": "o-1"}'`}
 	data, asJSON := dataFlag(c), jsonFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		a, err := node.Find(w.dir, *data)
-		if err != nil {
-			return err
-		}
-		name, err := tableNamed(c.Context(), a, args[0])
+		a, name, err := findTable(c.Context(), w, *data, args[0])
 		if err != nil {
 			return err
 		}
@@ -63,13 +58,11 @@ func addTableReadFlags(c *cobra.Command) tableReadFlags {
 
 // read prints pages of items until there are enough.
 func (f tableReadFlags) read(ctx context.Context, w world, op, tableName string, input map[string]any) error {
-	a, err := node.Find(w.dir, *f.data)
+	a, name, err := findTable(ctx, w, *f.data, tableName)
 	if err != nil {
 		return err
 	}
-	if input["TableName"], err = tableNamed(ctx, a, tableName); err != nil {
-		return err
-	}
+	input["TableName"] = name
 	if *f.index != "" {
 		input["IndexName"] = *f.index
 	}

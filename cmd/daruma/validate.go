@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -158,10 +157,7 @@ func templatePath(w world, args []string) string {
 	if len(args) == 0 {
 		return w.dir
 	}
-	if filepath.IsAbs(args[0]) {
-		return args[0]
-	}
-	return filepath.Join(w.dir, args[0])
+	return w.path(args[0])
 }
 
 func paramFlag(c *cobra.Command) *[]string {

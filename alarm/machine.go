@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 
@@ -205,13 +204,7 @@ func (w *work) tag(t tagging) error {
 	if err != nil {
 		return err
 	}
-	tags := map[string]string{}
-	maps.Copy(tags, a.Tags)
-	maps.Copy(tags, t.Set)
-	for _, key := range t.Remove {
-		delete(tags, key)
-	}
-	if a.Tags = tags; len(tags) > TagsMax {
+	if a.Tags = daruma.Tagged(a.Tags, t.Set, t.Remove); len(a.Tags) > TagsMax {
 		return daruma.Invalidf("an alarm has at most %d tags", TagsMax)
 	}
 	w.write(a)

@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"errors"
-	"maps"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
@@ -34,12 +33,7 @@ func tag(tx *cell.Tx, t tagging) error {
 	if rec == nil {
 		return &daruma.Error{Kind: daruma.KindNotFound, Ref: t.Function, Err: errors.New("no such function")}
 	}
-	tags := map[string]string{}
-	maps.Copy(tags, rec.Function.Tags)
-	for _, k := range t.Drop {
-		delete(tags, k)
-	}
-	maps.Copy(tags, t.Set)
+	tags := daruma.Tagged(rec.Function.Tags, t.Set, t.Drop)
 	if len(tags) > TagsMax {
 		return daruma.InvalidAt(t.Function, "%d tags: up to %d", len(tags), TagsMax)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
@@ -168,12 +167,7 @@ func erase(tx *cell.Tx, p *Plan) {
 
 func tag(tx *cell.Tx, t tagging) (any, error) {
 	change := func(old map[string]string) (map[string]string, error) {
-		tags := map[string]string{}
-		maps.Copy(tags, old)
-		maps.Copy(tags, t.Set)
-		for _, name := range t.Remove {
-			delete(tags, name)
-		}
+		tags := daruma.Tagged(old, t.Set, t.Remove)
 		if len(tags) > TagsMax {
 			return nil, daruma.Invalidf("%d tags: at most %d", len(tags), TagsMax)
 		}

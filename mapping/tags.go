@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"context"
-	"maps"
 
 	"github.com/daruma-io/daruma"
 	"github.com/daruma-io/daruma/cell"
@@ -31,12 +30,7 @@ func tag(tx *cell.Tx, t tagging) (*Mapping, error) {
 	if m == nil {
 		return nil, notFound(t.UUID)
 	}
-	tags := map[string]string{}
-	maps.Copy(tags, m.Tags)
-	for _, k := range t.Drop {
-		delete(tags, k)
-	}
-	maps.Copy(tags, t.Set)
+	tags := daruma.Tagged(m.Tags, t.Set, t.Drop)
 	if len(tags) > TagsMax {
 		return nil, daruma.Invalidf("%d tags: up to %d", len(tags), TagsMax)
 	}

@@ -118,13 +118,7 @@ func (w *work) tag(t tagging) (any, error) {
 	if p == nil {
 		return nil, &daruma.Error{Kind: daruma.KindNotFound, Ref: t.Name, Err: ErrMissing}
 	}
-	tags := map[string]string{}
-	maps.Copy(tags, p.Tags)
-	maps.Copy(tags, t.Set)
-	for _, name := range t.Remove {
-		delete(tags, name)
-	}
-	p.Tags = tags
+	p.Tags = daruma.Tagged(p.Tags, t.Set, t.Remove)
 	if err := p.validate(); err != nil {
 		return nil, err
 	}
